@@ -1,0 +1,76 @@
+"""Text to token ids and back: words and punctuation marks for English, characters for Chinese."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+END = "<end>"
+IGNORED = -100  # a target that the loss passes over
+TOKEN = re.compile(r"<end>|[A-Za-z']+|\S")
+
+
+def split(text: str) -> list[str]:
+    """The tokens of a text, known or not."""
+    return TOKEN.findall(text)
+
+
+class Tokenizer:
+    """A closed vocabulary: exact round trips for everything in it, a clear error for everything else."""
+
+    def __init__(self, vocabulary: Sequence[str]):
+        self.vocabulary = list(vocabulary)
+        self.ids = {token: number for number, token in enumerate(self.vocabulary)}
+        if len(self.ids) != len(self.vocabulary) or END not in self.ids:
+            raise ValueError(f"a vocabulary lists each token once and contains {END!r}; this one does not")
+        self.end = self.ids[END]
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def encode(self, text: str) -> list[int]:
+        try:
+            return [self.ids[token] for token in split(text)]
+        except KeyError as missing:
+            raise ValueError(self.unknown(missing.args[0])) from None
+
+    def decode(self, ids: Iterable[int]) -> str:
+        text, before = "", ""
+        for token in self.tokens(ids):
+            spaced = token == "→" or before == "→" or (token[0].isascii() and token[0].isalpha())
+            text += (" " if spaced and text else "") + token
+            before = token
+        return text
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """One readable token for each id: the labels under a picture's columns."""
+        ids = [int(number) for number in ids]
+        wrong = [number for number in ids if not 0 <= number < len(self.vocabulary)]
+        if wrong:
+            raise ValueError(f"token ids run from 0 to {len(self.vocabulary) - 1}; got {wrong[0]}")
+        return [self.vocabulary[number] for number in ids]
+
+    def unknown(self, token: str) -> str:
+        near = difflib.get_close_matches(token, self.vocabulary, n=3, cutoff=0.5)
+        hint = (
+            f"the nearest known words are {', '.join(near)}" if near else "see tokenizer.vocabulary for what it knows"
+        )
+        return f"this tokenizer knows {len(self.vocabulary)} words and marks, and {token!r} is none of them; {hint}"
+
+
+def batch(tokenizer: Tokenizer, examples: Sequence[tuple[str, str]]) -> tuple[Tensor, Tensor]:
+    """(prompt, answer) texts -> tokens and targets, both (B, T), right-padded.
+
+    Each token's target is the one after it, in the answer and at its end; inside the prompt it is IGNORED.
+    """
+    encoded = [(tokenizer.encode(prompt), [*tokenizer.encode(answer), tokenizer.end]) for prompt, answer in examples]
+    longest = max(len(prompt) + len(answer) - 1 for prompt, answer in encoded)
+    tokens = torch.full((len(encoded), longest), tokenizer.end)
+    targets = torch.full((len(encoded), longest), IGNORED)
+    for row, (prompt, answer) in enumerate(encoded):
+        text = torch.tensor(prompt + answer)
+        tokens[row, : len(text) - 1] = text[:-1]
+        targets[row, len(prompt) - 1 : len(text) - 1] = text[len(prompt) :]
+    return tokens, targets
