@@ -1,0 +1,73 @@
+"""Text from a model, token by token, through the cache."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .hooks import NO_HOOKS, Hooks
+from .model import Cache, Transformer
+
+
+@torch.no_grad()
+def generate(
+    model: Transformer,
+    prompts: Sequence[Sequence[int]],
+    hooks: Hooks = NO_HOOKS,
+    max_new_tokens: int = 32,
+    *,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int = 0,
+    on_token: Callable[[int, int], None] | None = None,
+) -> list[list[int]]:
+    """What follows each prompt, up to the model's end token or `max_new_tokens`; greedy at temperature 0.
+
+    Prompts may differ in length and no padding is ever seen: all rows are read together as far as the shortest prompt
+    goes; from there on, a row whose prompt is longer is fed its own next token while the others are fed what they said.
+    `on_token(row, token)` is called for each new token as it comes.
+    """
+    rows = [list(prompt) for prompt in prompts]
+    if not rows or not all(rows):
+        raise ValueError("generate needs at least one prompt, and each prompt at least one token")
+    sampler = torch.Generator(model.embedding.weight.device).manual_seed(seed)
+    answers: list[list[int]] = [[] for _ in rows]
+    going = [max_new_tokens > 0] * len(rows)
+    read = min(map(len, rows))
+    cache, tokens = Cache(), torch.tensor([row[:read] for row in rows], device=sampler.device)
+    while any(going):
+        logits = model.logits(model.hidden(tokens, hooks, cache)[:, -1])  # (B, V)
+        said = choose(logits, temperature, top_k, top_p, sampler).tolist()
+        for row, token in enumerate(said):
+            if read < len(rows[row]):
+                said[row] = rows[row][read]  # still reading its prompt
+            elif going[row]:
+                if token != model.config.end:
+                    answers[row].append(token)
+                    if on_token is not None:
+                        on_token(row, token)
+                going[row] = token != model.config.end and len(answers[row]) < max_new_tokens
+        tokens = torch.tensor(said, device=tokens.device)[:, None]
+        read += 1
+    return answers
+
+
+def choose(
+    logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, sampler: torch.Generator
+) -> Tensor:  # (B, V) -> (B)
+    """The likeliest token, or one drawn from the softmax at this temperature, cut to the top k and to the top p."""
+    if temperature < 0 or (top_k is not None and top_k < 1) or (top_p is not None and not 0 < top_p <= 1):
+        raise ValueError(
+            "expected temperature >= 0, top_k >= 1 and 0 < top_p <= 1; "
+            f"got temperature={temperature}, top_k={top_k}, top_p={top_p}"
+        )
+    if temperature == 0:
+        return logits.argmax(-1)
+    logits, order = (logits / temperature).sort(-1, descending=True)
+    if top_k is not None:
+        logits[:, top_k:] = -torch.inf
+    if top_p is not None:
+        before = logits.softmax(-1).cumsum(-1) - logits.softmax(-1)  # what the likelier tokens already hold
+        logits[before >= top_p] = -torch.inf
+    return order.gather(-1, torch.multinomial(logits.softmax(-1), 1, generator=sampler))[:, 0]
