@@ -1,0 +1,98 @@
+"""The base model that ships with the package: how it is made, how it is loaded."""
+
+import time
+from pathlib import Path
+
+import torch
+
+from .checkpoints import fingerprint, load_model, save_model
+from .model import Config, Transformer
+from .phrasebook import Batches, Phrasebook
+from .tokenizer import Tokenizer, batch
+from .training import accuracy, train
+
+BASE = Path(__file__).parent / "data" / "phrasebook.safetensors"
+SHAPE = dict(context=128, width=128, layers=4, heads=4, kv_heads=2, hidden=352)
+RECIPE = dict(steps=2000, rows=64, peak=3e-3, warmup=100, weight_decay=0.1, instructed=0.7)
+
+
+def pretrained() -> tuple[Transformer, Tokenizer]:
+    """The shipped base model and its tokenizer."""
+    model, tokenizer, _ = load_model(BASE)
+    return model, tokenizer
+
+
+def pretrain(
+    path: str | Path, book: Phrasebook | None = None, seed: int = 0, steps: int = RECIPE["steps"], progress: bool = True
+) -> dict:
+    """Train a base model on the phrasebook, write it and its card beside it, and return the card.
+
+    Interrupted, it goes on where it was from the unfinished state beside `path`, which it removes at the end.
+    """
+    path, book = Path(path), book or Phrasebook()
+    tokenizer = book.tokenizer()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Transformer(Config(vocab=len(tokenizer), end=tokenizer.end, **SHAPE))
+    recipe = RECIPE | dict(steps=steps, seed=seed)
+    batches = Batches(book, tokenizer, list(book.skills), recipe["rows"], seed, recipe["instructed"])
+    unfinished = path.with_suffix(".unfinished")
+    settings = {name: recipe[name] for name in ("steps", "peak", "warmup", "weight_decay")}
+    history = train(model, batches, **settings, every=250, checkpoint=unfinished, progress=progress)
+    card = {
+        "recipe": recipe,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "fingerprint": fingerprint(model),
+        "minutes": round(history.seconds / 60, 1),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+        "scores": {skill: scores(model, tokenizer, book, skill) for skill in [*book.skills, *book.held_out]},
+    }
+    save_model(path, model, tokenizer, card)
+    path.with_suffix(".md").write_text(describe(card), encoding="utf-8")
+    unfinished.unlink()
+    return card
+
+
+def scores(model: Transformer, tokenizer: Tokenizer, book: Phrasebook, skill: str, count: int = 200) -> dict:
+    """Exact match on test sentences, with the instruction in words and without."""
+    asked, unasked = (
+        accuracy(model, batch(tokenizer, book.examples(skill, "test", count, instructed=instructed)))
+        for instructed in (True, False)
+    )
+    return {"with": round(asked, 3), "without": round(unasked, 3), "held_out": skill in book.held_out}
+
+
+def describe(card: dict) -> str:
+    """The model card, in Markdown."""
+    recipe = card["recipe"]
+    rows = [
+        f"| {skill}{' (held out)' if score['held_out'] else ''} | {score['with']:.3f} | {score['without']:.3f} |"
+        for skill, score in card["scores"].items()
+    ]
+    return "\n".join(
+        [
+            "# The phrasebook base model",
+            "",
+            f"A decoder-only Transformer of {card['parameters']:,} parameters "
+            f"({', '.join(f'{name} {value}' for name, value in SHAPE.items())}), fingerprint `{card['fingerprint']}`.",
+            "",
+            "- **Data**: sentences of the phrasebook's training split; eight skills, "
+            f"asked for in words in {recipe['instructed']:.0%} of the examples and not at all in the others, "
+            "so that without an instruction the model is torn between them. The loss counts the answers only.",
+            f"- **Recipe**: seed {recipe['seed']}, {recipe['steps']} steps of {recipe['rows']} examples, AdamW, "
+            f"peak learning rate {recipe['peak']}, {recipe['warmup']} steps of warm-up, cosine decay, "
+            f"weight decay {recipe['weight_decay']}, gradients clipped at norm 1.",
+            f"- **Command**: `python -m minitransformer pretrain --seed {recipe['seed']} --steps {recipe['steps']}`, "
+            f"{card['minutes']} minutes on {card['threads']} thread(s), torch {card['torch']}, {card['date']}.",
+            "- **Use**: teaching. It knows this closed world and nothing else.",
+            "",
+            "Exact match on 200 test sentences per skill, none of them seen in training:",
+            "",
+            "| skill | asked for in words | not asked for |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
