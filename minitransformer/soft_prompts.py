@@ -1,0 +1,199 @@
+"""Soft prompts: learned vectors that steer a frozen model. Each method overrides one method of `Hooks`.
+
+Shape letters as in `model.py`: B rows, T text tokens, P virtual tokens, D width, G key/value heads, d width of a head.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from .hooks import Hooks, Recorder, Stack
+from .model import Config, Transformer
+
+
+class PromptTuning(Hooks):
+    """P vectors in front of the text's embeddings, once: P·D parameters."""
+
+    def __init__(self, length: int, config: Config, scale: float = 0.05, seed: int = 0):
+        super().__init__()
+        self.vectors = normal((length, config.width), scale, seed)
+
+    def embed(self, x):
+        return in_front(self.vectors, x)
+
+    @classmethod
+    def from_tokens(cls, model: Transformer, tokens: Sequence[int]) -> "PromptTuning":
+        """Starts as the embeddings of these tokens: a word, or an instruction."""
+        return cls.from_vectors(model, model.embedding(as_row(tokens))[0])
+
+    @classmethod
+    def from_mean(cls, length: int, model: Transformer) -> "PromptTuning":
+        """Starts as the mean of all embeddings, the same vector at every place."""
+        return cls.from_vectors(model, model.embedding.weight.mean(0).expand(length, -1))
+
+    @classmethod
+    def from_vocabulary(cls, length: int, model: Transformer, seed: int = 0) -> "PromptTuning":
+        """Starts at random, with the mean and spread of the vocabulary's embeddings."""
+        weight = model.embedding.weight
+        return cls.from_vectors(model, weight.mean(0) + weight.std(0) * normal((length, weight.shape[1]), 1.0, seed))
+
+    @classmethod
+    def from_vectors(cls, model: Transformer, vectors: Tensor) -> "PromptTuning":
+        prompt = cls(len(vectors), model.config)
+        prompt.vectors.data = vectors.detach().clone()
+        return prompt
+
+
+class PrefixTuning(Hooks):
+    """As the textbook writes it: P vectors in front of the hidden states at every layer, L·P·D parameters.
+
+    What a layer computes at their places is dropped, and the next layer gets fresh ones; so only the keys and values
+    that come of them matter, and nothing else is computed.
+    """
+
+    def __init__(
+        self, length: int, config: Config, layers: Sequence[int] | None = None, scale: float = 0.05, seed: int = 0
+    ):
+        super().__init__()
+        self.layers = tuple(range(config.layers) if layers is None else layers)
+        wrong = [layer for layer in self.layers if not 0 <= layer < config.layers]
+        if wrong or len(set(self.layers)) < len(self.layers):
+            raise ValueError(f"layers must be different numbers from 0 to {config.layers - 1}; got {list(self.layers)}")
+        self.vectors = normal((len(self.layers), length, config.width), scale, seed)
+
+    def context(self, layer, x):
+        return in_front(self.vectors[self.layers.index(layer)], x) if layer in self.layers else x
+
+
+class KeyValuePrefix(Hooks):
+    """Learned keys and values in every layer (Li & Liang; P-tuning v2; PEFT): 2·L·P·G·d parameters."""
+
+    def __init__(self, length: int, config: Config, scale: float = 0.3, seed: int = 0):
+        super().__init__()
+        shape = config.layers, config.kv_heads, length, config.head
+        both = normal((2, *shape), scale, seed)
+        self.keys = nn.ParameterList(both[0].detach().unbind())  # L of (G, P, d), before rotation
+        self.values = nn.ParameterList(both[1].detach().unbind())
+
+    def keys_values(self, layer, keys, values):
+        return in_front(self.keys[layer], keys), in_front(self.values[layer], values)
+
+    def bias(self, layer):
+        return self._buffers.get(f"bias{layer}")
+
+    @classmethod
+    def from_tokens(cls, model: Transformer, tokens: Sequence[int]) -> "KeyValuePrefix":
+        """Starts as the real keys and values of this text."""
+        return compile_prefix(model, PromptTuning.from_tokens(model, tokens))
+
+    @classmethod
+    def from_keys_values(
+        cls, config: Config, keys: Sequence[Tensor], values: Sequence[Tensor], biases: Sequence[Tensor | None] = ()
+    ) -> "KeyValuePrefix":
+        """From one (G, P, d) a layer; P may differ from layer to layer. A bias, (1, P), keeps a gate's strength."""
+        prefix = cls(1, config)
+        prefix.keys = nn.ParameterList(tensor.detach().clone() for tensor in keys)
+        prefix.values = nn.ParameterList(tensor.detach().clone() for tensor in values)
+        for layer, bias in enumerate(biases):
+            if bias is not None:
+                prefix.register_buffer(f"bias{layer}", bias.detach().clone())
+        return prefix
+
+
+class Gate(Hooks):
+    """Turns a soft prompt up and down: at strength 0 it has exactly no effect, at 1 its full one.
+
+    (A prompt of zeros is not a way to have no effect: a zero key still takes its share of the attention.)
+    """
+
+    OFF = -1e4  # its exponential is exactly zero
+
+    def __init__(self, hooks: Hooks, config: Config, strength: float = 1.0):
+        super().__init__()
+        if not strength >= 0:
+            raise ValueError(f"a strength is a number from 0 (no effect) upwards; got {strength}")
+        self.hooks, self.lengths = hooks, virtual_lengths(hooks, config)
+        self.log_strength = nn.Parameter(torch.tensor(float(strength)).log().clamp(min=self.OFF))
+
+    def embed(self, x):
+        return self.hooks.embed(x)
+
+    def context(self, layer, x):
+        return self.hooks.context(layer, x)
+
+    def keys_values(self, layer, keys, values):
+        return self.hooks.keys_values(layer, keys, values)
+
+    def bias(self, layer):
+        return self.log_strength.expand(1, self.lengths[layer])
+
+
+@torch.no_grad()
+def compile_prefix(model: Transformer, hooks: Hooks) -> KeyValuePrefix:
+    """The keys and values that these soft prompts amount to: the same logits exactly, and no vectors to run."""
+    recorder = Recorder(("keys", "values"))
+    nothing = torch.empty(1, 0, dtype=torch.long, device=model.embedding.weight.device)
+    model.hidden(nothing, Stack(hooks, recorder))
+    layers = range(model.config.layers)
+    keys, values = ([recorder[site, layer][0] for layer in layers] for site in ("keys", "values"))
+    return KeyValuePrefix.from_keys_values(model.config, keys, values, [hooks.bias(layer) for layer in layers])
+
+
+@torch.no_grad()
+def virtual_lengths(hooks: Hooks, config: Config) -> list[int]:
+    """How many virtual tokens these hooks put in front of the text, layer by layer."""
+    stream = hooks.embed(torch.empty(1, 0, config.width))
+    empty = torch.empty(1, config.kv_heads, 0, config.head)
+    return [
+        hooks.context(layer, stream).shape[1] + hooks.keys_values(layer, empty, empty)[0].shape[2]
+        for layer in range(config.layers)
+    ]
+
+
+def reparametrise(hooks: Hooks, hidden: int = 128, seed: int = 0) -> Hooks:
+    """Train through a small residual MLP in place of the plain parameters; `bake` makes them plain again."""
+    for owner in list(hooks.modules()):
+        for name, parameter in list(owner.named_parameters(recurse=False)):
+            parametrize.register_parametrization(owner, name, Residual(parameter.shape[-1], hidden, seed))
+    return hooks
+
+
+def bake(hooks: Hooks) -> Hooks:
+    """Keep the vectors that the MLP makes and drop the MLP."""
+    for owner in list(hooks.modules()):
+        for name in list(getattr(owner, "parametrizations", ())):
+            parametrize.remove_parametrizations(owner, name)
+    return hooks
+
+
+class Residual(nn.Module):
+    """x + MLP(x), which starts as x itself."""
+
+    def __init__(self, width: int, hidden: int, seed: int = 0):
+        super().__init__()
+        self.down = normal((hidden, width), width**-0.5, seed)
+        self.up = nn.Parameter(torch.zeros(width, hidden))
+
+    def forward(self, x):
+        return x + torch.tanh(x @ self.down.T) @ self.up.T
+
+
+def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, T, D) -> (B, …, P+T, D)
+    """Put the same vectors in front of every row."""
+    if vectors.shape[:-2] != x.shape[1:-2] or vectors.shape[-1] != x.shape[-1]:
+        raise ValueError(
+            f"this soft prompt was made for another model: its vectors are {tuple(vectors.shape)}, "
+            f"the model's are {tuple(x.shape[1:])}; make it with this model's config"
+        )
+    return torch.cat((vectors.expand(len(x), *vectors.shape), x), -2)
+
+
+def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:
+    """Random numbers told by their seed alone."""
+    return nn.Parameter(scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)))
+
+
+def as_row(tokens: Sequence[int]) -> Tensor:
+    return torch.as_tensor(tokens, dtype=torch.long).reshape(1, -1)
