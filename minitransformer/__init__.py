@@ -2,12 +2,19 @@
 
 from importlib import import_module
 
+from .bank import PromptBank
 from .base import pretrained
+from .cache import Cache
 from .checkpoints import fingerprint
+from .comparison import compare
+from .freezing import freeze
 from .generation import generate
+from .history import History
 from .hooks import Hooks, Recorder, Stack
-from .model import Cache, Config, Transformer
+from .losses import accuracy, loss, shared_loss
+from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
+from .prompt_files import load, save
 from .soft_prompts import (
     Gate,
     KeyValuePrefix,
@@ -18,7 +25,7 @@ from .soft_prompts import (
     reparametrise,
 )
 from .tokenizer import Tokenizer, batch
-from .training import History, accuracy, freeze, loss, shared_loss, train
+from .training import train
 
 __all__ = [
     "Batches",
@@ -30,6 +37,7 @@ __all__ = [
     "KeyValuePrefix",
     "Phrasebook",
     "PrefixTuning",
+    "PromptBank",
     "PromptTuning",
     "Recorder",
     "Stack",
@@ -38,22 +46,28 @@ __all__ = [
     "accuracy",
     "bake",
     "batch",
+    "check",
+    "compare",
     "compile_prefix",
     "fingerprint",
     "freeze",
     "generate",
     "gradients",
+    "load",
     "loss",
     "plots",
     "pretrained",
     "reparametrise",
+    "save",
     "shared_loss",
     "train",
 ]
 
 
 def __getattr__(name: str):
-    """`gradients` and `plots` are imported when first asked for: drawing is slow to load."""
+    """What only lessons and pictures need is imported when it is first asked for."""
     if name in ("gradients", "plots"):
         return import_module(f".{name}", __name__)
+    if name == "check":
+        return import_module(".exercises", __name__).check
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 
 from .checkpoints import fingerprint, load_model, save_model
+from .losses import accuracy
 from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
 from .tokenizer import Tokenizer, batch
-from .training import accuracy, train
+from .training import train
 
 BASE = Path(__file__).parent / "data" / "phrasebook.safetensors"
 SHAPE = dict(context=128, width=128, layers=4, heads=4, kv_heads=2, hidden=352)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -25,15 +24,15 @@ def write(path: str | Path, kind: str, tensors: Mapping[str, Tensor], about: Map
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".unfinished")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(unfinished, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except BaseException:
-        os.unlink(unfinished)
+        unfinished.unlink(missing_ok=True)
         raise
 
 
@@ -77,14 +76,13 @@ def save_model(path: str | Path, model: Transformer, tokenizer: Tokenizer, card:
 def load_model(path: str | Path) -> tuple[Transformer, Tokenizer, dict]:
     """The model, its tokenizer and its card."""
     tensors, about = read(path, "model")
-    with torch.device("meta"):  # no time spent on numbers that the file replaces
-        model = Transformer(Config(**about["config"]))
-    fill(model, tensors, path, assign=True)
+    model = Transformer(Config(**about["config"]))
+    fill(model, tensors, path)
     return model, Tokenizer(about["vocabulary"]), about["card"]
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path, assign: bool = False) -> None:
-    """Copy the tensors into the module, or `assign` them to it; names and shapes must be the same."""
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path) -> None:
+    """Copy the tensors into the module; names and shapes must be the same."""
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     came = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if expected != came:
@@ -92,4 +90,4 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: str | Path, ass
         raise ValueError(
             f"{path} does not fit: {odd!r} should be {expected.get(odd, 'absent')} and is {came.get(odd, 'absent')}"
         )
-    module.load_state_dict(tensors, assign=assign)
+    module.load_state_dict(tensors)

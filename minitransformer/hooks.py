@@ -28,6 +28,11 @@ class Hooks(nn.Module):
     first step; from then on what they added lives in the cache like everyone else's keys and values.
     """
 
+    base: str | None = None  # the fingerprint of the model that these parameters were made for, where it is known
+
+    def fits(self, config) -> None:
+        """Raise a ValueError if these hooks were made for a model of another shape than this Config's."""
+
     def embed(self, x: Tensor) -> Tensor:  # (B, T, D) -> (B, P+T, D)
         """After the embedding layer."""
         return x
@@ -55,12 +60,21 @@ class Hooks(nn.Module):
 NO_HOOKS = Hooks()
 
 
+def lengthens(hooks: Hooks) -> bool:
+    """Whether these hooks may put something in front of the text."""
+    return any(getattr(type(hooks), name) is not getattr(Hooks, name) for name in ("embed", "context", "keys_values"))
+
+
 class Stack(Hooks):
     """Several hooks as one, applied in the order given: a prompt and a recorder, say."""
 
     def __init__(self, *hooks: Hooks):
         super().__init__()
         self.hooks = nn.ModuleList(hooks)
+
+    def fits(self, config):
+        for hooks in self.hooks:
+            hooks.fits(config)
 
     def embed(self, x):
         for hooks in self.hooks:
@@ -79,8 +93,8 @@ class Stack(Hooks):
 
     def bias(self, layer):
         biases = [bias for hooks in self.hooks if (bias := hooks.bias(layer)) is not None]
-        if len(biases) > 1:
-            raise ValueError("only one of the hooks in a Stack can weigh keys; put one Gate around the whole Stack")
+        if biases and sum(map(lengthens, self.hooks)) > 1:
+            raise ValueError("in a Stack, a Gate cannot tell its own keys from others: put it around the whole Stack")
         return biases[0] if biases else None
 
     def watch(self, site, layer, value):

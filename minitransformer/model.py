@@ -158,8 +158,8 @@ class Transformer(nn.Module):
             if weight.dim() == 2:  # what writes into the stream starts smaller, the more blocks write
                 writes = name.endswith(("output.weight", "down.weight"))
                 nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5 if writes else 0.02)
-        speed = config.rope_base ** (-torch.arange(0, config.head, 2, device="cpu") / config.head)  # (d/2)
-        angle = torch.arange(config.context, device="cpu")[:, None] * speed  # real even while the weights are on "meta"
+        speed = config.rope_base ** (-torch.arange(0, config.head, 2) / config.head)  # (d/2)
+        angle = torch.arange(config.context)[:, None] * speed
         self.register_buffer("cosine", angle.cos().repeat(1, 2), persistent=False)  # (context, d)
         self.register_buffer("sine", torch.cat((-angle.sin(), angle.sin()), 1), persistent=False)
 
@@ -172,6 +172,7 @@ class Transformer(nn.Module):
         """Everything but the logits, (B, T) -> (B, T, D), for those who need logits at a few positions only."""
         self.check(tokens)
         step = Step(hooks, Cache() if cache is None else cache, self.cosine, self.sine)
+        step.entry.fits(self.config)
         x = step.entry.embed(self.embedding(tokens))  # (B, P+T, D)
         hooks.watch("embedding", None, x)
         for block in self.blocks:
@@ -186,9 +187,7 @@ class Transformer(nn.Module):
             raise ValueError(f"tokens must be a LongTensor (rows, tokens); got {tokens.dtype} {tuple(tokens.shape)}")
         if tokens.numel() and not 0 <= tokens.min() <= tokens.max() < self.config.vocab:
             wrong = tokens[(tokens < 0) | (tokens >= self.config.vocab)][0]
-            raise ValueError(
-                f"token ids run from 0 to {self.config.vocab - 1}; got {wrong}: use its own tokenizer"
-            )
+            raise ValueError(f"token ids run from 0 to {self.config.vocab - 1}; got {wrong}: use its own tokenizer")
 
 
 def split(x: Tensor, heads: int) -> Tensor:  # (B, T, heads * d) -> (B, heads, T, d)

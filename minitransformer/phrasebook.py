@@ -108,11 +108,13 @@ class Phrasebook:
         if part not in SPLITS:
             raise ValueError(f"the splits are {', '.join(SPLITS)}; got {part!r}")
         rng, seen = random.Random(f"{seed} {skill} {part}"), {}
-        while len(seen) < count:
+        for _ in range(1000 + 20 * count):
+            if len(seen) == count:
+                return list(seen.values())
             sentence = self.sentence(rng, part)
             wording = rng.choice(self.wordings(skill)) if instructed else None
             seen.setdefault(sentence, (prompt(sentence.english, wording), self.answer(skill, sentence)))
-        return list(seen.values())
+        raise ValueError(f"the {part} split is too small for {count} different sentences; ask for {len(seen)} or fewer")
 
     def wordings(self, skill: str) -> list[str]:
         return (self.skills | self.held_out)[skill]

@@ -13,11 +13,29 @@ from .hooks import Hooks, Recorder, Stack
 from .model import Config, Transformer
 
 
-class PromptTuning(Hooks):
+class SoftPrompt(Hooks):
+    """Vectors made for models of one shape."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.made_for = self.shape(config)
+
+    def shape(self, config: Config) -> str:
+        return f"{config.layers} layers of width {config.width}"
+
+    def fits(self, config):
+        if self.shape(config) != self.made_for:
+            raise ValueError(
+                f"this soft prompt was made for another model: for one of {self.made_for}, and this one has "
+                f"{self.shape(config)}; make it with this model's config"
+            )
+
+
+class PromptTuning(SoftPrompt):
     """P vectors in front of the text's embeddings, once: P·D parameters."""
 
     def __init__(self, length: int, config: Config, scale: float = 0.05, seed: int = 0):
-        super().__init__()
+        super().__init__(config)
         self.vectors = normal((length, config.width), scale, seed)
 
     def embed(self, x):
@@ -46,7 +64,7 @@ class PromptTuning(Hooks):
         return prompt
 
 
-class PrefixTuning(Hooks):
+class PrefixTuning(SoftPrompt):
     """As the textbook writes it: P vectors in front of the hidden states at every layer, L·P·D parameters.
 
     What a layer computes at their places is dropped, and the next layer gets fresh ones; so only the keys and values
@@ -56,7 +74,7 @@ class PrefixTuning(Hooks):
     def __init__(
         self, length: int, config: Config, layers: Sequence[int] | None = None, scale: float = 0.05, seed: int = 0
     ):
-        super().__init__()
+        super().__init__(config)
         self.layers = tuple(range(config.layers) if layers is None else layers)
         wrong = [layer for layer in self.layers if not 0 <= layer < config.layers]
         if wrong or len(set(self.layers)) < len(self.layers):
@@ -67,15 +85,18 @@ class PrefixTuning(Hooks):
         return in_front(self.vectors[self.layers.index(layer)], x) if layer in self.layers else x
 
 
-class KeyValuePrefix(Hooks):
+class KeyValuePrefix(SoftPrompt):
     """Learned keys and values in every layer (Li & Liang; P-tuning v2; PEFT): 2·L·P·G·d parameters."""
 
     def __init__(self, length: int, config: Config, scale: float = 0.3, seed: int = 0):
-        super().__init__()
+        super().__init__(config)
         shape = config.layers, config.kv_heads, length, config.head
         both = normal((2, *shape), scale, seed)
         self.keys = nn.ParameterList(both[0].detach().unbind())  # L of (G, P, d), before rotation
         self.values = nn.ParameterList(both[1].detach().unbind())
+
+    def shape(self, config):
+        return f"{super().shape(config)} with {config.kv_heads} key/value heads of {config.head}"
 
     def keys_values(self, layer, keys, values):
         return in_front(self.keys[layer], keys), in_front(self.values[layer], values)
@@ -117,6 +138,9 @@ class Gate(Hooks):
         self.hooks, self.lengths = hooks, virtual_lengths(hooks, config)
         self.log_strength = nn.Parameter(torch.tensor(float(strength)).log().clamp(min=self.OFF))
 
+    def fits(self, config):
+        self.hooks.fits(config)
+
     def embed(self, x):
         return self.hooks.embed(x)
 
@@ -127,7 +151,14 @@ class Gate(Hooks):
         return self.hooks.keys_values(layer, keys, values)
 
     def bias(self, layer):
-        return self.log_strength.expand(1, self.lengths[layer])
+        own, inner = self.log_strength.expand(1, self.lengths[layer]), self.hooks.bias(layer)
+        return own if inner is None else own + inner
+
+    def watch(self, site, layer, value):
+        self.hooks.watch(site, layer, value)
+
+    def watches(self, site):
+        return self.hooks.watches(site)
 
 
 @torch.no_grad()
@@ -155,7 +186,8 @@ def virtual_lengths(hooks: Hooks, config: Config) -> list[int]:
 def reparametrise(hooks: Hooks, hidden: int = 128, seed: int = 0) -> Hooks:
     """Train through a small residual MLP in place of the plain parameters; `bake` makes them plain again."""
     for owner in list(hooks.modules()):
-        for name, parameter in list(owner.named_parameters(recurse=False)):
+        vectors = [(name, each) for name, each in owner.named_parameters(recurse=False) if each.dim() > 1]
+        for name, parameter in vectors:
             parametrize.register_parametrization(owner, name, Residual(parameter.shape[-1], hidden, seed))
     return hooks
 
@@ -166,6 +198,15 @@ def bake(hooks: Hooks) -> Hooks:
         for name in list(getattr(owner, "parametrizations", ())):
             parametrize.remove_parametrizations(owner, name)
     return hooks
+
+
+def plain_tensors(hooks: Hooks) -> dict[str, Tensor]:
+    """What the state of these hooks would be once baked."""
+    tensors = {name: tensor for name, tensor in hooks.state_dict().items() if "parametrizations" not in name}
+    for place, owner in hooks.named_modules():
+        for name in getattr(owner, "parametrizations", ()):
+            tensors[f"{place}.{name}" if place else name] = getattr(owner, name).detach()
+    return tensors
 
 
 class Residual(nn.Module):
@@ -182,11 +223,6 @@ class Residual(nn.Module):
 
 def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, T, D) -> (B, …, P+T, D)
     """Put the same vectors in front of every row."""
-    if vectors.shape[:-2] != x.shape[1:-2] or vectors.shape[-1] != x.shape[-1]:
-        raise ValueError(
-            f"this soft prompt was made for another model: its vectors are {tuple(vectors.shape)}, "
-            f"the model's are {tuple(x.shape[1:])}; make it with this model's config"
-        )
     return torch.cat((vectors.expand(len(x), *vectors.shape), x), -2)
 
 

@@ -1,0 +1,166 @@
+"""Time one tuning step, prompt and prefix, with this package and with HF Llama + PEFT: same weights, batch and loss.
+
+    pip install '.[peers]' && python benchmarks/steps.py
+
+Losses and gradient norms are compared before anything is timed; rounds are interleaved; medians and ratios are printed.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from minitransformer import Config, KeyValuePrefix, PrefixTuning, PromptTuning, Transformer, freeze, loss, shared_loss
+
+SIZES = {
+    "S": Config(vocab=1024, context=256, width=128, layers=4, heads=4, kv_heads=2, hidden=352),
+    "M": Config(vocab=1024, context=256, width=256, layers=6, heads=8, kv_heads=4, hidden=704),
+}
+NAMES = {  # ours -> transformers'
+    "embedding.weight": "model.embed_tokens.weight",
+    "norm.weight": "model.norm.weight",
+    "attention.norm": "input_layernorm",
+    "attention.query": "self_attn.q_proj",
+    "attention.key": "self_attn.k_proj",
+    "attention.value": "self_attn.v_proj",
+    "attention.output": "self_attn.o_proj",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+    "norm": "post_attention_layernorm",
+}
+
+
+def llama(model: Transformer) -> LlamaForCausalLM:
+    """The same weights in transformers' Llama."""
+    config = model.config
+    twin = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=config.vocab,
+            hidden_size=config.width,
+            intermediate_size=config.hidden,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.kv_heads,
+            max_position_embeddings=config.context,
+            rope_theta=config.rope_base,
+            rms_norm_eps=config.eps,
+            tie_word_embeddings=True,
+        )
+    )
+    state = {}
+    for name, tensor in model.state_dict().items():
+        if name.startswith("blocks."):
+            _, layer, inside = name.split(".", 2)
+            state[f"model.layers.{layer}.{NAMES[inside.removesuffix('.weight')]}.weight"] = tensor
+        else:
+            state[NAMES[name]] = tensor
+    twin.load_state_dict(state | {"lm_head.weight": model.embedding.weight}, strict=True)
+    return twin
+
+
+def peft_prompt(model: Transformer, prompt: PromptTuning) -> torch.nn.Module:
+    settings = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=len(prompt.vectors))
+    peer = get_peft_model(llama(model), settings)
+    peer.prompt_encoder["default"].embedding.weight.data = prompt.vectors.detach().clone()
+    return peer
+
+
+def peft_prefix(model: Transformer, prefix: KeyValuePrefix) -> torch.nn.Module:
+    """PEFT keeps keys after rotation, (P, 2·L·G·d): each layer's keys, then its values."""
+    length = prefix.keys[0].shape[1]
+    peer = get_peft_model(llama(model), PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=length))
+    here, turn = slice(0, length), model.config.head // 2
+    rows = []
+    for keys, values in zip(prefix.keys, prefix.values, strict=True):
+        turned = keys * model.cosine[here] + keys.roll(turn, -1) * model.sine[here]
+        rows += [turned.transpose(0, 1), values.transpose(0, 1)]  # (P, G, d)
+    peer.prompt_encoder["default"].embedding.weight.data = torch.stack(rows, 1).flatten(1).detach().clone()
+    return peer
+
+
+def stepper(parameters: list[torch.nn.Parameter], value: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+    optimizer = torch.optim.AdamW(parameters, lr=0.0, fused=True)
+
+    def step() -> torch.Tensor:
+        optimizer.zero_grad()
+        result = value()
+        result.backward()
+        optimizer.step()
+        return result.detach()
+
+    return step
+
+
+def steps_of(size: str, length: int, rows: int, width: int) -> dict[str, dict[str, Callable]]:
+    """For each method: each competitor's step, the reference first."""
+    config = SIZES[size]
+    model = freeze(Transformer(config))
+    tokens = torch.randint(0, config.vocab, (rows, width))
+    targets = F.pad(tokens[:, 1:], (0, 1), value=-100)
+    labels = tokens.clone()
+    labels[:, 0] = -100  # else PEFT's prompt tuning also counts what its last virtual token says of the first word
+    prompt, prefix, pairs = PromptTuning(length, config), PrefixTuning(length, config), KeyValuePrefix(length, config)
+
+    def ours(hooks, step_loss):
+        return stepper(list(hooks.parameters()), lambda: step_loss(model, tokens, targets, hooks))
+
+    def theirs(peer):
+        learned = [parameter for parameter in peer.parameters() if parameter.requires_grad]
+        return stepper(learned, lambda: peer(input_ids=tokens, labels=labels).loss), learned
+
+    found = {}
+    for name, hooks, peer in (
+        ("prompt", prompt, peft_prompt(model, prompt)),
+        ("key/value prefix", pairs, peft_prefix(model, pairs)),
+    ):
+        step, learned = theirs(peer.train())
+        check(name, step, learned, ours(hooks, loss), list(hooks.parameters()))
+        found[name] = {"HF + PEFT": step, "plain": ours(hooks, loss), "shared": ours(hooks, shared_loss)}
+    found["textbook prefix"] = {
+        "HF + PEFT": found["key/value prefix"]["HF + PEFT"],  # PEFT has no textbook prefix: its own kind stands in
+        "plain": ours(prefix, loss),
+        "shared": ours(prefix, shared_loss),
+    }
+    return found
+
+
+def check(name: str, reference: Callable, theirs: list, own: Callable, ours: list) -> None:
+    """The peers compute the same: the loss, and the norm of its gradient (rotation does not change a norm)."""
+    losses = float(reference()), float(own())
+    norms = [torch.cat([p.grad.flatten() for p in parameters]).norm().item() for parameters in (theirs, ours)]
+    if abs(losses[0] - losses[1]) > 1e-4 or abs(norms[0] - norms[1]) > 1e-3 * norms[0]:
+        raise SystemExit(f"{name}: the peers disagree; losses {losses}, gradient norms {norms}: nothing was timed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--length", type=int, default=10, help="virtual tokens")
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--width", type=int, default=64, help="tokens a row")
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    print(f"{torch.get_num_threads()} thread(s), torch {torch.__version__}, medians of {options.rounds} rounds")
+    for size in options.sizes:
+        for method, steps in steps_of(size, options.length, options.rows, options.width).items():
+            seconds: dict[str, list[float]] = {name: [] for name in steps}
+            for _ in range(options.rounds):
+                for name, step in steps.items():
+                    began = time.perf_counter()
+                    step()
+                    seconds[name].append(time.perf_counter() - began)
+            medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+            first = next(iter(medians.values()))
+            shown = [f"{name} {1e3 * taken:.1f} ms ({taken / first:.2f})" for name, taken in medians.items()]
+            print(f"{size}  {method:16}  {'   '.join(shown)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

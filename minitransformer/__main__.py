@@ -1,0 +1,171 @@
+"""The command line: `python -m minitransformer demo`, and what else `--help` names."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
+from .base import RECIPE, pretrain
+from .comparison import METHODS, instruction, no_prompt, skill_task, spread
+from .losses import loss
+from .phrasebook import prompt
+
+LESSONS = Path(__file__).parents[1] / "lessons"
+
+
+def demo(steps: int, out: Path) -> None:
+    """Tune four vectors so that a torn base answers in Chinese, and draw where the gradient went."""
+    model, tokenizer = pretrained()
+    book = Phrasebook()
+    text = "Look out!"
+    print(f"The base model: {sum(p.numel() for p in model.parameters()):,} parameters, frozen from here on.\n")
+
+    print("Asked for in words, it knows what to do:")
+    for skill in "chinese", "shout", "count":
+        asked = prompt(text, book.wordings(skill)[0])
+        print(f"    {asked} {answer(model, tokenizer, asked)}")
+    print("\nNot asked for anything, it is torn between its skills. Eight answers drawn at random:")
+    drawn = generate(model, [tokenizer.encode(prompt(text))] * 8, temperature=1.0, seed=0)
+    print(f"    {prompt(text)} {' | '.join(map(tokenizer.decode, drawn))}\n")
+
+    print(f'Now {steps} steps on four vectors in front of the text, with translations of everything but "{text}":')
+    book.phrases = [phrase for phrase in book.phrases if phrase.english != text]
+    four = PromptTuning(4, model.config)
+    history = train(model, Batches(book, tokenizer, ["chinese"]), four, steps=steps)
+    test = batch(tokenizer, book.examples("chinese", "test", 200))
+    print(f"    [p0 p1 p2 p3] {prompt(text)} {answer(model, tokenizer, prompt(text), four)}")
+    print(
+        f"    {accuracy(model, test):.1%} -> {accuracy(model, test, four):.1%} exactly right on 200 sentences "
+        f"never seen, with {four.vectors.numel()} numbers trained in {history.seconds:.1f} s\n"
+    )
+
+    loss(model, *batch(tokenizer, [(prompt(text), "小心!")]), four).backward()
+    from . import plots
+
+    picture = plots.gradient_reach(gradients.parameter_norms(model), gradients.token_norms(four))
+    out.mkdir(parents=True, exist_ok=True)
+    path = plots.save(picture.figure, out / "gradient.png")
+    print(f"The proof of freezing: {history.proof}")
+    print(f"Where the gradient landed, as a picture: {path}")
+
+
+def answer(model, tokenizer, text: str, *hooks) -> str:
+    return tokenizer.decode(generate(model, [tokenizer.encode(text)], *hooks)[0])
+
+
+def say(text: str, temperature: float, top_k: int | None, top_p: float | None, seed: int, samples: int) -> None:
+    """Print what the base model answers, token by token."""
+    model, tokenizer = pretrained()
+    asked = text if text.rstrip().endswith("→") else prompt(text)
+    said = tokenizer.encode(asked)
+    shown: list[int] = []
+
+    def show(row: int, token: int) -> None:
+        before = tokenizer.decode(said + shown)
+        shown.append(token)
+        print(tokenizer.decode(said + shown)[len(before) :], end="", flush=True)
+
+    for sample in range(samples):
+        print(asked, end="", flush=True)
+        settings = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed + sample)
+        generate(model, [said], max_new_tokens=64, on_token=show, **settings)
+        shown.clear()
+        print()
+
+
+def table(skills: list[str], length: int, seeds: int, steps: int, processes: int) -> None:
+    """Print the accuracy of each method on each skill, with its spread over the seeds."""
+    model, tokenizer = pretrained()
+    book = Phrasebook()
+    tasks = [skill_task(book, tokenizer, skill) for skill in skills or [*book.skills, *book.held_out]]
+    rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes)
+    rows += [method(model, task) for task in tasks for method in (no_prompt, instruction)]
+    cells = {(row["skill"], row["method"]): row for row in spread(rows)}
+    methods = ["no prompt", "instruction", *METHODS]
+    print(f"\n| skill | {' | '.join(methods)} |\n|---{'|---' * len(methods)}|")
+    for task in tasks:
+        found = [cells[task.name, method] for method in methods]
+        print(f"| {task.name} | {' | '.join(map(in_words, found))} |")
+    print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s")
+
+
+def in_words(row: dict) -> str:
+    """A mean, and the lowest and highest where they differ."""
+    apart = f" ({row['lowest']:.2f} to {row['highest']:.2f})" if row["lowest"] < row["highest"] else ""
+    return f"{row['accuracy']:.2f}{apart}"
+
+
+def rebuild(seed: int, steps: int, out: Path) -> None:
+    """Train the base model again."""
+    card = pretrain(out, seed=seed, steps=steps)
+    known = [score for score in card["scores"].values() if not score["held_out"]]
+    for kind in "with", "without":
+        print(f"{kind} an instruction: {sum(score[kind] for score in known) / len(known):.1%} exactly right")
+    print(f"wrote {out} and its card {out.with_suffix('.md')}; fingerprint {card['fingerprint']}")
+
+
+def lab() -> None:
+    """Open JupyterLab on the lessons."""
+    if not LESSONS.is_dir():
+        sys.exit(f"there are no lessons at {LESSONS}: run this in a clone of the repository")
+    try:
+        import jupyterlab  # noqa: F401
+    except ImportError:
+        sys.exit("JupyterLab is not installed: run  pip install -r requirements.txt")
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(LESSONS)])
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m minitransformer", description=__doc__.split(":")[0] + ".")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    command = commands.add_parser("demo", help="tune four vectors in a minute and see where the gradient went")
+    command.add_argument("--steps", type=at_least_one, default=100, help="training steps (default 100)")
+    command.add_argument("--out", type=Path, default=Path("demo"), help="folder for the picture (default demo/)")
+    command.set_defaults(run=demo)
+
+    command = commands.add_parser("generate", help="let the base model answer, token by token")
+    command.add_argument("text", help='for example "Look out!" or "in Chinese: Look out!"')
+    command.add_argument("--temperature", type=float, default=0.0, help="0: the likeliest answer; 1: drawn (default 0)")
+    command.add_argument("--top-k", type=int, help="draw from the k likeliest tokens only")
+    command.add_argument("--top-p", type=float, help="draw from the likeliest tokens that hold this probability only")
+    command.add_argument("--seed", type=int, default=0, help="the same seed draws the same answer (default 0)")
+    command.add_argument("--samples", type=at_least_one, default=1, help="how many answers (default 1)")
+    command.set_defaults(run=say)
+
+    command = commands.add_parser("compare", help="tune every method on every skill and print the table of accuracies")
+    command.add_argument("skills", nargs="*", help="the skills to compare on (default all)")
+    command.add_argument("--length", type=at_least_one, default=4, help="virtual tokens (default 4)")
+    command.add_argument("--seeds", type=at_least_one, default=3, help="trainings of each (default 3)")
+    command.add_argument("--steps", type=at_least_one, default=150, help="training steps (default 150)")
+    command.add_argument("--processes", type=at_least_one, default=1, help="trainings at the same time (default 1)")
+    command.set_defaults(run=table)
+
+    command = commands.add_parser("pretrain", help="train the base model again; interrupted, it goes on where it was")
+    command.add_argument("--seed", type=int, default=0, help="decides the first weights and the data (default 0)")
+    command.add_argument("--steps", type=at_least_one, default=RECIPE["steps"], help="training steps (default 2000)")
+    command.add_argument("--out", type=Path, default=Path("phrasebook.safetensors"), help="the file to write")
+    command.set_defaults(run=rebuild)
+
+    command = commands.add_parser("lab", help="open JupyterLab on the lessons")
+    command.set_defaults(run=lab)
+
+    options = vars(parser.parse_args(arguments))
+    del options["command"]
+    try:
+        options.pop("run")(**options)
+    except (ValueError, OSError) as error:
+        sys.exit(f"minitransformer: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nstopped: files are written whole or not at all, so nothing is half-written")
+
+
+def at_least_one(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""Methods side by side on the same task: soft prompts of any kind and length, and what they have to beat."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm.auto import tqdm
+
+from .hooks import NO_HOOKS, Hooks
+from .losses import Batch, accuracy, loss, shared_loss
+from .model import Config, Transformer
+from .phrasebook import Batches, Phrasebook
+from .soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning, plain_tensors
+from .tokenizer import IGNORED, Tokenizer, batch
+from .training import train
+
+Row = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be learned, and the examples that tell whether it was."""
+
+    name: str
+    batches: Callable[[int], Iterable[Batch]]  # seed -> endless training batches
+    test: Batch
+    asked: Batch  # the same test with the instruction in words
+
+
+def skill_task(book: Phrasebook, tokenizer: Tokenizer, skill: str, rows: int = 32, count: int = 200) -> Task:
+    """A skill of the phrasebook, without its instruction."""
+    test, asked = (batch(tokenizer, book.examples(skill, "test", count, instructed=asked)) for asked in (False, True))
+    return Task(skill, partial(Batches, book, tokenizer, [skill], rows), test, asked)
+
+
+def no_prompt(model: Transformer, task: Task) -> Row:
+    """The bare model."""
+    return row("no prompt", task, 0, accuracy(model, task.test))
+
+
+def instruction(model: Transformer, task: Task) -> Row:
+    """The hard prompt: the task asked for in words."""
+    return row("instruction", task, 0, accuracy(model, task.asked))
+
+
+def soft_prompt(model: Transformer, task: Task, hooks: Hooks, name: str, seed: int = 0, steps: int = 150) -> Row:
+    """Soft prompts of any kind, tuned on the frozen model."""
+    first = next(iter(task.batches(seed)))
+    history = train(model, task.batches(seed), hooks, steps=steps, progress=False)
+    flops = steps * step_flops(model, first, hooks)
+    numbers = sum(tensor.numel() for tensor in plain_tensors(hooks).values())
+    return row(name, task, numbers, accuracy(model, task.test, hooks), history.seconds, flops) | {"seed": seed}
+
+
+def full_fine_tuning(model: Transformer, task: Task, seed: int = 0, steps: int = 150, peak: float = 1e-3) -> Row:
+    """Every parameter of a copy of the model trained."""
+    tuned = deepcopy(model).requires_grad_(True)
+    first = next(iter(task.batches(seed)))
+    history = train(tuned, task.batches(seed), steps=steps, peak=peak, progress=False)
+    flops = steps * step_flops(tuned, first)
+    numbers = sum(parameter.numel() for parameter in tuned.parameters())
+    return row("full", task, numbers, accuracy(tuned, task.test), history.seconds, flops) | {"seed": seed}
+
+
+def one_new_token(model: Transformer, task: Task, seed: int = 0, steps: int = 150, peak: float = 3e-2) -> Row:
+    """One new word in front of the text, and only its embedding trained."""
+    tuned = with_new_token(model)
+    word = tuned.config.vocab - 1
+
+    def led(examples: Batch) -> Batch:
+        tokens, targets = examples
+        return nn.functional.pad(tokens, (1, 0), value=word), nn.functional.pad(targets, (1, 0), value=IGNORED)
+
+    only_new = torch.zeros(tuned.config.vocab, 1)
+    only_new[word] = 1
+    tuned.embedding.weight.requires_grad_(True).register_hook(lambda gradient: gradient * only_new)
+    first = led(next(iter(task.batches(seed))))
+    history = train(tuned, map(led, task.batches(seed)), steps=steps, peak=peak, progress=False)
+    numbers, flops = model.config.width, steps * step_flops(tuned, first)
+    return row("one new token", task, numbers, accuracy(tuned, led(task.test)), history.seconds, flops) | {"seed": seed}
+
+
+def with_new_token(model: Transformer) -> Transformer:
+    """A frozen copy that knows one word more, which starts as the mean of the others."""
+    config = Config(**(vars(model.config) | {"vocab": model.config.vocab + 1}))
+    larger = Transformer(config)
+    state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    words = state["embedding.weight"]
+    state["embedding.weight"] = torch.cat((words, words.mean(0, keepdim=True)))
+    larger.load_state_dict(state)
+    return larger.requires_grad_(False)
+
+
+METHODS: dict[str, Callable[[int, Config, int], Hooks]] = {
+    "prompt": lambda length, config, seed: PromptTuning(length, config, seed=seed),
+    "prefix": lambda length, config, seed: PrefixTuning(length, config, seed=seed),
+    "key/value": lambda length, config, seed: KeyValuePrefix(length, config, seed=seed),
+}
+
+
+def compare(
+    model: Transformer,
+    tasks: Sequence[Task],
+    methods: Sequence[str] = tuple(METHODS),
+    lengths: Sequence[int] = (4,),
+    seeds: Sequence[int] = (0, 1, 2),
+    steps: int = 150,
+    processes: int = 0,
+    progress: bool = True,
+) -> list[Row]:
+    """One row a run: tasks × methods × lengths × seeds, in this process or side by side in several."""
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        raise ValueError(f"the methods are {', '.join(METHODS)}; got {', '.join(unknown)}")
+    runs = list(product(tasks, methods, lengths, seeds))
+    with pool(processes) as workers:
+        work = partial(run, model, steps)
+        rows = workers.map(work, runs) if workers else map(work, runs)
+        return list(tqdm(rows, total=len(runs), disable=not progress, unit="run", dynamic_ncols=True))
+
+
+def run(model: Transformer, steps: int, settings: tuple[Task, str, int, int]) -> Row:
+    task, method, length, seed = settings
+    hooks = METHODS[method](length, model.config, seed)
+    return soft_prompt(model, task, hooks, method, seed, steps) | {"length": length}
+
+
+def pool(processes: int) -> Executor | nullcontext:
+    """Workers with one thread each; two processes with all threads each would stand in each other's way."""
+    if processes < 2:
+        return nullcontext()
+    return ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,))
+
+
+def row(name: str, task: Task, parameters: int, score: float, seconds: float = 0.0, flops: float = 0.0) -> Row:
+    return {
+        "method": name,
+        "skill": task.name,
+        "length": 0,
+        "seed": 0,
+        "parameters": parameters,
+        "bytes": 4 * parameters,
+        "accuracy": score,
+        "seconds": seconds,
+        "flops": flops,
+    }
+
+
+def step_flops(model: Transformer, examples: Batch, hooks: Hooks = NO_HOOKS) -> int:
+    """The floating-point operations of one training step's matrix products, counted while it runs."""
+    with FlopCounterMode(display=False) as counter:
+        (loss(model, *examples) if hooks is NO_HOOKS else shared_loss(model, *examples, hooks)).backward()
+    for parameter in [*model.parameters(), *hooks.parameters()]:
+        parameter.grad = None
+    return counter.get_total_flops()
+
+
+def spread(rows: Iterable[Row]) -> list[Row]:
+    """Seeds drawn together: each (method, skill, length) with its mean accuracy, its lowest and its highest."""
+    groups: dict[tuple, list[Row]] = {}
+    for each in rows:
+        groups.setdefault((each["method"], each["skill"], each["length"]), []).append(each)
+    together = []
+    for group in groups.values():
+        scores = [each["accuracy"] for each in group]
+        seconds = sorted(each["seconds"] for each in group)[len(group) // 2]
+        found = {"accuracy": sum(scores) / len(scores), "lowest": min(scores), "highest": max(scores)}
+        together.append(group[0] | found | {"seconds": seconds, "seeds": len(group)})
+    return together

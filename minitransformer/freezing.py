@@ -1,0 +1,49 @@
+"""Freezing a model, and the evidence: gradient flows through it and lands on the soft prompt only."""
+
+from torch import Tensor, nn
+
+from .checkpoints import fingerprint
+from .hooks import Hooks, Recorder, Stack
+from .losses import loss
+from .model import Transformer
+
+
+def freeze(model: nn.Module) -> nn.Module:
+    """Turn the gradients of every parameter off, and clear those left from earlier training: they would lie."""
+    for parameter in model.parameters():
+        parameter.requires_grad_(False).grad = None
+    return model
+
+
+class FreezeProof:
+    """Evidence that training touched the soft prompts and nothing else, gathered while it runs."""
+
+    def __init__(self, model: Transformer, hooks: Hooks):
+        self.model, self.hooks, self.before = model, hooks, fingerprint(model)
+        self.reached: dict[str, Tensor] = {}  # for each of the hooks' parameters: which rows ever had a gradient
+
+    def note(self) -> None:
+        """After a backward pass: which rows of the soft prompts it reached."""
+        for name, parameter in self.hooks.named_parameters():
+            if parameter.grad is not None:
+                rows = (parameter.grad != 0).reshape(-1, parameter.shape[-1] if parameter.dim() else 1).any(1)
+                self.reached[name] = rows | self.reached.get(name, rows)
+
+    def conclude(self, tokens: Tensor, targets: Tensor) -> dict:
+        """The facts as plain numbers; a RuntimeError where one of them speaks against the freeze."""
+        recorder = Recorder(("output",), gradients=True)
+        loss(self.model, tokens[:1], targets[:1], Stack(self.hooks, recorder)).backward()
+        inside = [layer for _, layer in recorder.values if recorder.grad("output", layer) is not None]
+        names = [name for name, _ in self.hooks.named_parameters()]
+        unreached = [name for name in names if name not in self.reached or not self.reached[name].all()]
+        facts = {
+            "base_parameters": sum(1 for _ in self.model.parameters()),
+            "base_gradients": sum(parameter.grad is not None for parameter in self.model.parameters()),
+            "base_unchanged": fingerprint(self.model) == self.before,
+            "prompt_rows": sum(len(rows) for rows in self.reached.values()),
+            "prompt_rows_reached": sum(int(rows.sum()) for rows in self.reached.values()),
+            "layers_with_gradient_inside": inside,
+        }
+        if facts["base_gradients"] or not facts["base_unchanged"] or unreached or not inside:
+            raise RuntimeError(f"the training did not keep to the soft prompts: {facts}; rows not reached: {unreached}")
+        return facts

@@ -1,0 +1,72 @@
+"""What happened while training, and how it is kept so that training can go on later."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .checkpoints import fill, read, write
+
+
+@dataclass
+class History:
+    """What happened at each step, as plain numbers."""
+
+    loss: list[float] = field(default_factory=list)
+    grad_norm: list[float] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)  # (step, score)
+    seconds: float = field(default=0.0, compare=False)
+    proof: dict = field(default_factory=dict)  # what `FreezeProof` found, where soft prompts were trained
+
+    def note(self, loss: float, grad_norm: float, rate: float, seconds: float) -> None:
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss became {loss} at step {len(self.loss)}; try a learning rate below {rate:.2g}")
+        self.loss.append(loss)
+        self.grad_norm.append(grad_norm)
+        self.rate.append(rate)
+        self.seconds = seconds
+
+    def since_best(self) -> int:
+        """How many scores ago the best one came."""
+        scores = [score for _, score in self.validation]
+        return len(scores) - 1 - scores.index(max(scores)) if scores else 0
+
+
+def suspend(
+    path: str | Path,
+    learner: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    settings: dict,
+    history: History,
+    best: dict[str, Tensor],
+) -> None:
+    """Write everything that training needs to go on later."""
+    tensors = {f"learner.{name}": tensor for name, tensor in learner.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+    write(path, "training state", tensors, {"settings": settings, "history": asdict(history)})
+
+
+def resume(
+    path: str | Path, learner: nn.Module, optimizer: torch.optim.Optimizer, settings: dict
+) -> tuple[History, dict[str, Tensor]]:
+    """Put learner and optimizer back where `suspend` left them; return the history and the best parameters."""
+    tensors, about = read(path, "training state")
+    if about["settings"] != settings:
+        raise ValueError(f"{path} was begun with {about['settings']}, not {settings}; use the same, or another path")
+    parts: dict[str, dict[str, Tensor]] = {"learner": {}, "best": {}, "optimizer": {}}
+    for key, tensor in tensors.items():
+        part, name = key.split(".", 1)
+        parts[part][name] = tensor
+    fill(learner, parts["learner"], path)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in parts["optimizer"].items():
+        number, name = key.split(".")
+        state.setdefault(int(number), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    about["history"]["validation"] = [tuple(entry) for entry in about["history"]["validation"]]
+    return History(**about["history"]), parts["best"]

@@ -1,0 +1,256 @@
+"""The seam: hooks that change nothing, stacks of them, and recorders that only look."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from laws import METHODS, equal, key_values, lesson, prefix, prompt, text
+
+from minitransformer import Cache, Hooks, Recorder, Stack, freeze, generate, loss
+from minitransformer.hooks import NO_HOOKS, SITES
+
+
+class Noting(Hooks):
+    """Writes down in which order it was asked."""
+
+    def __init__(self, name, notes):
+        super().__init__()
+        self.name, self.notes = name, notes
+
+    def embed(self, x):
+        self.notes.append((self.name, "embed"))
+        return x
+
+    def context(self, layer, x):
+        self.notes.append((self.name, "context", layer))
+        return x
+
+    def keys_values(self, layer, keys, values):
+        self.notes.append((self.name, "keys_values", layer))
+        return keys, values
+
+    def watch(self, site, layer, value):
+        self.notes.append((self.name, "watch", site, layer))
+
+
+class Breaking(Hooks):
+    """Raises in the middle of the model."""
+
+    def __init__(self, site):
+        super().__init__()
+        self.site = site
+
+    def watch(self, site, layer, value):
+        if (site, layer) == (self.site, 1):
+            raise RuntimeError("in the middle")
+
+
+def test_hooks_change_nothing(model):
+    tokens = text(model)
+    assert torch.equal(model(tokens, Hooks()), model(tokens))
+    assert torch.equal(model(tokens, Stack()), model(tokens))
+    assert list(Hooks().parameters()) == [] and not any(Hooks().watches(site) for site in SITES)
+
+
+def test_the_hooks_are_asked_once_a_layer_from_the_ground_up(model):
+    notes = []
+    model(text(model), Noting("a", notes))
+    assert [note[1:] for note in notes if note[1] != "watch"] == [
+        ("embed",),
+        *((method, layer) for layer in range(3) for method in ("context", "keys_values")),
+    ]
+    inside = ("input", "queries", "keys", "values", "weights", "attention", "feed_forward", "output")
+    assert [note[2:] for note in notes if note[1] == "watch"] == [
+        ("embedding", None),
+        *((site, layer) for layer in range(3) for site in inside),
+        ("logits", None),
+    ]
+    assert {"embedding", *inside, "logits"} == set(SITES)
+
+
+def test_a_stack_asks_in_the_order_given(model):
+    notes = []
+    model(text(model), Stack(Noting("a", notes), Stack(Noting("b", notes), Noting("c", notes))))
+    assert [name for name, *_ in notes] == list("abc") * (len(notes) // 3)
+
+
+def test_the_later_in_a_stack_stands_in_front(model):
+    one, two, recorder = prompt(2, seed=1).double(), prompt(3, seed=2).double(), Recorder(["embedding"])
+    tokens = text(model)
+    model(tokens, Stack(one, two, recorder))
+    row = torch.cat((two.vectors, one.vectors, model.embedding(tokens[0])))
+    assert torch.equal(recorder["embedding", None][0], row)
+
+
+def test_a_stack_of_two_prompts_is_one_longer_prompt(model):
+    one, two, both = prompt(2, seed=1).double(), prompt(3, seed=2).double(), prompt(5).double()
+    both.vectors.data = torch.cat((two.vectors, one.vectors)).detach()
+    equal(model(text(model), Stack(one, two)), model(text(model), both))
+
+
+def test_the_parameters_of_a_stack_are_those_of_its_members():
+    one, two = prompt(2), key_values(3)
+    assert set(Stack(one, two, Recorder()).parameters()) == {*one.parameters(), *two.parameters()}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_recorder_sees_every_site_in_its_shape(model, method):
+    recorder, cache = Recorder(), Cache()
+    model(text(model), Stack(METHODS[method](3).double(), recorder), cache)
+    length = recorder["embedding", None].shape[1]  # the text and what stands in front of it in the stream
+    for layer in range(3):
+        keys = cache.length(layer)
+        shapes = dict.fromkeys(("input", "attention", "feed_forward", "output"), (2, length, 32))
+        shapes |= {"queries": (2, 4, length, 8), "keys": (2, 2, keys, 8), "values": (2, 2, keys, 8)}
+        shapes |= {"weights": (2, 4, length, keys)}
+        assert {site: tuple(recorder[site, layer].shape) for site in shapes} == shapes
+    assert recorder["logits", None].shape == (2, 9, 50)
+    assert length == (12 if "prompt" in method or "all" in method else 9)
+
+
+def test_what_is_recorded_adds_up(model):
+    recorder, tokens = Recorder(), text(model)
+    logits = model(tokens, recorder)
+    assert torch.equal(recorder["embedding", None], model.embedding(tokens))
+    assert torch.equal(recorder["embedding", None], recorder["input", 0])
+    assert torch.equal(recorder["logits", None], logits)
+    for layer in range(3):
+        equal(recorder["input", layer] + recorder["attention", layer] + recorder["feed_forward", layer],
+              recorder["output", layer])  # fmt: skip
+        if layer:
+            assert torch.equal(recorder["input", layer], recorder["output", layer - 1])
+        assert recorder["weights", layer].triu(1).eq(0).all()
+
+
+def test_a_recorder_keeps_only_the_sites_asked_for_and_detached(model):
+    recorder = Recorder(["output", "weights"])
+    model(text(model), recorder)
+    assert set(recorder.values) == {(site, layer) for site in ("output", "weights") for layer in range(3)}
+    assert not any(value.requires_grad for value in recorder.values.values())
+    assert recorder.grad("output", 0) is None
+
+
+def test_recorded_gradients_are_those_that_autograd_gives(model):
+    class Collecting(Hooks):
+        def __init__(self):
+            super().__init__()
+            self.seen = {}
+
+        def watch(self, site, layer, value):
+            self.seen[site, layer] = value
+
+    hooks, recorder, collecting = prompt(3).double(), Recorder(gradients=True), Collecting()
+    for watcher in recorder, collecting:
+        value = (model(text(model), Stack(hooks, watcher))[..., 7] ** 2).sum()
+        if watcher is recorder:
+            value.backward()
+    expected = torch.autograd.grad(value, list(collecting.seen.values()))
+    assert list(recorder.values) == list(collecting.seen)
+    for place, gradient in zip(collecting.seen, expected, strict=True):
+        assert torch.equal(recorder.grad(*place), gradient), place
+
+
+def test_the_gradient_at_the_embedding_agrees_with_finite_differences(model):
+    class Adding(Hooks):
+        change = torch.zeros(3, 9, 32, dtype=torch.float64)
+
+        def embed(self, x):
+            return x + self.change
+
+    hooks, recorder = Adding(), Recorder(["embedding"], gradients=True)
+    loss(model, *lesson(model), Stack(hooks, recorder)).backward()
+    direction, ends = torch.randn(3, 9, 32, dtype=torch.float64), []
+    for size in (1e-6, -1e-6):
+        hooks.change = size * direction
+        ends.append(loss(model, *lesson(model), hooks).item())
+    slope = torch.tensor((ends[0] - ends[1]) / 2e-6, dtype=torch.float64)
+    torch.testing.assert_close((recorder.grad("embedding") * direction).sum(), slope, rtol=1e-5, atol=1e-8)
+
+
+def test_a_gradient_that_never_came_is_none_and_not_zero(model):
+    freeze(model)
+    recorder = Recorder(gradients=True)
+    loss(model, *lesson(model), Stack(prefix(3, (1,)).double(), recorder)).backward()
+    for site, layer in ("embedding", None), ("weights", 0), ("output", 0), ("input", 1), ("queries", 1):
+        assert recorder.grad(site, layer) is None  # nothing that could learn comes before it
+    for site, layer in ("keys", 1), ("weights", 1), ("output", 1), ("queries", 2), ("output", 2):
+        assert recorder.grad(site, layer).abs().max() > 0
+    assert recorder.grad("output", 2).eq(0).any() and not recorder.grad("output", 2).eq(0).all()  # ignored targets: a 0
+
+
+def test_before_backward_and_without_gradients_there_is_none(model):
+    recorder = Recorder(["output"], gradients=True)
+    model(text(model), recorder)
+    assert recorder.grad("output", 0) is None
+    with torch.no_grad():
+        model(text(model), recorder)
+    assert recorder.grad("output", 0) is None
+
+
+def test_a_site_seen_again_holds_the_last_value(model):
+    recorder, tokens = Recorder(["output"]), text(model)
+    model(tokens, recorder)
+    model(tokens[:, :4], recorder)
+    assert recorder["output", 0].shape == (2, 4, 32)
+
+
+@pytest.fixture
+def fused(monkeypatch):
+    """Counts the calls of the fused attention."""
+    calls, really = [], F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *a, **k: calls.append(1) or really(*a, **k))
+    return calls
+
+
+@pytest.mark.parametrize(
+    "hooks",
+    [NO_HOOKS, Recorder(["output", "keys"]), Stack(prompt(2), Recorder(["logits"])), key_values(2)],
+    ids=["no hooks", "recorder of outputs", "prompt and recorder of logits", "key/value prefix"],
+)
+def test_attention_is_fused_as_long_as_nobody_watches_the_weights(model, hooks, fused):
+    model(text(model), hooks.double())
+    assert len(fused) == 3
+    generate(model, [[1, 2, 3]], hooks, max_new_tokens=2)
+    assert len(fused) == 9
+
+
+def test_attention_is_written_out_for_who_watches_the_weights(model, fused):
+    model(text(model), Stack(prompt(2).double(), Recorder(["weights"])))
+    assert not fused
+
+
+def test_an_unknown_site_is_refused():
+    message = "a Recorder knows the sites embedding, input, .*, logits; got attentoin, output_"
+    with pytest.raises(ValueError, match=message):
+        Recorder(["output_", "attentoin", "logits"])
+
+
+def test_what_was_not_recorded_is_an_error_that_says_what_was(model):
+    recorder = Recorder(["output"])
+    with pytest.raises(KeyError, match=r"nothing recorded at \('output', 0\); recorded: nothing yet"):
+        recorder["output", 0]
+    model(text(model), recorder)
+    with pytest.raises(KeyError, match=r"nothing recorded at \('weights', 0\); recorded: \[\('output', 0\), "):
+        recorder.grad("weights", 0)
+
+
+@pytest.mark.parametrize("site", ["input", "keys", "weights", "feed_forward"])
+def test_an_exception_in_the_middle_leaves_nothing_behind(model, site):
+    def inventory():
+        return {name: {key: len(v) if isinstance(v, dict) else v for key, v in vars(module).items()}
+                for name, module in model.named_modules()}  # fmt: skip
+
+    tokens, before, bytes_before = text(model), inventory(), [*map(torch.clone, model.state_dict().values())]
+    expected = model(tokens)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        model(tokens, Stack(prompt(3).double(), Breaking(site)))
+    assert inventory() == before
+    assert all(torch.equal(*pair) for pair in zip(model.state_dict().values(), bytes_before, strict=True))
+    assert torch.equal(model(tokens), expected)
+    assert list(NO_HOOKS.parameters()) == []
+
+
+def test_the_model_keeps_no_hooks(model):
+    tokens, expected = text(model), model(text(model))
+    for method in METHODS.values():
+        model(tokens, method(3).double())
+        assert torch.equal(model(tokens), expected)

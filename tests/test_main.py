@@ -1,0 +1,84 @@
+"""The command line, as a student would use and misuse it."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from minitransformer.__main__ import main
+from minitransformer.base import load_model
+
+
+def run(capsys, *arguments):
+    """What a command prints; how it ends, too, where it does not end well."""
+    ended = ""
+    try:
+        main(list(arguments))
+    except SystemExit as end:
+        ended = str(end.code)
+    said = capsys.readouterr()
+    return said.out, said.err + ended
+
+
+def test_the_demo_turns_a_torn_model_into_a_translator_and_names_its_picture(capsys, tmp_path):
+    out, _ = run(capsys, "demo", "--steps", "30", "--out", str(tmp_path / "pictures"))
+    assert "in Chinese: Look out! → 小心!" in out
+    assert "[p0 p1 p2 p3] Look out! → 小心!" in out
+    assert "'base_unchanged': True" in out
+    picture = tmp_path / "pictures" / "gradient.png"
+    assert str(picture) in out and picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_generate_answers_with_and_without_an_arrow(capsys):
+    assert run(capsys, "generate", "in Chinese: Look out!")[0] == "in Chinese: Look out! → 小心!\n"
+    assert run(capsys, "generate", "shout: Look out! →")[0] == "shout: Look out! → LOOK OUT!\n"
+
+
+def test_generate_draws_as_many_samples_as_asked_and_the_same_ones_twice(capsys):
+    out, _ = run(capsys, "generate", "Look out!", "--temperature", "1", "--samples", "6")
+    assert len(out.splitlines()) == 6 and len(set(out.splitlines())) > 1
+    assert run(capsys, "generate", "Look out!", "--temperature", "1", "--samples", "6")[0] == out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["generate", "Look ought!"], "'ought' is none of them; the nearest known words are"),
+        (["generate", "Look out!", "--temperature", "-1"], "expected temperature >= 0"),
+        (["demo", "--steps", "0"], "expected a whole number of at least 1, got '0'"),
+        (["pretrain", "--steps", "many"], "expected a whole number of at least 1, got 'many'"),
+        (["dance"], "invalid choice: 'dance'"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+)
+def test_bad_input_is_answered_in_one_clear_line(capsys, arguments, complaint):
+    out, err = run(capsys, *arguments)
+    assert complaint in err and "Traceback" not in out + err
+
+
+def test_pretrain_writes_a_model_and_its_card(capsys, tmp_path):
+    path = tmp_path / "tiny.safetensors"
+    out, _ = run(capsys, "pretrain", "--steps", "2", "--out", str(path))
+    model, tokenizer, card = load_model(path)
+    assert card["fingerprint"] in out and card["recipe"]["steps"] == 2 and len(tokenizer) == model.config.vocab
+    assert "| chinese |" in path.with_suffix(".md").read_text(encoding="utf-8")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.md", "tiny.safetensors"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_ctrl_c_stops_with_a_word_and_leaves_nothing_half_written(tmp_path):
+    command = [sys.executable, "-m", "minitransformer", "pretrain", "--out", str(tmp_path / "base.safetensors")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while "step/s" not in process.stderr.readline(200):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and "stopped: files are written whole or not at all" in said
+    assert "Traceback" not in said and list(tmp_path.iterdir()) == []
+
+
+def test_lab_without_lessons_says_so(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("minitransformer.__main__.LESSONS", tmp_path / "nowhere")
+    assert "run this in a clone of the repository" in run(capsys, "lab")[1]

@@ -1,0 +1,137 @@
+"""An independent Llama, Hugging Face's, given the same weights, says the same."""
+
+import pytest
+import torch
+from laws import METHODS, equal, random_model, text
+
+from minitransformer import PromptTuning, Recorder, compile_prefix, generate
+from minitransformer.model import Transformer
+
+transformers = pytest.importorskip("transformers", exc_type=ImportError)
+
+THEIRS = {  # our names -> theirs
+    "embedding.": "model.embed_tokens.",
+    "blocks.": "model.layers.",
+    "attention.norm.": "input_layernorm.",
+    "attention.query.": "self_attn.q_proj.",
+    "attention.key.": "self_attn.k_proj.",
+    "attention.value.": "self_attn.v_proj.",
+    "attention.output.": "self_attn.o_proj.",
+    "gate.": "mlp.gate_proj.",
+    "up.": "mlp.up_proj.",
+    "down.": "mlp.down_proj.",
+}
+SHAPES = [
+    dict(),
+    dict(kv_heads=4),
+    dict(kv_heads=1),
+    dict(width=48, heads=3, kv_heads=3, hidden=20, layers=1),
+    dict(width=64, heads=8, kv_heads=2, hidden=100, layers=5, rope_base=500_000.0, eps=1e-6),
+    dict(vocab=11, width=6, heads=3, kv_heads=1, hidden=5, layers=2, rope_base=50.0, eps=1e-2),
+]
+
+
+def their_name(name: str) -> str:
+    for ours, theirs in THEIRS.items():
+        name = name.replace(ours, theirs)
+    if name.startswith("norm."):
+        return f"model.{name}"
+    block, _, rest = name.rpartition(".norm.")
+    return f"{block}.post_attention_layernorm.{rest}" if block else name
+
+
+def reference(model: Transformer):
+    config = model.config
+    theirs = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=config.vocab,
+            hidden_size=config.width,
+            intermediate_size=config.hidden,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.kv_heads,
+            max_position_embeddings=config.context,
+            rms_norm_eps=config.eps,
+            rope_parameters={"rope_type": "default", "rope_theta": config.rope_base},
+            tie_word_embeddings=True,
+            attn_implementation="eager",
+            bos_token_id=None,
+            eos_token_id=None,
+            pad_token_id=None,
+        )
+    ).eval()
+    weights = {their_name(name): weight for name, weight in model.state_dict().items()}
+    missing, unexpected = theirs.load_state_dict(weights, strict=False)
+    assert not unexpected and set(missing) <= {"lm_head.weight"}  # tied
+    theirs.tie_weights()
+    return theirs
+
+
+@pytest.fixture(params=SHAPES, ids=str)
+def pair(request):
+    model = random_model(dtype=torch.float32, **request.param)
+    return model, reference(model)
+
+
+@torch.no_grad()
+def test_the_logits_are_those_of_a_reference_llama(pair):
+    model, theirs = pair
+    tokens = text(model, 3, 20)
+    logits = model(tokens)
+    equal(logits, theirs(tokens).logits, within=1e-4)
+    assert logits.std() > 0.5  # there was something to disagree about
+
+
+@torch.no_grad()
+def test_hidden_states_and_attention_weights_are_too(pair):
+    model, theirs = pair
+    tokens, recorder = text(model, 2, 12), Recorder()
+    model(tokens, recorder)
+    result = theirs(tokens, output_hidden_states=True, output_attentions=True)
+    for layer in range(model.config.layers):
+        equal(recorder["input", layer], result.hidden_states[layer], within=1e-4)
+        equal(recorder["weights", layer], result.attentions[layer], within=1e-5)
+
+
+def test_the_gradients_are_too(pair):
+    model, theirs = pair
+    tokens = text(model, 2, 12)
+    for logits in model(tokens), theirs(tokens).logits:
+        logits.log_softmax(-1)[..., 3].mean().backward()
+    gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    for name, parameter in model.named_parameters():
+        equal(parameter.grad, gradients[their_name(name)], within=1e-4)
+
+
+@torch.no_grad()
+def test_the_greedy_text_is_the_same(pair):
+    model, theirs = pair
+    prompt = text(model, 1, 5)
+    expected = theirs.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=20, do_sample=False)
+    assert generate(model, prompt.tolist(), max_new_tokens=20)[0] == expected[0, 5:].tolist()
+
+
+@torch.no_grad()
+def test_a_soft_prompt_is_what_they_call_inputs_embeds(pair):
+    model, theirs = pair
+    hooks, tokens = PromptTuning(4, model.config, scale=0.5), text(model, 2, 9)
+    embeds = torch.cat((hooks.vectors.expand(2, -1, -1), theirs.model.embed_tokens(tokens)), 1)
+    equal(model(tokens, hooks), theirs(inputs_embeds=embeds).logits[:, 4:], within=1e-4)
+
+
+@pytest.mark.parametrize(
+    "method", ["prompt", "prefix", "key/value prefix", "reparametrised prefix", "prompt and prefix"]
+)
+@torch.no_grad()
+def test_a_compiled_prefix_is_what_they_call_past_key_values(method):
+    """Its keys, turned at 0..P-1, and its values, as a cache that their model goes on from."""
+    hooks, model = METHODS[method](3), random_model(dtype=torch.float32)
+    theirs, tokens = reference(model), text(model, 2, 9)
+    compiled, past = compile_prefix(model, hooks), transformers.DynamicCache()
+    for layer, (keys, values) in enumerate(zip(compiled.keys, compiled.values, strict=True)):
+        half = keys.shape[2] // 2
+        angle = torch.arange(keys.shape[1])[:, None] * 10_000.0 ** (-torch.arange(half) / half)
+        left, right = keys[..., :half], keys[..., half:]
+        turned = (left * angle.cos() - right * angle.sin(), left * angle.sin() + right * angle.cos())
+        past.update(torch.cat(turned, -1).expand(2, -1, -1, -1), values.expand(2, -1, -1, -1), layer)
+    equal(model(tokens, hooks), theirs(tokens, past_key_values=past).logits, within=1e-4)

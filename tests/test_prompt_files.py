@@ -1,0 +1,141 @@
+"""A soft prompt in a file comes back bit for bit, trainable, and only for the model that it was made for."""
+
+import os
+
+import pytest
+import torch
+
+from minitransformer import (
+    Config,
+    Gate,
+    History,
+    Hooks,
+    KeyValuePrefix,
+    PrefixTuning,
+    PromptTuning,
+    Stack,
+    Transformer,
+    bake,
+    compile_prefix,
+    fingerprint,
+    load,
+    reparametrise,
+    save,
+)
+from minitransformer.checkpoints import read, write
+from minitransformer.prompt_files import inspect
+
+CONFIG = Config(vocab=20, context=32, width=16, layers=2, heads=2, kv_heads=1, hidden=24)
+METHODS = {
+    "prompt": lambda: PromptTuning(3, CONFIG),
+    "prefix": lambda: PrefixTuning(3, CONFIG),
+    "prefix at one layer": lambda: PrefixTuning(2, CONFIG, layers=[1]),
+    "key/value": lambda: KeyValuePrefix(3, CONFIG),
+    "gate": lambda: Gate(PromptTuning(3, CONFIG), CONFIG, 0.5),
+    "stack": lambda: Stack(PromptTuning(2, CONFIG), PrefixTuning(3, CONFIG)),
+    "stack in a gate": lambda: Gate(Stack(PromptTuning(2, CONFIG), PrefixTuning(1, CONFIG)), CONFIG, 0.7),
+}
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Transformer(CONFIG)
+
+
+@pytest.fixture
+def tokens():
+    return torch.arange(12).reshape(2, 6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_saved_prompt_comes_back_bit_for_bit_and_trainable(model, tokens, tmp_path, method):
+    hooks = METHODS[method]()
+    save(hooks, tmp_path / "p", model)
+    again = load(tmp_path / "p", model)
+    assert type(again) is type(hooks)
+    assert list(again.state_dict()) == list(hooks.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), hooks.parameters(), strict=True))
+    model(tokens, again).sum().backward()
+    assert all(parameter.grad is not None for parameter in again.parameters())
+
+
+@pytest.mark.parametrize("method", ["prompt", "prefix", "key/value"])
+def test_what_is_trained_through_an_mlp_is_saved_in_its_plain_form(model, tokens, tmp_path, method):
+    hooks = reparametrise(METHODS[method]())
+    for parameter in hooks.parameters():
+        torch.nn.init.normal_(parameter)
+    save(hooks, tmp_path / "p", model)
+    again = load(tmp_path / "p", model)
+    with torch.no_grad():
+        assert torch.equal(model(tokens, again), model(tokens, hooks))
+        assert torch.equal(model(tokens, again), model(tokens, bake(hooks)))
+    assert sum(p.numel() for p in again.parameters()) == sum(p.numel() for p in METHODS[method]().parameters())
+
+
+def test_a_compiled_gate_keeps_its_strength_in_the_file(model, tokens, tmp_path):
+    compiled = compile_prefix(model, METHODS["gate"]())
+    save(compiled, tmp_path / "p", model)
+    with torch.no_grad():
+        assert torch.equal(model(tokens, load(tmp_path / "p", model)), model(tokens, compiled))
+
+
+def test_the_file_tells_what_it_is_and_for_whom(model, tmp_path):
+    save(METHODS["prefix"](), tmp_path / "p", model, task="chinese", score=0.98, history=History(loss=[2.0, 1.0]))
+    about = inspect(tmp_path / "p")
+    assert about["method"] == {"name": "PrefixTuning", "layers": [0, 1]} and about["parameters"] == 2 * 3 * 16
+    assert about["shapes"] == {"vectors": [2, 3, 16]} and about["base"] == fingerprint(model)
+    assert about["task"] == "chinese" and about["score"] == 0.98 and len(about["history"]) == 16
+
+
+def test_a_prompt_for_another_base_is_refused_by_its_fingerprint(model, tmp_path):
+    save(METHODS["prompt"](), tmp_path / "p", model)
+    with pytest.raises(ValueError, match=f"was made for the model with fingerprint {fingerprint(model)}, this one has"):
+        load(tmp_path / "p", Transformer(CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [(dict(width=32), "does not fit: 'vectors'"), (dict(layers=3), None), (dict(layers=1), None)],
+)
+def test_a_prompt_of_another_shape_is_refused(tmp_path, change, complaint):
+    other = Transformer(Config(**(vars(CONFIG) | change)))
+    save(METHODS["prompt"]() if complaint else METHODS["key/value"](), tmp_path / "p")
+    with pytest.raises(ValueError, match=complaint or "does not fit"):
+        load(tmp_path / "p", other)
+
+
+def test_a_prompt_with_nan_is_refused(model, tmp_path):
+    prompt = METHODS["prompt"]()
+    prompt.vectors.data[0, 0] = float("nan")
+    save(prompt, tmp_path / "p", model)
+    with pytest.raises(ValueError, match="holds NaN or infinite numbers in 'vectors'"):
+        load(tmp_path / "p", model)
+
+
+def test_a_damaged_file_is_refused(model, tmp_path):
+    save(METHODS["prompt"](), tmp_path / "p", model)
+    (tmp_path / "p").write_bytes((tmp_path / "p").read_bytes()[:60])
+    with pytest.raises(ValueError, match="is damaged or is no safetensors file"):
+        load(tmp_path / "p", model)
+
+
+def test_a_file_with_an_unknown_method_or_a_missing_tensor_is_refused(model, tmp_path):
+    save(METHODS["key/value"](), tmp_path / "p", model)
+    tensors, about = read(tmp_path / "p", "soft prompt")
+    write(tmp_path / "q", "soft prompt", tensors, about | {"method": {"name": "Adapter"}})
+    with pytest.raises(ValueError, match="holds a Adapter, which this minitransformer does not know"):
+        load(tmp_path / "q", model)
+    del tensors["keys.1"]
+    write(tmp_path / "q", "soft prompt", tensors, about)
+    with pytest.raises(ValueError, match=r"does not fit this model: it lacks 'keys\.1'"):
+        load(tmp_path / "q", model)
+
+
+def test_hooks_of_ones_own_are_refused_with_a_way_out(model, tmp_path):
+    class Mine(Hooks):
+        pass
+
+    with pytest.raises(ValueError, match=r"got Mine: compile_prefix\(model, hooks\) turns any soft prompt into"):
+        save(Mine(), tmp_path / "p", model)
+    assert os.listdir(tmp_path) == []

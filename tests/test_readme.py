@@ -1,0 +1,29 @@
+"""What the README shows is what happens."""
+
+import re
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_ten_lines_do_what_they_say(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(code, {})
+    assert "小心!" in capsys.readouterr().out
+
+
+def test_every_file_of_the_package_has_a_place_in_the_map_of_the_house():
+    package = Path(__file__).parents[1] / "minitransformer"
+    missing = [path.name for path in package.glob("*.py") if f"`{path.name}`" not in README]
+    assert missing == ["__init__.py"]
+
+
+def test_what_the_readme_points_to_is_there():
+    root = Path(__file__).parents[1]
+    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    assert targets and all((root / target).exists() for target in targets)
+
+
+def test_the_test_command_is_the_one_that_ci_runs():
+    commands = [line for line in README.splitlines() if line.endswith("-m pytest")]
+    assert len(commands) == 1

@@ -1,0 +1,283 @@
+"""Every tuning method keeps every law, and the facts worth teaching are exact."""
+
+import pytest
+import torch
+from laws import (
+    LAWS,
+    LAWS_OF_LEARNING,
+    METHODS,
+    TINY,
+    equal,
+    key_values,
+    length_zero_is_the_identity,
+    lesson,
+    prefix,
+    prompt,
+    random_model,
+    text,
+)
+
+from minitransformer import (
+    Gate,
+    Hooks,
+    KeyValuePrefix,
+    PrefixTuning,
+    PromptTuning,
+    Recorder,
+    Stack,
+    bake,
+    compile_prefix,
+    loss,
+    reparametrise,
+)
+
+
+def named(laws):
+    return pytest.mark.parametrize("law", laws, ids=lambda law: law.__name__)
+
+
+@named(LAWS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_keeps_the_law(model, method, law):
+    law(model, METHODS[method](3).double())
+
+
+@named(LAWS_OF_LEARNING)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_as_the_law_says(model, method, law):
+    law(model, METHODS[method](3).double())
+
+
+@named(LAWS)
+def test_plain_text_keeps_the_law(model, law):
+    law(model, Hooks())
+
+
+@named(LAWS)
+def test_the_laws_hold_with_full_heads_and_with_one(law):
+    for heads, kv_heads in (4, 4), (1, 1):
+        law(random_model(heads=heads, kv_heads=kv_heads), PromptTuning(3, TINY, 0.5).double())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_length_zero_is_the_identity(model, method):
+    length_zero_is_the_identity(model, METHODS[method](0).double())
+
+
+def test_a_prefix_in_no_layer_is_the_identity(model):
+    length_zero_is_the_identity(model, PrefixTuning(3, TINY, layers=()).double())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_of_some_length_does_change_the_logits(model, method):
+    tokens = text(model)
+    assert (model(tokens, METHODS[method](3).double()) - model(tokens)).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_compiled_is_exact_in_float32_too(method):
+    model, tokens, hooks = random_model(dtype=torch.float32), text(random_model()), METHODS[method](3)
+    with torch.no_grad():
+        equal(model(tokens, compile_prefix(model, hooks)), model(tokens, hooks), within=3e-5)
+
+
+def test_parameters_are_counted_as_the_textbook_counts_them():
+    count = {name: sum(p.numel() for p in METHODS[name](5).parameters()) for name in METHODS}
+    assert count["prompt"] == 5 * 32  # P·D
+    assert count["prefix"] == 3 * 5 * 32  # L·P·D
+    assert count["prefix in the middle layer"] == 5 * 32
+    assert count["key/value prefix"] == 2 * 3 * 5 * 2 * 8  # 2·L·P·G·d
+
+
+def test_the_vectors_are_told_by_the_seed_alone():
+    state = torch.get_rng_state()
+    for method in (PromptTuning, PrefixTuning, KeyValuePrefix):
+        one, same, other = (torch.cat([*map(torch.flatten, method(2, TINY, seed=s).parameters())]) for s in (1, 1, 2))
+        assert torch.equal(one, same) and not torch.equal(one, other)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("hooks", [prefix(3), key_values(3)], ids=["prefix", "key/value prefix"])
+def test_the_first_layer_is_rescaled_but_never_reordered(model, hooks):
+    tokens, plain, tuned = text(model), Recorder(), Recorder()
+    model(tokens, plain)
+    model(tokens, Stack(hooks.double(), tuned))
+    among_text = tuned["weights", 0][..., 3:]
+    equal(among_text / among_text.sum(-1, keepdim=True), plain["weights", 0], within=1e-6)
+    deeper = tuned["weights", 1][..., 3:]
+    assert (deeper / deeper.sum(-1, keepdim=True) - plain["weights", 1]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+@pytest.mark.parametrize("make", [prefix, key_values])
+def test_what_a_prefix_adds_to_the_first_layer_has_one_direction_per_vector(make, length):
+    model, plain, tuned = random_model(heads=1, kv_heads=1), Recorder(), Recorder()
+    hooks = prefix(length) if make is prefix else KeyValuePrefix(length, model.config, 0.5)
+    model(text(model), plain)
+    model(text(model), Stack(hooks.double(), tuned))
+    share = tuned["weights", 0][:, 0, :, length:].sum(-1, keepdim=True)  # of the attention, what is left to the text
+    added = tuned["attention", 0] - share * plain["attention", 0]
+    sizes = torch.linalg.svdvals(added.flatten(0, 1))
+    assert sizes[length - 1] > 1e-2 and sizes[length] < 1e-5
+
+
+def test_a_textbook_prefix_does_not_notice_its_own_scale():
+    model = random_model(eps=1e-14)
+    hooks = prefix(3).double()
+    before = model(text(model), hooks)
+    hooks.vectors.data *= 7
+    equal(model(text(model), hooks), before)
+
+
+def test_a_soft_prompt_does_notice_its_own_scale():
+    model = random_model(eps=1e-14)
+    hooks = prompt(3).double()
+    before = model(text(model), hooks)
+    hooks.vectors.data *= 7
+    assert (model(text(model), hooks) - before).abs().max() > 0.1
+
+
+def test_the_gradient_of_a_textbook_prefix_is_orthogonal_to_it():
+    model = random_model(eps=1e-14)
+    for hooks, orthogonal in (prefix(3).double(), True), (prompt(3).double(), False):
+        loss(model, *lesson(model), hooks).backward()
+        cosine = torch.cosine_similarity(hooks.vectors, hooks.vectors.grad, -1).abs()
+        assert cosine.max() < 1e-9 if orthogonal else cosine.max() > 1e-3
+
+
+def test_a_textbook_prefix_is_a_key_value_prefix_of_its_normed_and_projected_vectors(model):
+    hooks, keys, values = prefix(3).double(), [], []
+    for block, vectors in zip(model.blocks, hooks.vectors, strict=True):
+        normed = vectors / (vectors.square().mean(-1, keepdim=True) + 1e-5).sqrt() * block.attention.norm.weight
+        for made, matrix in (keys, block.attention.key.weight), (values, block.attention.value.weight):
+            made.append((normed @ matrix.T).reshape(3, 2, 8).transpose(0, 1))  # (G, P, d)
+    by_hand = KeyValuePrefix.from_keys_values(model.config, keys, values)
+    equal(model(text(model), by_hand), model(text(model), hooks))
+    for got, expected in zip(compile_prefix(model, hooks).parameters(), [*keys, *values], strict=True):
+        equal(got, expected)
+
+
+@pytest.mark.parametrize("method", [prompt, prefix, key_values])
+def test_zeros_are_not_the_identity_but_a_closed_gate_is(model, method):
+    tokens, hooks = text(model), method(3).double()
+    for parameter in hooks.parameters():
+        parameter.data.zero_()
+    assert (model(tokens, hooks) - model(tokens)).abs().max() > 0.1
+    closed = Gate(method(3), TINY, strength=0.0).double()
+    equal(model(tokens, closed), model(tokens), within=5e-6)  # the text stands elsewhere, and angles are float32
+    recorder = Recorder(["weights"])
+    model(tokens, Stack(closed, recorder))
+    assert all(recorder["weights", layer][:, :, -9:, :3].eq(0).all() for layer in range(3))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gate_at_strength_one_is_wide_open(model, method):
+    if "gate" not in method:
+        hooks = METHODS[method](3).double()
+        equal(model(text(model), Gate(hooks, TINY).double()), model(text(model), hooks))
+
+
+def test_the_strength_multiplies_what_the_virtual_tokens_hold(model):
+    plain, gated = Recorder(["weights"]), Recorder(["weights"])
+    model(text(model), Stack(key_values(3).double(), plain))
+    model(text(model), Stack(Gate(key_values(3), TINY, 0.3).double(), gated))
+    expected = plain["weights", 0] * torch.tensor([0.3] * 3 + [1.0] * 9, dtype=torch.float64)
+    equal(gated["weights", 0], expected / expected.sum(-1, keepdim=True), within=1e-6)
+
+
+def test_a_gate_closes_what_it_wraps_and_nothing_beside_it(model):
+    tokens, closed = text(model), Gate(prompt(3), TINY, 0.0).double()
+    for other in prefix(2).double(), key_values(2).double():
+        for both in Stack(closed, other), Stack(other, closed):
+            equal(model(tokens, both), model(tokens, other), within=5e-6)
+
+
+def test_a_gate_around_a_closed_gate_stays_closed(model):
+    tokens, closed = text(model), Gate(prompt(3), TINY, 0.0).double()
+    for twice in Gate(closed, TINY), Gate(compile_prefix(model, closed), TINY):
+        equal(model(tokens, twice.double()), model(tokens), within=5e-6)
+
+
+def test_a_gate_lets_a_recorder_inside_it_see(model):
+    recorder = Recorder(["output"])
+    model(text(model), Gate(Stack(prompt(3), recorder), TINY).double())
+    assert recorder["output", 2].shape == (2, 12, 32)
+
+
+def test_two_gates_side_by_side_or_a_negative_strength_are_refused(model):
+    gates = Stack(Gate(prompt(3), TINY), Gate(key_values(3), TINY)).double()
+    with pytest.raises(ValueError, match="only one of the hooks in a Stack can weigh keys; put one Gate around the wh"):
+        model(text(model), gates)
+    for strength in -0.1, float("nan"):
+        with pytest.raises(ValueError, match=r"a strength is a number from 0 \(no effect\) upwards; got"):
+            Gate(prompt(3), TINY, strength)
+
+
+@pytest.mark.parametrize("method", [PromptTuning, KeyValuePrefix])
+def test_from_tokens_starts_as_the_text_itself(model, method):
+    """A hard prompt is the soft prompt of its own embeddings."""
+    hard, tokens = text(model, 1, 4, seed=5), text(model)
+    together = model(torch.cat((hard.expand(2, -1), tokens), 1))[:, 4:]
+    equal(model(tokens, method.from_tokens(model, hard[0].tolist())), together)
+
+
+def test_a_prompt_starts_as_embeddings_their_mean_or_their_spread(model):
+    weight = model.embedding.weight.detach()
+    assert torch.equal(PromptTuning.from_tokens(model, [7, 3]).vectors, weight[[7, 3]])
+    assert PromptTuning.from_tokens(model, [7, 3]).vectors.requires_grad
+    equal(PromptTuning.from_mean(2, model).vectors, weight.mean(0).expand(2, -1))
+    many = PromptTuning.from_vocabulary(4000, model).vectors
+    equal(many.mean(0), weight.mean(0), within=0.05)
+    equal(many.std(0), weight.std(0), within=0.05)
+
+
+def test_training_a_prompt_from_tokens_leaves_the_embeddings_alone(model):
+    before = model.embedding.weight.detach().clone()
+    PromptTuning.from_tokens(model, [7, 3]).vectors.data += 1
+    assert torch.equal(model.embedding.weight, before)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if "reparametrised" not in m])
+def test_a_reparametrised_method_starts_as_its_plain_form(model, method):
+    plain, wrapped = METHODS[method](3).double(), reparametrise(METHODS[method](3)).double()
+    assert torch.equal(model(text(model), wrapped), model(text(model), plain))
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if "reparametrised" in m])
+def test_baking_keeps_the_logits_and_drops_the_mlp(model, method):
+    hooks = METHODS[method](3).double()
+    before, plain = model(text(model), hooks), METHODS[method.replace("reparametrised ", "")](3)
+    bake(hooks)
+    assert torch.equal(model(text(model), hooks), before)
+    assert list(hooks.state_dict()) == list(plain.state_dict())
+    assert all(parameter.requires_grad and parameter.is_leaf for parameter in hooks.parameters())
+
+
+def test_a_prompt_for_a_model_of_another_width_is_refused(model):
+    for hooks in (cls(3, random_model(width=64).config) for cls in (PromptTuning, PrefixTuning, KeyValuePrefix)):
+        with pytest.raises(ValueError, match=r"made for another model: its vectors are .*; make it with this model's"):
+            model(text(model), hooks.double())
+
+
+unknowable = pytest.mark.xfail(strict=True, reason="a layer asks for its own vectors only and does not know the depth")
+
+
+@pytest.mark.parametrize(
+    ("method", "layers"),
+    [
+        (KeyValuePrefix, 2),
+        pytest.param(KeyValuePrefix, 4, marks=unknowable),
+        pytest.param(PrefixTuning, 2, marks=unknowable),
+        pytest.param(PrefixTuning, 4, marks=unknowable),
+    ],
+)
+def test_a_prefix_for_a_model_of_another_depth_is_refused(model, method, layers):
+    hooks = method(3, random_model(layers=layers).config).double()
+    with pytest.raises(ValueError, match="made for another model"):
+        model(text(model), hooks)
+
+
+def test_layers_of_a_prefix_must_exist_and_differ():
+    for layers in [3], [-1], [0, 0]:
+        with pytest.raises(ValueError, match=r"layers must be different numbers from 0 to 2; got \["):
+            PrefixTuning(2, TINY, layers=layers)

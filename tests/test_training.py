@@ -1,0 +1,248 @@
+"""One train function, for the base and for soft prompts: deterministic, resumable, provably frozen."""
+
+import copy
+from itertools import islice, pairwise
+
+import pytest
+import torch
+
+from minitransformer import (
+    Config,
+    Gate,
+    History,
+    KeyValuePrefix,
+    PrefixTuning,
+    PromptTuning,
+    Stack,
+    Transformer,
+    fingerprint,
+    freeze,
+    loss,
+    reparametrise,
+    shared_loss,
+    train,
+)
+from minitransformer.training import learning_rate
+
+CONFIG = Config(vocab=20, context=32, width=16, layers=2, heads=2, kv_heads=1, hidden=24)
+
+
+class Successor:
+    """Endless batches of a toy task: each token is followed by the next number."""
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(0)
+        while True:
+            start = torch.randint(0, 10, (4, 1), generator=generator)
+            row = start + torch.arange(7)
+            targets = row[:, 1:].clone()
+            targets[:, :2] = -100
+            yield row[:, :-1], targets
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return Transformer(CONFIG)
+
+
+def weights(module):
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_training_lowers_the_loss_and_reports_every_step(model):
+    history = train(model, Successor(), steps=40, peak=1e-2, progress=False)
+    assert len(history.loss) == len(history.grad_norm) == len(history.rate) == 40
+    assert history.loss[-1] < history.loss[0] / 2
+    assert all(isinstance(number, float) for number in history.loss + history.grad_norm + history.rate)
+
+
+def test_two_trainings_with_one_seed_give_identical_weights():
+    finals = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        twin = Transformer(CONFIG)
+        finals.append((train(twin, Successor(), steps=12, progress=False), weights(twin)))
+    assert finals[0][0] == finals[1][0]
+    assert same(finals[0][1], finals[1][1])
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_interrupted_and_resumed_equals_uninterrupted(model, tmp_path, tune):
+    def learner():
+        twin = copy.deepcopy(model)
+        return twin, PromptTuning(2, CONFIG) if tune else None
+
+    def stop_at_nine(step):
+        if step == 9:
+            raise KeyboardInterrupt
+
+    settings = dict(steps=16, every=4, progress=False, validate=lambda: 0.5)
+    whole, hooks = learner()
+    uninterrupted = train(whole, Successor(), hooks, **settings)
+    expected = weights(hooks or whole)
+
+    half, hooks = learner()
+    settings["checkpoint"] = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        train(half, Successor(), hooks, on_step=stop_at_nine, **settings)
+    later, hooks = learner()
+    resumed = train(later, Successor(), hooks, **settings)
+    resumed.proof = uninterrupted.proof
+    assert resumed == uninterrupted and len(resumed.loss) == 16
+    assert same(weights(hooks or later), expected)
+
+
+def test_resuming_with_other_settings_is_refused(model, tmp_path):
+    train(model, Successor(), steps=4, checkpoint=tmp_path / "state", progress=False)
+    with pytest.raises(ValueError, match=r"was begun with .*'steps': 4.*, not .*'steps': 8.*use the same, or another"):
+        train(model, Successor(), steps=8, checkpoint=tmp_path / "state", progress=False)
+
+
+def test_training_what_is_frozen_says_what_to_do(model):
+    with pytest.raises(ValueError, match=r"every parameter is frozen; pass hooks= .*requires_grad_\(True\)"):
+        train(freeze(model), Successor(), steps=1, progress=False)
+
+
+def test_a_loss_that_explodes_stops_the_training(model):
+    with torch.no_grad():
+        model.norm.weight.fill_(float("inf"))
+    with pytest.raises(ValueError, match="the loss became nan at step 0; try a learning rate below"):
+        train(model, Successor(), steps=2, progress=False)
+
+
+def test_gradients_are_clipped_and_the_history_tells_their_norm_before(model):
+    clipped = []
+
+    def measure(step):
+        clipped.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]).norm().item())
+
+    history = train(model, Successor(), steps=3, clip=0.01, on_step=measure, progress=False)
+    assert all(norm > 0.1 for norm in history.grad_norm) and all(norm < 0.0101 for norm in clipped)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
+    rates = [learning_rate(step, 100, 1.0, 10) for step in range(101)]
+    assert rates[0] == 0.1 and rates[9] == rates[10] == 1.0 and abs(rates[100] - 0.1) < 1e-9
+    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
+
+
+def test_only_the_prompt_receives_gradient(model):
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)  # stale, from pretraining
+    before, prompt = weights(model), PromptTuning(3, CONFIG)
+    start, seen = weights(prompt), []
+
+    def look(step):
+        seen.append([parameter.grad for parameter in model.parameters()] + [prompt.vectors.grad.clone()])
+
+    history = train(model, Successor(), prompt, steps=5, on_step=look, progress=False)
+    for *base, own in seen:
+        assert all(gradient is None for gradient in base)
+        assert (own != 0).any(1).all()
+    assert same(weights(model), before) and not same(weights(prompt), start)
+    assert history.proof == {
+        "base_parameters": len(before),
+        "base_gradients": 0,
+        "base_unchanged": True,
+        "prompt_rows": 3,
+        "prompt_rows_reached": 3,
+        "layers_with_gradient_inside": [0, 1],
+    }
+    assert prompt.base == fingerprint(model)
+
+
+def test_the_proof_notices_a_base_that_changed(model):
+    def meddle(step):
+        model.norm.weight.data += 1e-6
+
+    with pytest.raises(RuntimeError, match="'base_unchanged': False"):
+        train(model, Successor(), PromptTuning(2, CONFIG), steps=2, on_step=meddle, progress=False)
+
+
+def test_the_proof_notices_a_thawed_base(model):
+    def thaw(step):
+        model.norm.weight.requires_grad_(True)
+
+    with pytest.raises(RuntimeError, match="'base_gradients': 1"):
+        train(model, Successor(), PromptTuning(2, CONFIG), steps=2, on_step=thaw, progress=False)
+
+
+def test_the_proof_notices_a_prompt_row_that_nothing_reaches(model):
+    class Forgetful(PromptTuning):
+        def embed(self, x):
+            return torch.cat((self.vectors[1:].expand(len(x), -1, -1), x), 1)
+
+    with pytest.raises(RuntimeError, match=r"'prompt_rows_reached': 2.*rows not reached: \['vectors'\]"):
+        train(model, Successor(), Forgetful(3, CONFIG), steps=2, progress=False)
+
+
+def test_hooks_that_change_the_text_itself_are_refused(model):
+    class Shift(PromptTuning):
+        def embed(self, x):
+            return x + self.vectors.mean(0)
+
+    with pytest.raises(ValueError, match=r"these change the text's own vectors.*leave the text as it is"):
+        train(model, Successor(), Shift(2, CONFIG, scale=1.0), steps=1, progress=False)
+
+
+def test_the_best_parameters_are_kept_and_training_stops_early(model):
+    prompt, snapshots = PromptTuning(2, CONFIG), []
+    scores = iter([0.2, 0.9, 0.5, 0.4, 0.3])
+
+    def validate():
+        snapshots.append(weights(prompt))
+        return next(scores)
+
+    history = train(model, Successor(), prompt, steps=50, every=3, patience=2, validate=validate, progress=False)
+    assert history.validation == [(3, 0.2), (6, 0.9), (9, 0.5), (12, 0.4)] and len(history.loss) == 12
+    assert same(weights(prompt), snapshots[1])
+
+
+@pytest.mark.parametrize(
+    "hooks",
+    [
+        PromptTuning(3, CONFIG),
+        PrefixTuning(3, CONFIG),
+        PrefixTuning(2, CONFIG, layers=[1]),
+        KeyValuePrefix(3, CONFIG),
+        Gate(PromptTuning(3, CONFIG), CONFIG, 0.5),
+        reparametrise(PrefixTuning(2, CONFIG)),
+        Stack(PromptTuning(2, CONFIG), PrefixTuning(3, CONFIG)),
+    ],
+    ids=lambda hooks: type(hooks).__name__,
+)
+def test_the_shared_stream_gives_the_same_loss_and_gradients_as_the_concatenation(model, hooks):
+    (tokens, targets), gradients = next(iter(Successor())), []
+    freeze(model)
+    for step_loss in loss, shared_loss:
+        value = step_loss(model, tokens, targets, hooks)
+        gradients.append([value, *torch.autograd.grad(value, list(hooks.parameters()))])
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
+
+
+def test_the_progress_bar_shows_loss_and_tokens_per_second(model, capsys):
+    train(model, Successor(), steps=3)
+    shown = capsys.readouterr().err
+    assert "3/3" in shown and "loss" in shown and "tokens/s" in shown
+
+
+def test_batches_are_taken_in_order_and_no_more_than_needed(model):
+    taken = []
+
+    def counted():
+        for number, examples in enumerate(Successor()):
+            taken.append(number)
+            yield examples
+
+    train(model, counted(), steps=5, progress=False)
+    assert taken == list(islice(range(10), 5))
+
+
+def test_a_history_tells_how_long_ago_its_best_score_came():
+    assert History().since_best() == 0
+    assert History(validation=[(1, 0.5), (2, 0.7), (3, 0.7), (4, 0.1)]).since_best() == 2
