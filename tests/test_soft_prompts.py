@@ -185,11 +185,13 @@ def test_the_strength_multiplies_what_the_virtual_tokens_hold(model):
     equal(gated["weights", 0], expected / expected.sum(-1, keepdim=True), within=1e-6)
 
 
-def test_a_gate_closes_what_it_wraps_and_nothing_beside_it(model):
-    tokens, closed = text(model), Gate(prompt(3), TINY, 0.0).double()
+def test_a_gate_beside_others_is_refused_and_around_them_closes_them_all(model):
+    tokens = text(model)
     for other in prefix(2).double(), key_values(2).double():
-        for both in Stack(closed, other), Stack(other, closed):
-            equal(model(tokens, both), model(tokens, other), within=5e-6)
+        for parts in ((Gate(prompt(3), TINY), other), (other, Gate(prompt(3), TINY))):
+            with pytest.raises(ValueError, match="cannot tell its own keys from others: put it around the whole Stack"):
+                model(tokens, Stack(*parts).double())
+        equal(model(tokens, Gate(Stack(prompt(3), other), TINY, 0.0).double()), model(tokens), within=5e-6)
 
 
 def test_a_gate_around_a_closed_gate_stays_closed(model):
@@ -206,7 +208,7 @@ def test_a_gate_lets_a_recorder_inside_it_see(model):
 
 def test_two_gates_side_by_side_or_a_negative_strength_are_refused(model):
     gates = Stack(Gate(prompt(3), TINY), Gate(key_values(3), TINY)).double()
-    with pytest.raises(ValueError, match="only one of the hooks in a Stack can weigh keys; put one Gate around the wh"):
+    with pytest.raises(ValueError, match="cannot tell its own keys from others: put it around the whole Stack"):
         model(text(model), gates)
     for strength in -0.1, float("nan"):
         with pytest.raises(ValueError, match=r"a strength is a number from 0 \(no effect\) upwards; got"):
@@ -255,22 +257,15 @@ def test_baking_keeps_the_logits_and_drops_the_mlp(model, method):
 
 def test_a_prompt_for_a_model_of_another_width_is_refused(model):
     for hooks in (cls(3, random_model(width=64).config) for cls in (PromptTuning, PrefixTuning, KeyValuePrefix)):
-        with pytest.raises(ValueError, match=r"made for another model: its vectors are .*; make it with this model's"):
+        with pytest.raises(
+            ValueError,
+            match=r"for one of 3 layers of width 64.*this one has 3 layers of width 32",
+        ):
             model(text(model), hooks.double())
 
 
-unknowable = pytest.mark.xfail(strict=True, reason="a layer asks for its own vectors only and does not know the depth")
-
-
-@pytest.mark.parametrize(
-    ("method", "layers"),
-    [
-        (KeyValuePrefix, 2),
-        pytest.param(KeyValuePrefix, 4, marks=unknowable),
-        pytest.param(PrefixTuning, 2, marks=unknowable),
-        pytest.param(PrefixTuning, 4, marks=unknowable),
-    ],
-)
+@pytest.mark.parametrize("method", [PrefixTuning, KeyValuePrefix])
+@pytest.mark.parametrize("layers", [2, 4])
 def test_a_prefix_for_a_model_of_another_depth_is_refused(model, method, layers):
     hooks = method(3, random_model(layers=layers).config).double()
     with pytest.raises(ValueError, match="made for another model"):
