@@ -1,0 +1,95 @@
+"""Make the lessons' notebooks from their sources: `python lessons/build.py [01 02 …]`.
+
+For each lesson `source/NN_name.py` gives the student's notebook `NN_name.ipynb`, without outputs, and the solved,
+executed one `solutions/NN_name.ipynb`. `--check` writes nothing and fails where these have drifted from their source;
+`--quick` does so without running them. `--moodle FILE` writes all questions for a course system.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from tqdm.auto import tqdm
+
+from minitransformer.exercises import moodle
+from notebooks import LESSONS, drift, executed, notebook, sources, stray_errors, text_of
+
+LARGEST = 1_500_000  # bytes of a committed notebook
+
+
+def paths(source: Path) -> tuple[Path, Path]:
+    """Where the student's and the solved notebook of a source are kept."""
+    return LESSONS / f"{source.stem}.ipynb", LESSONS / "solutions" / f"{source.stem}.ipynb"
+
+
+def build(source: Path) -> str:
+    began = time.perf_counter()
+    for path, book in zip(paths(source), (notebook(source, False), executed(notebook(source, True))), strict=True):
+        text = text_of(book)
+        if len(text.encode()) > LARGEST:
+            raise ValueError(f"{path.name} would have {len(text.encode()):,} bytes; at most {LARGEST:,} are kept")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return f"{source.stem}: built in {time.perf_counter() - began:.0f} s"
+
+
+def drifted(source: Path, run: bool = True) -> list[str]:
+    """What differs between the kept notebooks and their source; with `run`, outputs and the student's run too."""
+    found = []
+    for solved, path in enumerate(paths(source)):
+        if not path.is_file():
+            found.append(f"{path.name} is missing")
+            continue
+        kept, made = nbformat.read(path, 4), notebook(source, bool(solved))
+        if solved and run:
+            made = executed(made)
+        elif solved:
+            forget_outputs(kept)
+        found += [f"{path.parent.name}/{path.name}, {each}" for each in drift(made, kept)]
+    if run:
+        found += [
+            f"{source.stem}, as a student runs it, {each}" for each in stray_errors(executed(notebook(source, False)))
+        ]
+    return found
+
+
+def forget_outputs(book: nbformat.NotebookNode) -> None:
+    for cell in book.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+
+
+def chosen(numbers: list[str]) -> list[Path]:
+    every = sources()
+    wanted = [source for source in every if not numbers or source.name[:2] in numbers]
+    unknown = set(numbers) - {source.name[:2] for source in every}
+    if unknown:
+        raise SystemExit(f"the lessons are {', '.join(each.name[:2] for each in every)}; got {', '.join(unknown)}")
+    return wanted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lessons", nargs="*", metavar="NN", help="two digits each; all of them if none is given")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="fail on drift, in sources and outputs; run both notebooks")
+    what.add_argument("--quick", action="store_true", help="fail on drift in the cells' sources; run nothing")
+    what.add_argument("--moodle", metavar="FILE", help="write all questions as Moodle XML")
+    options = parser.parse_args()
+    if options.moodle:
+        return print(f"{moodle.write(options.moodle)} questions in {options.moodle}")
+    failed = False
+    for source in tqdm(chosen(options.lessons), unit="lesson", dynamic_ncols=True):
+        if options.check or options.quick:
+            found = drifted(source, run=options.check)
+            failed = failed or bool(found)
+            tqdm.write("\n".join(found) if found else f"{source.stem}: as its source makes it")
+        else:
+            tqdm.write(build(source))
+    sys.exit("run `python lessons/build.py` and commit what it writes" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,370 @@
+# %% [markdown]
+# # Lesson 1 · Tokens become vectors
+#
+# *One forward pass through the frozen model*
+#
+# **45 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
+#
+# All lessons steer one small language model without changing it. To see *where* a steering vector can enter, you first
+# need to know what flows through the model. At the end of this lesson you will have written three of its parts, and
+# they will agree with the model's own to the last digits.
+#
+# | section | minutes | you write |
+# |---|---|---|
+# | 1 · Text becomes tokens | 5 | |
+# | 2 · Tokens become vectors | 8 | the embedding lookup |
+# | 3 · Similar words, similar vectors | 6 | |
+# | 4 · Who may see whom | 9 | the causal mask |
+# | 5 · One attention head | 10 | a head |
+# | 6 · All the way up | 4 | |
+# | 7 · What a frozen model can be told | 3 | |
+#
+# Run each cell with *Shift+Enter*. Where something is asked of you, commit to an answer first and run the cell then:
+# a wrong guess that you notice teaches more than a right one that you read.
+
+# %% setup="1"
+import torch
+import torch.nn.functional as F
+
+from minitransformer import Recorder, freeze, generate, plots, pretrained
+
+# %%
+from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+
+# %% [markdown]
+# ## 1 · Text becomes tokens
+#
+# A model calculates with numbers, so text is first cut into pieces, **tokens**, and each token gets its number, its
+# **id**. The list of all tokens is the **vocabulary**; its size is called $V$. Here a token is an English word, a
+# punctuation mark, or a single Chinese character.
+
+# %%
+model, tokenizer = pretrained()
+ids = tokenizer.encode("Look out! →")
+list(zip(ids, tokenizer.tokens(ids), strict=True)), len(tokenizer)
+
+# %% [markdown]
+# The arrow is a token like any other: in this model's little world it means *now answer*.
+#
+# What about a word that is not in the list? Our vocabulary is closed and says so. The vocabularies of large language
+# models hold *pieces* of words, down to single letters or bytes, so that any word at all can be put together.
+
+# %%
+try:
+    tokenizer.encode("The feline is sleeping.")
+except ValueError as unknown:
+    print(unknown)
+
+# %% question="1.q3"
+quiz("1.q3")
+
+# %% [markdown]
+# ## 2 · Tokens become vectors
+#
+# The ids are only names: 66 is not "one more" than 65 in any useful sense. So the model keeps a table $E$ with one
+# row of $D$ numbers for each token, the **embedding table**, and replaces each id $w_t$ by its row:
+#
+# $$x_t = E[w_t], \qquad E \in \mathbb{R}^{V \times D}$$
+#
+# The rows are learned, like all other weights. $D$ is the **width** of the model.
+
+# %%
+model.embedding.weight.shape  # (V, D)
+
+# %% [markdown]
+# ### Exercise 1.1: the lookup
+#
+# Write it for a batch: `tokens` has shape $(B, T)$, which is $B$ sentences of $T$ tokens each.
+# If you are stuck, run `hint("1.1")` in a cell of its own; run it again for more.
+
+
+# %% exercise="1.1"
+def embed(tokens, table):  # (B, T), (V, D) -> (B, T, D)
+    """Each token's row of the table."""
+    ### BEGIN SOLUTION
+    return table[tokens]
+    ### END SOLUTION
+
+
+# %% check="1.1"
+check("1.1", embed)
+
+# %%
+embed = use("1.1", embed)
+tokens = torch.tensor([ids])  # (B, T): one sentence
+x = embed(tokens, model.embedding.weight)
+print(tokens.shape, "→", x.shape, "· equal to the model's:", torch.equal(x, model.embedding(tokens)))
+
+# %% question="1.q1"
+quiz("1.q1")
+
+# %% [markdown]
+# ## 3 · Similar words, similar vectors
+#
+# Two vectors point the same way when their **cosine** is near 1, and have nothing to do with each other when it is
+# near 0:
+#
+# $$\cos(a, b) = \frac{a \cdot b}{|a|\,|b|}$$
+#
+# Nobody ever told the model that cats and dogs are animals. *Predict first*: what is the cosine of the rows of `cat`
+# and `dog`, and of `cat` and `two`? Any number from −1 to 1.
+
+# %%
+predict("1.p1", {"cat, dog": 0.5, "cat, two": 0.0})
+
+
+# %%
+def cosines(one, other):  # n words, m words -> (n, m)
+    rows, columns = (embed(torch.tensor(tokenizer.encode(text)), model.embedding.weight) for text in (one, other))
+    return F.cosine_similarity(rows[:, None], columns[None], dim=2).detach()
+
+
+reveal("1.p1", {"cat, dog": cosines("cat", "dog").item(), "cat, two": cosines("cat", "two").item()})
+
+# %%
+words = "cat dog rabbit two three four garden park kitchen"
+labels = words.split()
+picture = plots.Picture((7.5, 3.6)).panel()
+plots.grid(picture, "cosine of each word's row with each other's", cosines(words, words).tolist(), labels, labels)
+
+# %% [markdown]
+# Three families appear: animals, numbers, places. Training only ever asked *which token comes next?*, and words that
+# can stand in the same places were pulled towards similar rows.
+#
+# Note what has *not* happened yet: no sentence was read. A row is the same wherever its token stands.
+
+# %% question="1.q2"
+quiz("1.q2")
+
+# %% [markdown]
+# ## 4 · Who may see whom
+#
+# The model predicts the next token at *every* position at once. That is only fair if a position cannot look at what
+# comes after it. *Predict first*: we run "The cat is sleeping." and "The cat is playing." How many of the five output
+# positions (The, cat, is, sleeping/playing, full stop) will differ?
+
+# %%
+predict("1.p2", 2)
+
+# %%
+sentences = torch.tensor([tokenizer.encode(text) for text in ("The cat is sleeping.", "The cat is playing.")])
+one, other = model(sentences).detach()  # (T, V) each: for each position, a number for each possible next token
+differ = [(first - second).abs().max().item() > 1e-4 for first, second in zip(one, other, strict=True)]
+reveal("1.p2", sum(differ))
+
+# %% [markdown]
+# The three positions before the difference cannot have noticed it; the changed word itself and all after it have.
+#
+# The rule behind it is one line. Let there be $T$ **queries** (positions that look) and $S \ge T$ **keys** (positions
+# that are looked at). The queries are *the last $T$ of the $S$ positions*, so query $i$ stands at position $S - T + i$:
+#
+# $$\text{query } i \text{ sees key } j \iff j \le S - T + i$$
+#
+# In a plain text $T = S$. Later there will be more keys than queries: vectors that we put in front of the text.
+
+# %% [markdown]
+# ### Exercise 1.2: the causal mask
+#
+# Return a tensor of `True` and `False`: one row for each query, one column for each key.
+
+
+# %% exercise="1.2"
+def visible(queries, keys):  # T, S -> (T, S)
+    """True where query i sees key j."""
+    ### BEGIN SOLUTION
+    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)
+    ### END SOLUTION
+
+
+# %% check="1.2"
+check("1.2", visible)
+
+# %%
+visible = use("1.2", visible)
+rows, columns = [f"query {i}" for i in range(3)], [f"key {j}" for j in range(5)]
+plots.grid(plots.Picture((4, 1.9)).panel(), "3 queries, 5 keys", visible(3, 5).int().tolist(), rows, columns)
+
+# %% question="1.q7"
+quiz("1.q7")
+
+# %% question="1.q6"
+quiz("1.q6")
+
+# %% [markdown]
+# ## 5 · One attention head
+#
+# **Attention** moves information from position to position. Each position computes three vectors from its $x_t$ by
+# three learned matrices: a **query** (what am I looking for?), a **key** (what do I have to offer?), and a **value**
+# (what do I hand over?). A query is compared with all visible keys; the better they fit, the more of that value comes:
+#
+# $$A = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}} + M\right), \qquad \text{result} = A\,V$$
+#
+# $M$ is 0 where a query sees a key and $-\infty$ elsewhere, $d$ is the width of a query, and the softmax makes each
+# *row* positive with sum 1: $\operatorname{softmax}(s)_j = e^{s_j} / \sum_k e^{s_k}$. The rows of $A$ are the
+# **attention weights**.
+
+# %% [markdown]
+# ### Exercise 1.3: one head
+#
+# `visible` is the mask of the last exercise, given to you here as an argument. Return the weights *and* the result.
+
+
+# %% exercise="1.3"
+def attend(query, key, value, visible):  # (T, d), (S, d), (S, d), (T, S) -> (T, S), (T, d)
+    """Who looks at whom, and what is read."""
+    ### BEGIN SOLUTION
+    scores = query @ key.T / query.shape[1] ** 0.5
+    weights = scores.masked_fill(~visible, -torch.inf).softmax(-1)
+    return weights, weights @ value
+    ### END SOLUTION
+
+
+# %% check="1.3"
+check("1.3", attend)
+
+# %% [markdown]
+# ### The same head in the model
+#
+# A **recorder** goes along on a forward pass and keeps what it sees. The sites it knows have names: `"embedding"`,
+# `"queries"`, `"keys"`, `"values"`, `"weights"`, `"output"`, `"logits"`, and a few more. It changes nothing.
+
+# %%
+text = "in Chinese: Look out! →"
+tokens = torch.tensor([tokenizer.encode(text)])
+recorder = Recorder()
+with torch.no_grad():
+    logits = model(tokens, hooks=recorder)
+recorder["queries", 1].shape, recorder["keys", 1].shape  # of block 1: (B, heads, T, d)
+
+# %% [markdown]
+# One thing is still missing: so far nothing says *where* a token stands. This model **turns** each query and key by an
+# angle that grows with its position (rotary positions). The dot product of two turned vectors then depends on how far
+# apart they stand, and on nothing else about their places.
+
+
+# %%
+def turned(x):  # (B, heads, T, d): pairs of numbers, turned by the angle of their position
+    cosine, sine = model.cosine[: x.shape[2]], model.sine[: x.shape[2]]
+    return x * cosine + x.roll(x.shape[3] // 2, -1) * sine
+
+
+# %%
+attend = use("1.3", attend)
+query, key = turned(recorder["queries", 1])[0, 0], turned(recorder["keys", 1])[0, 0]  # head 0 of block 1
+weights, read = attend(query, key, recorder["values", 1][0, 0], visible(len(query), len(key)))
+model_weights = recorder["weights", 1][0, 0]
+torch.testing.assert_close(weights, model_weights)  # says nothing if they agree
+
+# %%
+labels = tokenizer.tokens(tokens[0])
+picture = plots.Picture((6.5, 3.2)).panel()
+plots.grid(picture, "head 0 of block 1: row looks at column", weights.tolist(), labels, labels)
+
+# %% [markdown]
+# Everything above the diagonal is exactly 0: the mask. Each row sums to 1. This model has 4 such heads in each block,
+# side by side, and two of them share one set of keys and values.
+
+# %% [markdown]
+# ## 6 · All the way up
+#
+# The vectors of the sentence run up through the model as a **stream**. Each of the four blocks adds to it twice, first
+# what attention gathers from other positions, then what a small network computes at each position alone:
+#
+# $$x \leftarrow x + \operatorname{attention}(x), \qquad x \leftarrow x + \operatorname{feedforward}(x)$$
+#
+# At the top, each vector is normalised and compared with every row of the embedding table. The results are the
+# **logits**, one for each possible next token:
+#
+# $$\text{logits}_t = \operatorname{norm}(x_t)\,E^\top \in \mathbb{R}^V$$
+
+# %%
+plots.strip(recorder, labels)
+
+# %% [markdown]
+# Read it from the bottom: every column is one token on its way up, every little stripe one number (each panel has
+# colours of its own). A pattern that a block has written stays visible further up, because blocks only *add*. The shape
+# is $T \times D$ at every height; that is why a vector of our own could be put beside these columns, at the bottom or
+# at any height. Keep that thought for lessons 2 and 5.
+
+# %%
+guesses = model.logits(model.norm(recorder["output", 3][0]))  # the last block's output, read out by hand
+torch.testing.assert_close(guesses, logits[0])
+guesses.shape
+
+# %% question="1.q8"
+quiz("1.q8")
+
+# %% question="1.q5"
+quiz("1.q5")
+
+# %% question="1.q4"
+quiz("1.q4")
+
+# %% question="1.q12"
+quiz("1.q12")
+
+# %% question="1.q9"
+quiz("1.q9")
+
+# %% [markdown]
+# ## 7 · What a frozen model can be told
+#
+# We now **freeze** the model: none of its numbers may change any more, and none will until the end of the last lesson.
+
+# %%
+freeze(model)
+weights = list(model.parameters())
+f"{sum(w.numel() for w in weights):,} numbers, of which {sum(w.numel() for w in weights if w.requires_grad)} may change"
+
+# %% [markdown]
+# It has learned several skills (translating, shouting, counting words, …), and an instruction in words calls one up.
+# *Predict first*: after "Look out! →" and nothing else, how probable is 小, the first character of the Chinese
+# translation 小心? And how probable after "in Chinese: Look out! →"?
+
+# %%
+predict("1.p3", {"no instruction": 0.2, "in Chinese": 0.9})
+
+
+# %%
+def probability(text, token):
+    logits = model(torch.tensor([tokenizer.encode(text)]))[0, -1]  # (V,): what may follow the last token
+    return logits.softmax(-1)[tokenizer.encode(token)].item()
+
+
+measured = {name: probability(text, "小") for name, text in
+            {"no instruction": "Look out! →", "in Chinese": "in Chinese: Look out! →"}.items()}  # fmt: skip
+reveal("1.p3", measured)
+
+# %%
+for text in ("Look out! →", "in Chinese: Look out! →", "shout: Look out! →"):
+    print(text, tokenizer.decode(generate(model, [tokenizer.encode(text)])[0]))
+
+# %% [markdown]
+# The same frozen numbers, three answers. Without an instruction the model is torn between its skills; the words in
+# front decide. An instruction in words is a **hard prompt**: a choice among 776 rows of the table for each place.
+#
+# And here is the idea of the whole course: the blocks never see words. They see vectors. Who says that a vector in
+# front of the text must be a *row of the table*?
+
+# %% question="1.q11"
+quiz("1.q11")
+
+# %% question="1.q10"
+quiz("1.q10")
+
+# %% [markdown]
+# ## What to take along
+#
+# - A token is an id, an id picks a row, and from then on there are only vectors of shape $(B, T, D)$.
+# - Queries are the last $T$ of the $S$ keys, and nobody sees what comes later. One line gives every mask.
+# - A block adds to the stream twice; the logits compare its end with every row of the table.
+# - A frozen model can still be steered, through what comes in.
+#
+# **Go further** (not graded): which heads look at the instruction? Draw the other heads and blocks. At which block
+# does `model.logits(model.norm(recorder["output", b][0, -1]))` first prefer 小?
+
+# %%
+progress(1)
+
+# %%
+question_points(1)

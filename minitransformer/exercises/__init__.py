@@ -1,0 +1,20 @@
+"""What the lessons' notebooks use: checks, hints, predictions, questions, and where one is."""
+
+from .checking import Unfinished, check, hint, use
+from .predictions import guessed, predict, reveal
+from .progress import progress, question_points
+from .quiz import answer, quiz
+
+__all__ = [
+    "Unfinished",
+    "answer",
+    "check",
+    "guessed",
+    "hint",
+    "predict",
+    "progress",
+    "question_points",
+    "quiz",
+    "reveal",
+    "use",
+]

@@ -1,0 +1,34 @@
+"""What may pass between a student's code and its judge: plain data, and nothing that can act."""
+
+import numpy as np
+import torch
+
+ARRAYS = ("bool", "int64", "float32", "float64")  # the types of numbers that arrays may hold
+SCALARS = (bool, int, float, str, type(None))
+
+Plain = np.ndarray | bool | int | float | str | None | list | tuple | dict
+
+
+def plain(value: object) -> Plain:
+    """A copy of the value as plain data: tensors become arrays; a TypeError for everything that is not data."""
+    kind = type(value)
+    if kind in SCALARS:
+        return value
+    if kind in (torch.Tensor, torch.nn.Parameter):
+        value = value.detach().cpu().numpy()
+    elif isinstance(value, np.generic):
+        return plain(value.item())
+    elif kind in (list, tuple):
+        return kind(plain(part) for part in value)
+    elif kind is dict and all(type(key) is str for key in value):
+        return {key: plain(part) for key, part in value.items()}
+    if type(value) is not np.ndarray:
+        raise TypeError(f"expected tensors, numbers, text, or lists of them; got a {kind.__name__}")
+    if value.dtype.name not in ARRAYS:
+        raise TypeError(f"expected numbers of type {', '.join(ARRAYS)}; got {value.dtype.name}")
+    return value.copy()
+
+
+def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
+    """Fresh tensors for a student's function to work on."""
+    return [torch.from_numpy(array.copy()) for array in arrays]

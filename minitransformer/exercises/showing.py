@@ -1,0 +1,75 @@
+"""Things that show themselves: as text anywhere, as HTML in a notebook."""
+
+import html
+import re
+import warnings
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+GOOD, FAIR, NOT_YET, PLAIN = "#009E73", "#E69F00", "#D55E00", "#0072B2"  # told apart by their words too
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    text: str
+    html: str = field(default="")
+
+    def __repr__(self):
+        return self.text
+
+    def _repr_html_(self):
+        return self.html or f"<pre>{html.escape(self.text)}</pre>"
+
+
+def box(colour: str, *paragraphs: str) -> str:
+    """Paragraphs of HTML with a coloured edge."""
+    inside = "".join(f'<div style="margin:.3em 0">{paragraph}</div>' for paragraph in paragraphs if paragraph)
+    return f'<div style="border-left:4px solid {colour};padding:.1em .8em;margin:.4em 0">{inside}</div>'
+
+
+def marked_up(text: str) -> str:
+    """The little Markdown of hints and questions: paragraphs, ``` blocks, `code`, **bold**, *stress*."""
+    blocks = re.split(r"```\w*\n(.*?)```", text.strip(), flags=re.DOTALL)
+    parts = []
+    for number, block in enumerate(blocks):
+        if number % 2:
+            parts.append(f"<pre>{html.escape(block.rstrip())}</pre>")
+        else:
+            parts += [f"<p>{inline(paragraph)}</p>" for paragraph in re.split(r"\n\s*\n", block) if paragraph.strip()]
+    return parts[0][3:-4] if len(parts) == 1 and parts[0].startswith("<p>") else "".join(parts)
+
+
+def inline(text: str) -> str:
+    pieces = re.split(r"`([^`]+)`", text.strip())
+    for number, piece in enumerate(pieces):
+        safe = html.escape(piece, quote=False)
+        if number % 2:
+            pieces[number] = f"<code>{safe}</code>"
+        else:
+            bold = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe, flags=re.DOTALL)
+            pieces[number] = re.sub(r"\*(?=\S)(.+?)(?<=\S)\*", r"<em>\1</em>", bold, flags=re.DOTALL)
+    return "".join(pieces)
+
+
+def plain_text(text: str) -> str:
+    """The same Markdown for a terminal: without its marks."""
+    return re.sub(r"```\w*\n|```|\*\*|`", "", text.strip())
+
+
+def in_notebook() -> bool:
+    """Whether a notebook's kernel is running this, and not a terminal or a test."""
+    if find_spec("IPython") is None:
+        return False
+    from IPython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+def show(shown: Shown) -> None:
+    """Show it although it is not the cell's last value; outside a notebook it is a warning."""
+    if in_notebook():
+        from IPython.display import display
+
+        display(shown)
+    else:
+        warnings.warn(shown.text, stacklevel=3)

@@ -1,0 +1,185 @@
+"""Every question can be answered, teaches where the answer is wrong, and gives nothing away by place or length."""
+
+from collections import Counter
+from statistics import mean
+from xml.etree import ElementTree
+
+import pytest
+
+from minitransformer.exercises import answer, moodle, question_files, question_points, quiz, widgets
+from minitransformer.exercises.progress import SESSION
+from minitransformer.exercises.questions import Choice, Match, Order, commuting, right_orders
+
+ALL = [each for lesson in question_files.lessons() for each in question_files.questions(lesson).values()]
+every_question = pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
+CHOICES = [each for each in ALL if isinstance(each, Choice)]
+every_order = pytest.mark.parametrize("each", [q for q in ALL if isinstance(q, Order)], ids=lambda each: each.id)
+every_match = pytest.mark.parametrize("each", [q for q in ALL if isinstance(q, Match)], ids=lambda each: each.id)
+
+
+@pytest.fixture(autouse=True)
+def fresh_session():
+    SESSION.forget()
+    yield
+    SESSION.forget()
+
+
+@every_question
+def test_its_own_answer_gets_full_credit(each):
+    assert each.grade(each.answer).credit == 1
+    assert "✓ right" in repr(answer(each.id, each.answer.upper()))
+    assert question_points(int(each.id[0])) == 1
+
+
+@pytest.mark.parametrize("each", CHOICES, ids=lambda each: each.id)
+def test_every_other_letter_gets_nothing_and_a_reason_of_its_own(each):
+    replies = {letter: each.grade(letter) for letter in each.labels}
+    assert sum(reply.credit for reply in replies.values()) == 1
+    assert len({reply.said for reply in replies.values()}) == len(each.options)
+
+
+@every_order
+def test_an_order_takes_every_order_that_its_rules_allow(each):
+    letters = dict(zip(each.shown, each.labels, strict=True))
+    if len(each.steps) <= 7:
+        assert all(each.grade(" ".join(letters[key] for key in keys)).credit == 1 for keys in right_orders(each))
+    backwards = each.grade(" ".join(reversed(each.answer.split())))
+    assert backwards.credit < 1 and "must come before" in backwards.said[1]
+    assert 0 < each.grade(" ".join(each.labels)).credit < 1, "the order shown gives the answer away"
+
+
+def test_credit_is_per_pair_and_the_first_broken_pair_is_named():
+    order = question_files.build(
+        {
+            "id": "1.q1", "kind": "order", "prompt": "?", "steps": {"x": "one", "y": "two", "z": "three", "f": "free"},
+            "rules": [{"first": "x", "then": "y", "reason": "x first"},
+                      {"first": "y", "then": "z", "reason": "y first"}],
+        }
+    )  # fmt: skip
+    letter = dict(zip(order.shown, order.labels, strict=True))
+    assert {frozenset(pair) for pair in commuting(order)} == {frozenset((key, "f")) for key in "xyz"}
+    reply = order.grade(f"{letter['f']} {letter['y']} {letter['x']} {letter['z']}")
+    assert reply.credit == pytest.approx(2 / 3)
+    assert reply.said[1] == f"{letter['x']} must come before {letter['y']}: x first"
+
+
+@every_match
+def test_a_match_gives_credit_per_pair_and_says_why(each):
+    first = each.answer.split()[0]
+    wrong = next(letter for letter in each.labels if letter not in each.answer)
+    reply = each.grade(each.answer.replace(first, f"1{wrong}"))
+    assert reply.credit == pytest.approx(1 - 1 / len(each.pairs))
+    assert f"1{wrong} is not it: " in reply.said[1]
+
+
+@every_question
+@pytest.mark.parametrize("odd", ["?", "zz", "1"])
+def test_an_answer_that_is_none_is_refused_with_an_example(each, odd):
+    with pytest.raises(ValueError, match=rf"{each.id} takes .*; got '"):
+        quiz(each.id, odd)
+
+
+@every_question
+def test_it_shows_as_text_and_as_html(each):
+    shown = quiz(each.id)
+    assert each.id in shown.text and shown.text.count("\n") >= len(each.labels)
+    assert f"answer={each.example!r}" in shown.text
+    assert ElementTree.fromstring(f"<p>{shown.html.replace('&ensp;', ' ')}</p>") is not None
+
+
+@every_question
+def test_clicking_gives_the_same_as_typing(each):
+    given = []
+    box = widgets.controls(each, lambda question, text: given.append((question, text)) or quiz(question, text))
+    controls = box.children[0].children
+    if isinstance(each, Match):
+        for pair in each.answer.split():
+            controls[int(pair[:-1]) - 1].value = pair[-1]
+        controls[-1].click()
+    else:
+        for letter in each.answer.split():
+            next(control for control in controls if control.description == letter).click()
+    assert given == [(each.id, each.answer)] and "✓ right" in box.children[1].value
+
+
+def test_an_unknown_question_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match=r"there is no question '1.q99'; did you mean '1.q9'\?"):
+        quiz("1.q99")
+
+
+def test_every_lesson_has_at_least_ten_questions():
+    assert all(len(question_files.questions(lesson)) >= 10 for lesson in question_files.lessons())
+
+
+def test_the_right_letter_is_no_habit():
+    letters = Counter(each.answer for each in CHOICES)
+    for letter in "abc":
+        expected = sum(1 / len(each.options) for each in CHOICES)
+        assert letters[letter] <= 2 * expected + 1, letters
+
+
+def test_the_right_option_is_not_told_by_its_length():
+    longest = mean(max(each.options, key=lambda option: len(option.text)).right for each in CHOICES)
+    shortest = mean(min(each.options, key=lambda option: len(option.text)).right for each in CHOICES)
+    assert longest <= 0.45 and shortest <= 0.45
+
+
+RIGHT = {"text": "a", "reason": "r", "right": True}
+WRONG = [{"text": "b", "reason": "r"}, {"text": "c", "reason": "r"}]
+PAIRS = [{"left": "1", "right": "a", "reason": "r"}, {"left": "2", "right": "b", "reason": "r"}]
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"kind": "essay"}, "the kinds are choice, .*; got 'essay'"),
+        ({"kind": "choice", "options": [RIGHT]}, "at least three options, exactly one of them"),
+        ({"kind": "choice", "options": [RIGHT, RIGHT | {"text": "x"}, *WRONG]}, "exactly one of them"),
+        ({"kind": "choice", "options": [RIGHT, *WRONG, {"text": "b", "reason": "r"}]}, "the same: 'b'"),
+        ({"kind": "choice", "options": [RIGHT, *WRONG, {"text": "d", "reason": " "}]}, "a text or a reason is empty"),
+        ({"kind": "choice", "options": [RIGHT, *WRONG, {"text": "d"}]}, "reason"),
+        ({"kind": "choice"}, "'options' is missing"),
+        ({"kind": "choice", "options": [RIGHT, *WRONG], "steps": {}}, "has no steps"),
+        ({"kind": "order", "steps": {"a": "1"}, "rules": []}, "at least two pairs"),
+        ({"kind": "order", "steps": {"a": "1"}, "rules": [{"first": "a", "then": "b", "reason": "r"}]}, "not list: b"),
+        (
+            {"kind": "order", "steps": {"a": "1", "b": "2"}, "rules": [
+                {"first": "a", "then": "b", "reason": "r"}, {"first": "b", "then": "a", "reason": "r"}]},
+            "wait for each other: a, a|wait for each other: a, b",
+        ),
+        ({"kind": "match", "pairs": PAIRS, "distractors": []}, "one distractor, or the last pair is found"),
+        ({"kind": "match", "pairs": PAIRS, "distractors": [{"text": "a", "reason": "r"}]}, "the same: 'a'"),
+    ],
+)  # fmt: skip
+def test_an_incomplete_item_is_refused_with_its_place(item, message, tmp_path):
+    with pytest.raises((ValueError, TypeError, KeyError), match=message.replace("'options' is missing", "options")):
+        question_files.build({"id": "1.q1", "prompt": "?"} | item)
+
+
+def test_a_file_s_mistake_is_told_with_file_and_item(tmp_path):
+    path = tmp_path / "1.toml"
+    path.write_text('[[items]]\nid = "1.q1"\nkind = "choice"\nprompt = "?"\n')
+    with pytest.raises(ValueError, match=r"^1.toml, 1.q1: 'options' is missing$"):
+        question_files.read(path, 1)
+    path.write_text('[[items]]\nid = "1.q2"\n')
+    with pytest.raises(ValueError, match=r"item 1 should have the id '1.q1'; it has '1.q2'"):
+        question_files.read(path, 1)
+
+
+def test_moodle_gets_every_question_with_what_it_needs(tmp_path):
+    assert moodle.write(tmp_path / "all.xml") == len(ALL)
+    quiz = ElementTree.parse(tmp_path / "all.xml").getroot()
+    named = {node.findtext("name/text"): node for node in quiz.findall("question") if node.get("type") != "category"}
+    assert len(named) == len(ALL) and len(quiz.findall("question[@type='category']")) == len(question_files.lessons())
+    for each in ALL:
+        node = named[f"{each.id} {each.kind}"]
+        assert node.findtext("questiontext/text")
+        if isinstance(each, Choice):
+            fractions = [float(option.get("fraction")) for option in node.findall("answer")]
+            assert node.get("type") == "multichoice" and sorted(fractions)[-2:] == [0, 100]
+            assert all(option.findtext("feedback/text") for option in node.findall("answer"))
+        else:
+            parts = node.findall("subquestion")
+            asked = [part for part in parts if part.findtext("text")]
+            assert node.get("type") == "matching" and all(part.findtext("answer/text") for part in parts)
+            assert len(asked) == len(each.pairs if isinstance(each, Match) else each.steps) >= 2
