@@ -7,9 +7,10 @@ from pathlib import Path
 
 from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
 from .base import RECIPE, pretrain
-from .comparison import METHODS, instruction, no_prompt, skill_task, spread
+from .comparison import METHODS, instruction, no_prompt, skill_task
 from .losses import loss
 from .phrasebook import prompt
+from .results import in_words, spread
 
 LESSONS = Path(__file__).parents[1] / "lessons"
 
@@ -81,19 +82,13 @@ def table(skills: list[str], length: int, seeds: int, steps: int, processes: int
     tasks = [skill_task(book, tokenizer, skill) for skill in skills or [*book.skills, *book.held_out]]
     rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes)
     rows += [method(model, task) for task in tasks for method in (no_prompt, instruction)]
-    cells = {(row["skill"], row["method"]): row for row in spread(rows)}
+    points = spread(rows, ("skill", "method"))
+    cells = {(point["skill"], point["method"]): in_words(point).replace("\n", ", ") for point in points}
     methods = ["no prompt", "instruction", *METHODS]
     print(f"\n| skill | {' | '.join(methods)} |\n|---{'|---' * len(methods)}|")
     for task in tasks:
-        found = [cells[task.name, method] for method in methods]
-        print(f"| {task.name} | {' | '.join(map(in_words, found))} |")
+        print(f"| {task.name} | {' | '.join(cells[task.name, method] for method in methods)} |")
     print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s")
-
-
-def in_words(row: dict) -> str:
-    """A mean, and the lowest and highest where they differ."""
-    apart = f" ({row['lowest']:.2f} to {row['highest']:.2f})" if row["lowest"] < row["highest"] else ""
-    return f"{row['accuracy']:.2f}{apart}"
 
 
 def rebuild(seed: int, steps: int, out: Path) -> None:

@@ -18,11 +18,10 @@ from .hooks import NO_HOOKS, Hooks
 from .losses import Batch, accuracy, loss, shared_loss
 from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
+from .results import Row
 from .soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning, plain_tensors
 from .tokenizer import IGNORED, Tokenizer, batch
 from .training import train
-
-Row = dict[str, str | int | float]
 
 
 @dataclass(frozen=True)
@@ -161,17 +160,3 @@ def step_flops(model: Transformer, examples: Batch, hooks: Hooks = NO_HOOKS) -> 
     for parameter in [*model.parameters(), *hooks.parameters()]:
         parameter.grad = None
     return counter.get_total_flops()
-
-
-def spread(rows: Iterable[Row]) -> list[Row]:
-    """Seeds drawn together: each (method, skill, length) with its mean accuracy, its lowest and its highest."""
-    groups: dict[tuple, list[Row]] = {}
-    for each in rows:
-        groups.setdefault((each["method"], each["skill"], each["length"]), []).append(each)
-    together = []
-    for group in groups.values():
-        scores = [each["accuracy"] for each in group]
-        seconds = sorted(each["seconds"] for each in group)[len(group) // 2]
-        found = {"accuracy": sum(scores) / len(scores), "lowest": min(scores), "highest": max(scores)}
-        together.append(group[0] | found | {"seconds": seconds, "seeds": len(group)})
-    return together

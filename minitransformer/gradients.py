@@ -5,7 +5,7 @@ Shape letters as in `model.py`: B rows, T text tokens, P virtual tokens, D width
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -268,31 +268,3 @@ def attention_weights(recorder: Recorder, layer: int, head: int | None = None, r
     """Who looks at whom in one row, queries × keys: one head, or the mean over all of them."""
     weights = recorder["weights", layer][row].detach()  # (H, T, S)
     return (weights.mean(0) if head is None else weights[head]).tolist()
-
-
-def spread(rows: Sequence[dict], by: Sequence[str], value: str = "accuracy") -> list[dict]:
-    """Mean, lowest and highest over seeds for each group of runs; a seed's runs are averaged first."""
-    groups: dict[tuple, dict[int, list[float]]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in by), {}).setdefault(row["seed"], []).append(row[value])
-    found = []
-    for key, seeds in groups.items():
-        means = [sum(values) / len(values) for values in seeds.values()]
-        mean, low, high = sum(means) / len(means), min(means), max(means)
-        text = f"{mean:.2f}" + (f"\n{low:.2f}–{high:.2f}" if f"{low:.2f}" != f"{high:.2f}" else "")
-        numbers = {"mean": mean, "low": low, "high": high, "runs": len(means), "text": text}
-        found.append(dict(zip(by, key, strict=True)) | numbers)
-    return found
-
-
-def number(value: float | None) -> str:
-    """Two digits of a number, for a picture or a sentence; None is said, and only 0 itself is called 0."""
-    return "None" if value is None else "0" if value == 0 else f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
-
-
-def listed(names: Iterable[str], values: Iterable[float | None]) -> str:
-    return ", ".join(f"{name} {number(value)}" for name, value in zip(names, values, strict=True))
-
-
-def virtual(count: int) -> list[str]:
-    return [f"p{place}" for place in range(count)]

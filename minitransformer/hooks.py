@@ -56,13 +56,13 @@ class Hooks(nn.Module):
         """Whether `watch` wants this site; nobody watching the weights lets attention take its fused path."""
         return type(self).watch is not Hooks.watch
 
+    def lengthens(self) -> bool:
+        """Whether these hooks may put something in front of the text."""
+        changes = ("embed", "context", "keys_values")
+        return any(getattr(type(self), name) is not getattr(Hooks, name) for name in changes)
+
 
 NO_HOOKS = Hooks()
-
-
-def lengthens(hooks: Hooks) -> bool:
-    """Whether these hooks may put something in front of the text."""
-    return any(getattr(type(hooks), name) is not getattr(Hooks, name) for name in ("embed", "context", "keys_values"))
 
 
 class Stack(Hooks):
@@ -93,7 +93,7 @@ class Stack(Hooks):
 
     def bias(self, layer):
         biases = [bias for hooks in self.hooks if (bias := hooks.bias(layer)) is not None]
-        if biases and sum(map(lengthens, self.hooks)) > 1:
+        if biases and sum(hooks.lengthens() for hooks in self.hooks) > 1:
             raise ValueError("in a Stack, a Gate cannot tell its own keys from others: put it around the whole Stack")
         return biases[0] if biases else None
 
@@ -103,6 +103,9 @@ class Stack(Hooks):
 
     def watches(self, site):
         return any(hooks.watches(site) for hooks in self.hooks)
+
+    def lengthens(self):
+        return any(hooks.lengthens() for hooks in self.hooks)
 
 
 class Recorder(Hooks):

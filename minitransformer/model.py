@@ -36,7 +36,7 @@ class Config:
     def __post_init__(self):
         for field in fields(self)[:7]:
             value = getattr(self, field.name)
-            if not isinstance(value, int) or value < 1:
+            if type(value) is not int or value < 1:
                 raise ValueError(f"Config.{field.name} must be a whole number of at least 1; got {value!r}")
         for whole, part in ("width", "heads"), ("heads", "kv_heads"):
             if getattr(self, whole) % getattr(self, part):
@@ -44,6 +44,8 @@ class Config:
                 raise ValueError(f"Config.{whole} must be a multiple of {part}; got {came}: change one of them")
         if self.width // self.heads % 2:
             raise ValueError(f"a head must have an even width to rotate in pairs; got width / heads = {self.head}")
+        if not (self.rope_base > 0 and self.eps > 0):
+            raise ValueError(f"Config.rope_base and .eps must be positive; got {self.rope_base} and {self.eps}")
         if self.end is not None and not 0 <= self.end < self.vocab:
             raise ValueError(f"Config.end must be a token id from 0 to {self.vocab - 1}, or None; got {self.end!r}")
 

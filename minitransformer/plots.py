@@ -3,72 +3,51 @@
 A missing gradient is a hatched box that says None, never a colour and never a bar of height zero.
 """
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import matplotlib
-from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, to_rgb
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.patches import Rectangle
 
-from .gradients import Frame, Step, listed, number, spread, virtual, whole_tokens
+from .gradients import Frame, Step, whole_tokens
 from .hooks import Recorder
+from .pictures import (
+    BLUE,
+    COLOURS,
+    GREY,
+    INK,
+    MISSING,
+    NO_BOX,
+    ORANGE,
+    PALE,
+    RED,
+    Movie,
+    Picture,
+    describe,
+    save,
+    styled,
+)
+from .results import in_words, listed, number, spread, virtual
 from .tokenizer import Tokenizer
 
-FONT = Path(__file__).parent / "data" / "NotoSansCJKsc-subset.otf"
-fontManager.addfont(FONT)
-FONTS = ["DejaVu Sans", FontProperties(fname=FONT).get_name()]  # the second where the first has no glyph
-STYLE = {"font.family": FONTS, "font.size": 8, "figure.dpi": 100, "figure.constrained_layout.use": True}
-STYLE |= {"hatch.linewidth": 0.6, "svg.hashsalt": "minitransformer"}
-INK, PALE, GREY = "#222222", "#eeeeee", "#999999"
-COLOURS = BLUE, ORANGE, _, RED, *_ = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"  # Okabe, Ito
-styled = matplotlib.rc_context(STYLE)  # a decorator: draws in this style and leaves the reader's own settings alone
-NO_BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-MISSING = {"facecolor": "white", "hatch": "////", "edgecolor": GREY}
-
-
-class Picture(Figure):
-    """A figure that shows itself in a notebook, with its description as the alternative text."""
-
-    def panel(self, *place) -> "Panel":
-        return self.add_subplot(*place, axes_class=Panel)
-
-    def _repr_mimebundle_(self, **_):
-        save(self, file := io.BytesIO())
-        text, png = describe(self), base64.b64encode(file.getvalue()).decode()
-        return {"image/png": png, "text/plain": text}, {"image/png": {"alt": text}}
-
-
-class Panel(Axes):
-    """Axes that show their whole figure in a notebook."""
-
-    def _repr_mimebundle_(self, **_):
-        return self.figure._repr_mimebundle_()
-
-
-class Movie(FuncAnimation):
-    """An animation that shows itself in a notebook as a player; `movie.save("prompt.gif", writer="pillow")`."""
-
-    figure = property(lambda self: self._fig)
-    _repr_html_ = FuncAnimation.to_jshtml
-
-
-def describe(picture: Figure | Axes | Movie) -> str:
-    """The picture in words, with its numbers: the text alternative of each of its panels."""
-    return " ".join(ax.get_label() for ax in picture.figure.axes if ax.get_label())
-
-
-@styled
-def save(picture: Figure | Axes, path: str | Path | io.BytesIO) -> str | Path | io.BytesIO:
-    """Write PNG or SVG, as the path's ending says, with the description inside and the same bytes each time."""
-    varies = "Date" if str(path).endswith(".svg") else "Software"
-    picture.figure.savefig(path, metadata={"Description": describe(picture), varies: None})
-    return path
+__all__ = [
+    "Movie",
+    "Picture",
+    "accuracy_against_parameters",
+    "attention",
+    "describe",
+    "flows_and_lands",
+    "gradient_reach",
+    "grid",
+    "length_sweep",
+    "movie",
+    "nearest_words",
+    "save",
+    "skill_matrix",
+    "strip",
+    "training_diagram",
+]
 
 
 def bare(ax: Axes, width: float, height: float, rows: Sequence[str] = ()) -> None:
@@ -92,6 +71,7 @@ def cell(ax: Axes, x: float, y: float, width: float, value: float | None, text: 
     box(ax, x + 0.04, y + 0.06, width - 0.08, 0.88, text or number(value), ink, **look)
 
 
+@styled
 def grid(ax: Axes, title: str, values: list, rows: list, columns: list, norm=None, texts=None, apart: int = 0) -> Axes:
     """Coloured cells, from the top down, saying their numbers or `texts`; the first `apart` columns stand apart."""
     norm, places = norm or Normalize(0, 1), [column + 0.4 * (0 < apart <= column) for column in range(len(columns))]
@@ -241,7 +221,7 @@ def accuracy_against_parameters(rows: Sequence[dict], ax: Axes | None = None, by
     ax, lines, told = ax or Picture((7, 4)).panel(), {}, []
     for point in sorted(spread(rows, ("method", by)), key=lambda point: point[by]):
         lines.setdefault(point["method"], []).append(point)
-        told.append(f"{point['method']} at {by} {point[by]}: {point['text']} ({point['runs']} seeds)")
+        told.append(f"{point['method']} at {by} {point[by]}: {in_words(point)} ({point['runs']} seeds)")
     for place, (method, points) in enumerate(lines.items()):
         ends = [[abs(point["mean"] - point[end]) for point in points] for end in ("low", "high")]
         places, means = zip(*((point[by], point["mean"]) for point in points), strict=True)
@@ -265,8 +245,9 @@ def skill_matrix(rows: Sequence[dict], ax: Axes | None = None) -> Axes:
     """Which method can do what: skill × method, the mean over seeds in each cell, under it lowest to highest."""
     points = {(point["skill"], point["method"]): point for point in spread(rows, ("skill", "method"))}
     skills, methods = ([*dict.fromkeys(row[key] for row in rows)] for key in ("skill", "method"))
-    table = [[points.get((skill, method), {"mean": None, "text": "not run"}) for method in methods] for skill in skills]
-    means, texts = ([[point[key] for point in line] for line in table] for key in ("mean", "text"))
+    table = [[points.get((skill, method)) for method in methods] for skill in skills]
+    means = [[point and point["mean"] for point in line] for line in table]
+    texts = [[in_words(point) if point else "not run" for point in line] for line in table]
     ax = ax or Picture((2 + 1.2 * len(methods), 0.8 + 0.42 * len(skills))).panel()
     return grid(ax, "exact match by skill and method", means, skills, methods, texts=texts)
 

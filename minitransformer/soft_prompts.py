@@ -188,7 +188,7 @@ def reparametrise(hooks: Hooks, hidden: int = 128, seed: int = 0) -> Hooks:
     for owner in list(hooks.modules()):
         vectors = [(name, each) for name, each in owner.named_parameters(recurse=False) if each.dim() > 1]
         for name, parameter in vectors:
-            parametrize.register_parametrization(owner, name, Residual(parameter.shape[-1], hidden, seed))
+            parametrize.register_parametrization(owner, name, Residual(parameter.shape[-1], hidden, seed).to(parameter))
     return hooks
 
 

@@ -12,7 +12,6 @@ from minitransformer.comparison import (
     one_new_token,
     skill_task,
     soft_prompt,
-    spread,
     step_flops,
     with_new_token,
 )
@@ -100,16 +99,6 @@ def test_flops_are_those_of_the_matrix_products(model):
     low = 2 * 2 * rows * per_token  # both blocks, forward and the gradients of the activations
     assert 0.6 * low < counted < 1.4 * low
     assert all(parameter.grad is None for parameter in model.parameters())
-
-
-def test_spread_draws_seeds_together():
-    rows = [
-        dict(method="prompt", skill="s", length=4, seed=seed, accuracy=score, seconds=seconds)
-        for seed, score, seconds in ((0, 0.2, 3.0), (1, 0.6, 1.0), (2, 0.7, 2.0))
-    ]
-    (found,) = spread(rows)
-    assert abs(found["accuracy"] - 0.5) < 1e-12 and found["lowest"] == 0.2 and found["highest"] == 0.7
-    assert found["seconds"] == 2.0 and found["seeds"] == 3
 
 
 def test_a_skill_becomes_a_task_without_its_instruction(book, tokenizer):

@@ -324,24 +324,3 @@ def test_attention_weights_are_one_heads_or_their_mean(frozen, tokens):
     assert heads[2] == recorder["weights", 1][1, 2].tolist()
     for query, key in itertools.product(range(5), range(5)):
         assert mean[query][key] == pytest.approx(sum(head[query][key] for head in heads) / 4)
-
-
-def test_the_spread_is_between_seeds_and_never_between_skills():
-    runs = [("a", 0, 0.0), ("b", 0, 1.0), ("a", 1, 0.2), ("b", 1, 1.0)]
-    rows = [{"method": "prompt", "skill": skill, "seed": seed, "accuracy": score} for skill, seed, score in runs]
-    (found,) = gradients.spread(rows, ["method"])
-    assert found == {
-        "method": "prompt",
-        "mean": pytest.approx(0.55),
-        "low": 0.5,
-        "high": 0.6,
-        "runs": 2,
-        "text": "0.55\n0.50–0.60",
-    }
-    assert [point["mean"] for point in gradients.spread(rows, ["method", "skill"])] == [pytest.approx(0.1), 1.0]
-
-
-def test_numbers_in_words_keep_none_apart_from_zero_and_from_small():
-    values = [None, 0.0, 1e-9, 0.014, 1.26, 123.4, -0.5]
-    assert [gradients.number(value) for value in values] == ["None", "0", "1e-09", "0.014", "1.3", "123", "-0.5"]
-    assert gradients.listed(gradients.virtual(2), [None, 0.0]) == "p0 None, p1 0"

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from laws import METHODS, equal, key_values, lesson, prefix, prompt, text
 
-from minitransformer import Cache, Hooks, Recorder, Stack, freeze, generate, loss
+from minitransformer import Cache, Gate, Hooks, PromptTuning, Recorder, Stack, freeze, generate, loss
 from minitransformer.hooks import NO_HOOKS, SITES
 
 
@@ -254,3 +254,8 @@ def test_the_model_keeps_no_hooks(model):
     for method in METHODS.values():
         model(tokens, method(3).double())
         assert torch.equal(model(tokens), expected)
+
+
+def test_a_gate_beside_an_observer_is_no_gate_beside_others(model):
+    gate = Gate(PromptTuning(2, model.config), model.config).double()
+    equal(model(text(model), Stack(gate, Stack(Recorder()))), model(text(model), gate))

@@ -133,8 +133,14 @@ def test_a_fresh_model_is_nearly_indifferent():
     assert abs(loss(model, *lesson(model)).item() - np.log(50)) < 0.1
 
 
+@pytest.mark.parametrize("name", ["rope_base", "eps"])
+def test_a_config_wants_positive_numbers(name):
+    with pytest.raises(ValueError, match=r"Config\.rope_base and \.eps must be positive; got .*-1"):
+        Config(50, 64, 32, 3, 4, 2, 48, **{name: -1.0})
+
+
 @pytest.mark.parametrize("name", ["vocab", "context", "width", "layers", "heads", "kv_heads", "hidden"])
-@pytest.mark.parametrize("value", [0, -1, 2.0, "4", None])
+@pytest.mark.parametrize("value", [0, -1, 2.0, "4", True, None])
 def test_a_config_wants_whole_numbers(name, value):
     shape = dict(vocab=50, context=64, width=32, layers=3, heads=4, kv_heads=2, hidden=48)
     with pytest.raises(ValueError, match=f"Config.{name} must be a whole number of at least 1; got {value!r}"):

@@ -233,5 +233,8 @@ def test_a_real_movie_is_small_enough_for_a_notebook(base, book):
     history = train(model, itertools.islice(batches, 20), prompt, steps=20, progress=False, on_step=trace.on_step)
     plane = gradients.principal_plane(model.embedding.weight)
     frames = gradients.film(trace, history.loss, plane, count=2)
-    page = plots.movie(frames, history.loss, plane.place(model.embedding.weight), {}).to_jshtml()
+    film = plots.movie(frames, history.loss, plane.place(model.embedding.weight), {})
+    page = film._repr_html_()
     assert len(page) / len(frames) * 14 < 1.2e6
+    assert "http" not in page.replace("http://www.w3.org", "") and 'class="fa' not in page  # nothing is fetched
+    assert page == film._repr_html_()

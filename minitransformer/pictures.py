@@ -1,0 +1,71 @@
+"""How a picture looks, how it shows itself in a notebook, and how it is kept; `plots.py` says what is drawn in it."""
+
+import base64
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import matplotlib
+from matplotlib.animation import FuncAnimation
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager
+
+FONT = Path(__file__).parent / "data" / "NotoSansCJKsc-subset.otf"
+fontManager.addfont(FONT)
+FONTS = ["DejaVu Sans", FontProperties(fname=FONT).get_name()]  # the second where the first has no glyph
+STYLE = {"font.family": FONTS, "font.size": 8, "figure.dpi": 100, "figure.constrained_layout.use": True}
+STYLE |= {"hatch.linewidth": 0.6, "svg.hashsalt": "minitransformer"}
+INK, PALE, GREY = "#222222", "#eeeeee", "#999999"
+COLOURS = BLUE, ORANGE, _, RED, *_ = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"  # Okabe, Ito
+styled = matplotlib.rc_context(STYLE)  # a decorator: draws in this style and leaves the reader's own settings alone
+NO_BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+MISSING = {"facecolor": "white", "hatch": "////", "edgecolor": GREY}
+BUTTONS = {"minus": "slower", "fast-backward": "|◀◀", "step-backward": "|◀", "play fa-flip-horizontal": "◀"}
+BUTTONS |= {"pause": "||", "play": "▶", "step-forward": "▶|", "fast-forward": "▶▶|", "plus": "faster"}
+
+
+class Picture(Figure):
+    """A figure that shows itself in a notebook, with its description as the alternative text."""
+
+    def panel(self, *place) -> "Panel":
+        return self.add_subplot(*place, axes_class=Panel)
+
+    def _repr_mimebundle_(self, **_):
+        save(self, file := io.BytesIO())
+        text, png = describe(self), base64.b64encode(file.getvalue()).decode()
+        return {"image/png": png, "text/plain": text}, {"image/png": {"alt": text}}
+
+
+class Panel(Axes):
+    """Axes that show their whole figure in a notebook."""
+
+    def _repr_mimebundle_(self, **_):
+        return self.figure._repr_mimebundle_()
+
+
+class Movie(FuncAnimation):
+    """An animation that shows itself in a notebook as a player; `movie.save("prompt.gif", writer="pillow")`."""
+
+    figure = property(lambda self: self._fig)
+
+    def _repr_html_(self) -> str:
+        """The player that matplotlib makes, with signs for the icons it would fetch, and named by its content."""
+        page = re.sub(r'<link rel="stylesheet".*?>', "", self.to_jshtml(), flags=re.DOTALL)
+        page = re.sub(r'<i class="fa fa-([^"]+)"></i>', lambda icon: BUTTONS[icon[1]], page)
+        (name,) = set(re.findall(r"(?<=\banim)[0-9a-f]{32}", page))
+        return page.replace(name, hashlib.sha256(page.replace(name, "").encode()).hexdigest()[:32])
+
+
+def describe(picture: Figure | Axes | Movie) -> str:
+    """The picture in words, with its numbers: the text alternative of each of its panels."""
+    return " ".join(ax.get_label() for ax in picture.figure.axes if ax.get_label())
+
+
+@styled
+def save(picture: Figure | Axes, path: str | Path | io.BytesIO) -> str | Path | io.BytesIO:
+    """Write PNG or SVG, as the path's ending says, with the description inside and the same bytes each time."""
+    varies = "Date" if str(path).endswith(".svg") else "Software"
+    picture.figure.savefig(path, metadata={"Description": describe(picture), varies: None})
+    return path

@@ -1,0 +1,37 @@
+"""Results of many runs: rows of plain numbers, drawn together over seeds, and numbers put in words."""
+
+from collections.abc import Iterable, Sequence
+
+Row = dict[str, str | int | float]  # one run: method, skill, length, seed, parameters, bytes, accuracy, seconds, flops
+
+
+def spread(rows: Iterable[Row], by: Sequence[str], value: str = "accuracy") -> list[Row]:
+    """Mean, lowest and highest over seeds for each group of runs; a seed's runs are averaged first."""
+    groups: dict[tuple, dict[int, list[float]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in by), {}).setdefault(row["seed"], []).append(row[value])
+    found = []
+    for key, seeds in groups.items():
+        means = [sum(values) / len(values) for values in seeds.values()]
+        numbers = {"mean": sum(means) / len(means), "low": min(means), "high": max(means), "runs": len(means)}
+        found.append(dict(zip(by, key, strict=True)) | numbers)
+    return found
+
+
+def in_words(point: Row) -> str:
+    """The mean of a group, and under it the lowest and the highest where they differ."""
+    mean, low, high = (f"{point[name]:.2f}" for name in ("mean", "low", "high"))
+    return mean if low == high else f"{mean}\n{low}–{high}"
+
+
+def number(value: float | None) -> str:
+    """Two digits of a number, for a picture or a sentence; None is said, and only 0 itself is called 0."""
+    return "None" if value is None else "0" if value == 0 else f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}"
+
+
+def listed(names: Iterable[str], values: Iterable[float | None]) -> str:
+    return ", ".join(f"{name} {number(value)}" for name, value in zip(names, values, strict=True))
+
+
+def virtual(count: int) -> list[str]:
+    return [f"p{place}" for place in range(count)]
