@@ -115,7 +115,10 @@ def compare(
     processes: int = 0,
     progress: bool = True,
 ) -> list[Row]:
-    """One row a run: tasks × methods × lengths × seeds, in this process or side by side in several."""
+    """One row a run: tasks × methods × lengths × seeds, in this process or side by side in several.
+
+    `results.spread(rows)` draws the seeds together.
+    """
     unknown = [method for method in methods if method not in METHODS]
     if unknown:
         raise ValueError(f"the methods are {', '.join(METHODS)}; got {', '.join(unknown)}")

@@ -1,20 +1,29 @@
 """Results of many runs: rows of plain numbers, drawn together over seeds, and numbers put in words."""
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 
 Row = dict[str, str | int | float]  # one run: method, skill, length, seed, parameters, bytes, accuracy, seconds, flops
+COSTS = ("parameters", "bytes", "seconds", "flops")
 
 
-def spread(rows: Iterable[Row], by: Sequence[str], value: str = "accuracy") -> list[Row]:
-    """Mean, lowest and highest over seeds for each group of runs; a seed's runs are averaged first."""
-    groups: dict[tuple, dict[int, list[float]]] = {}
+def spread(rows: Iterable[Row], by: Sequence[str] = ("method", "skill", "length")) -> list[Row]:
+    """Mean, lowest and highest accuracy over seeds for each group of runs, and the median of what the runs cost.
+
+    A seed's runs are averaged first, so that the spread is between seeds.
+    """
+    groups: dict[tuple, list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[key] for key in by), {}).setdefault(row["seed"], []).append(row[value])
+        groups.setdefault(tuple(row[key] for key in by), []).append(row)
     found = []
-    for key, seeds in groups.items():
-        means = [sum(values) / len(values) for values in seeds.values()]
+    for key, runs in groups.items():
+        seeds: dict[int, list[float]] = {}
+        for run in runs:
+            seeds.setdefault(run["seed"], []).append(run["accuracy"])
+        means = [sum(scores) / len(scores) for scores in seeds.values()]
         numbers = {"mean": sum(means) / len(means), "low": min(means), "high": max(means), "runs": len(means)}
-        found.append(dict(zip(by, key, strict=True)) | numbers)
+        costs = {name: median(run[name] for run in runs) for name in COSTS if name in runs[0]}
+        found.append(costs | dict(zip(by, key, strict=True)) | numbers)
     return found
 
 

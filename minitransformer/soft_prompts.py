@@ -16,8 +16,10 @@ from .model import Config, Transformer
 class SoftPrompt(Hooks):
     """Vectors made for models of one shape."""
 
-    def __init__(self, config: Config):
+    def __init__(self, length: int, config: Config):
         super().__init__()
+        if type(length) is not int or length < 0:
+            raise ValueError(f"the length of a soft prompt is a number of virtual tokens, 0 or more; got {length!r}")
         self.made_for = self.shape(config)
 
     def shape(self, config: Config) -> str:
@@ -35,7 +37,7 @@ class PromptTuning(SoftPrompt):
     """P vectors in front of the text's embeddings, once: P·D parameters."""
 
     def __init__(self, length: int, config: Config, scale: float = 0.05, seed: int = 0):
-        super().__init__(config)
+        super().__init__(length, config)
         self.vectors = normal((length, config.width), scale, seed)
 
     def embed(self, x):
@@ -44,7 +46,9 @@ class PromptTuning(SoftPrompt):
     @classmethod
     def from_tokens(cls, model: Transformer, tokens: Sequence[int]) -> "PromptTuning":
         """Starts as the embeddings of these tokens: a word, or an instruction."""
-        return cls.from_vectors(model, model.embedding(as_row(tokens))[0])
+        row = torch.as_tensor(tokens, dtype=torch.long).reshape(1, -1)
+        model.check(row)
+        return cls.from_vectors(model, model.embedding(row)[0])
 
     @classmethod
     def from_mean(cls, length: int, model: Transformer) -> "PromptTuning":
@@ -74,7 +78,7 @@ class PrefixTuning(SoftPrompt):
     def __init__(
         self, length: int, config: Config, layers: Sequence[int] | None = None, scale: float = 0.05, seed: int = 0
     ):
-        super().__init__(config)
+        super().__init__(length, config)
         self.layers = tuple(range(config.layers) if layers is None else layers)
         wrong = [layer for layer in self.layers if not 0 <= layer < config.layers]
         if wrong or len(set(self.layers)) < len(self.layers):
@@ -89,7 +93,7 @@ class KeyValuePrefix(SoftPrompt):
     """Learned keys and values in every layer (Li & Liang; P-tuning v2; PEFT): 2·L·P·G·d parameters."""
 
     def __init__(self, length: int, config: Config, scale: float = 0.3, seed: int = 0):
-        super().__init__(config)
+        super().__init__(length, config)
         shape = config.layers, config.kv_heads, length, config.head
         both = normal((2, *shape), scale, seed)
         self.keys = nn.ParameterList(both[0].detach().unbind())  # L of (G, P, d), before rotation
@@ -229,7 +233,3 @@ def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, 
 def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:
     """Random numbers told by their seed alone."""
     return nn.Parameter(scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)))
-
-
-def as_row(tokens: Sequence[int]) -> Tensor:
-    return torch.as_tensor(tokens, dtype=torch.long).reshape(1, -1)

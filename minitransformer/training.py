@@ -50,10 +50,10 @@ def train(
     learner = model if hooks is None else hooks
     if hooks is not None:
         freeze(model)
-    parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad and parameter.numel()]
     if not parameters:
         raise ValueError(
-            "there is nothing to train: every parameter is frozen; pass hooks= that own parameters, "
+            "there is nothing to train: every parameter is frozen, or of length 0; pass hooks= that own parameters, "
             "or thaw the model with model.requires_grad_(True)"
         )
     optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=weight_decay, fused=True)

@@ -272,6 +272,18 @@ def test_a_prefix_for_a_model_of_another_depth_is_refused(model, method, layers)
         model(text(model), hooks)
 
 
+@pytest.mark.parametrize("method", [PromptTuning, PrefixTuning, KeyValuePrefix])
+@pytest.mark.parametrize("length", [-1, 2.0, None])
+def test_a_length_is_a_number_of_virtual_tokens(method, length):
+    with pytest.raises(ValueError, match=f"a number of virtual tokens, 0 or more; got {length!r}"):
+        method(length, TINY)
+
+
+def test_tokens_that_the_model_does_not_know_cannot_start_a_prompt(model):
+    with pytest.raises(ValueError, match="token ids run from 0 to 49; got 50"):
+        PromptTuning.from_tokens(model, [3, 50])
+
+
 def test_layers_of_a_prefix_must_exist_and_differ():
     for layers in [3], [-1], [0, 0]:
         with pytest.raises(ValueError, match=r"layers must be different numbers from 0 to 2; got \["):

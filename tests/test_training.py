@@ -104,8 +104,12 @@ def test_resuming_with_other_settings_is_refused(model, tmp_path):
 
 
 def test_training_what_is_frozen_says_what_to_do(model):
-    with pytest.raises(ValueError, match=r"every parameter is frozen; pass hooks= .*requires_grad_\(True\)"):
+    with pytest.raises(
+        ValueError, match=r"every parameter is frozen, or of length 0; pass hooks= .*requires_grad_\(True\)"
+    ):
         train(freeze(model), Successor(), steps=1, progress=False)
+    with pytest.raises(ValueError, match="there is nothing to train"):
+        train(model, Successor(), PromptTuning(0, CONFIG), steps=1, progress=False)
 
 
 def test_a_loss_that_explodes_stops_the_training(model):
