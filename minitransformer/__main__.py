@@ -47,7 +47,12 @@ def demo(steps: int, out: Path) -> None:
     picture = plots.gradient_reach(gradients.parameter_norms(model), gradients.token_norms(four))
     out.mkdir(parents=True, exist_ok=True)
     path = plots.save(picture.figure, out / "gradient.png")
-    print(f"The proof of freezing: {history.proof}")
+    found = history.proof
+    print(
+        f"The proof of freezing: of {found['base_parameters']} base parameters {found['base_gradients']} have a gradient "
+        f"and every byte is what it was; {found['prompt_rows_reached']} of {found['prompt_rows']} prompt vectors were "
+        f"reached, by gradients that flowed through layers {', '.join(map(str, found['layers_with_gradient_inside']))}."
+    )
     print(f"Where the gradient landed, as a picture: {path}")
 
 
@@ -112,7 +117,9 @@ def lab() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m minitransformer", description=__doc__.split(":")[0] + ".")
+    parser = argparse.ArgumentParser(
+        prog="python -m minitransformer", description="Soft prompts on a small frozen Transformer."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser("demo", help="tune four vectors in a minute and see where the gradient went")

@@ -22,8 +22,8 @@ COLOURS = BLUE, ORANGE, _, RED, *_ = "#0072B2", "#E69F00", "#009E73", "#D55E00",
 styled = matplotlib.rc_context(STYLE)  # a decorator: draws in this style and leaves the reader's own settings alone
 NO_BOX = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 MISSING = {"facecolor": "white", "hatch": "////", "edgecolor": GREY}
-BUTTONS = {"minus": "slower", "fast-backward": "|◀◀", "step-backward": "|◀", "play fa-flip-horizontal": "◀"}
-BUTTONS |= {"pause": "||", "play": "▶", "step-forward": "▶|", "fast-forward": "▶▶|", "plus": "faster"}
+BUTTONS = {"minus": "−", "fast-backward": "|◀◀", "step-backward": "|◀", "play fa-flip-horizontal": "◀"}
+BUTTONS |= {"pause": "||", "play": "▶", "step-forward": "▶|", "fast-forward": "▶▶|", "plus": "+"}
 
 
 class Picture(Figure):

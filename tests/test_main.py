@@ -26,7 +26,7 @@ def test_the_demo_turns_a_torn_model_into_a_translator_and_names_its_picture(cap
     out, _ = run(capsys, "demo", "--steps", "30", "--out", str(tmp_path / "pictures"))
     assert "in Chinese: Look out! → 小心!" in out
     assert "[p0 p1 p2 p3] Look out! → 小心!" in out
-    assert "'base_unchanged': True" in out
+    assert "of 38 base parameters 0 have a gradient" in out and "4 of 4 prompt vectors were reached" in out
     picture = tmp_path / "pictures" / "gradient.png"
     assert str(picture) in out and picture.read_bytes().startswith(b"\x89PNG")
 
