@@ -49,8 +49,8 @@ def demo(steps: int, out: Path) -> None:
     path = plots.save(picture.figure, out / "gradient.png")
     found = history.proof
     print(
-        f"The proof of freezing: of {found['base_parameters']} base parameters {found['base_gradients']} have a gradient "
-        f"and every byte is what it was; {found['prompt_rows_reached']} of {found['prompt_rows']} prompt vectors were "
+        f"Proof of freezing: of {found['base_parameters']} base parameters {found['base_gradients']} have a gradient, "
+        f"every byte is what it was; {found['prompt_rows_reached']} of {found['prompt_rows']} prompt vectors were "
         f"reached, by gradients that flowed through layers {', '.join(map(str, found['layers_with_gradient_inside']))}."
     )
     print(f"Where the gradient landed, as a picture: {path}")
