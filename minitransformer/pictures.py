@@ -11,11 +11,12 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.text import Text
 
 FONT = Path(__file__).parent / "data" / "NotoSansCJKsc-subset.otf"
 fontManager.addfont(FONT)
 FONTS = ["DejaVu Sans", FontProperties(fname=FONT).get_name()]  # the second where the first has no glyph
-STYLE = {"font.family": FONTS, "font.size": 8, "figure.dpi": 100, "figure.constrained_layout.use": True}
+STYLE = {"font.family": FONTS, "font.size": 8, "figure.dpi": 100}
 STYLE |= {"hatch.linewidth": 0.6, "svg.hashsalt": "minitransformer"}
 INK, PALE, GREY = "#222222", "#eeeeee", "#999999"
 COLOURS = BLUE, ORANGE, _, RED, *_ = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"  # Okabe, Ito
@@ -28,6 +29,9 @@ BUTTONS |= {"pause": "||", "play": "▶", "step-forward": "▶|", "fast-forward"
 
 class Picture(Figure):
     """A figure that shows itself in a notebook, with its description as the alternative text."""
+
+    def __init__(self, *size, **settings):
+        super().__init__(*size, **{"layout": "constrained"} | settings)
 
     def panel(self, *place) -> "Panel":
         return self.add_subplot(*place, axes_class=Panel)
@@ -66,6 +70,8 @@ def describe(picture: Figure | Axes | Movie) -> str:
 @styled
 def save(picture: Figure | Axes, path: str | Path | io.BytesIO) -> str | Path | io.BytesIO:
     """Write PNG or SVG, as the path's ending says, with the description inside and the same bytes each time."""
+    for text in picture.figure.findobj(Text):
+        text.set_fontfamily(FONTS)  # whoever wrote it: Chinese wants its glyphs
     varies = "Date" if str(path).endswith(".svg") else "Software"
     picture.figure.savefig(path, metadata={"Description": describe(picture), varies: None})
     return path

@@ -238,3 +238,11 @@ def test_a_real_movie_is_small_enough_for_a_notebook(base, book):
     assert len(page) / len(frames) * 14 < 1.2e6
     assert "http" not in page.replace("http://www.w3.org", "") and 'class="fa' not in page  # nothing is fetched
     assert page == film._repr_html_()
+
+
+def test_a_picture_of_ones_own_shows_chinese_and_cuts_nothing_off(tmp_path):
+    ax = plots.Picture((3, 2)).panel()
+    ax.set_xticks([0, 1], ["小心", "a very long label indeed"], rotation=90)
+    plots.save(ax, tmp_path / "own.png")  # a missing glyph would warn, and warnings are errors here
+    label = ax.get_xticklabels()[1].get_window_extent()
+    assert label.y0 >= 0 and label.x1 <= ax.figure.bbox.x1
