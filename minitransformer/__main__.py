@@ -9,7 +9,7 @@ from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, gener
 from .base import RECIPE, pretrain
 from .comparison import METHODS, instruction, no_prompt, skill_task
 from .losses import loss
-from .phrasebook import prompt
+from .phrasebook import WORLD, prompt
 from .results import in_words, spread
 
 LESSONS = Path(__file__).parents[1] / "lessons"
@@ -96,9 +96,9 @@ def table(skills: list[str], length: int, seeds: int, steps: int, processes: int
     print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s")
 
 
-def rebuild(seed: int, steps: int, out: Path) -> None:
-    """Train the base model again."""
-    card = pretrain(out, seed=seed, steps=steps)
+def rebuild(seed: int, steps: int, out: Path, world: Path) -> None:
+    """Train the base model again, or one for another world."""
+    card = pretrain(out, Phrasebook(world), seed=seed, steps=steps)
     known = [score for score in card["scores"].values() if not score["held_out"]]
     for kind in "with", "without":
         print(f"{kind} an instruction: {sum(score[kind] for score in known) / len(known):.1%} exactly right")
@@ -148,6 +148,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--seed", type=int, default=0, help="decides the first weights and the data (default 0)")
     command.add_argument("--steps", type=at_least_one, default=RECIPE["steps"], help="training steps (default 2000)")
     command.add_argument("--out", type=Path, default=Path("phrasebook.safetensors"), help="the file to write")
+    command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
     command.set_defaults(run=rebuild)
 
     command = commands.add_parser("lab", help="open JupyterLab on the lessons")

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from .checkpoints import fingerprint, load_model, save_model
-from .losses import accuracy
+from .losses import Batch, accuracy
 from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
 from .tokenizer import Tokenizer, batch
@@ -35,6 +35,10 @@ def pretrain(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Transformer(Config(vocab=len(tokenizer), end=tokenizer.end, **SHAPE))
+    tests = {
+        skill: [batch(tokenizer, book.examples(skill, "test", instructed=asked)) for asked in (True, False)]
+        for skill in [*book.skills, *book.held_out]
+    }  # drawn before anything is trained: a world may be too small for them
     recipe = RECIPE | dict(steps=steps, seed=seed)
     batches = Batches(book, tokenizer, list(book.skills), recipe["rows"], seed, recipe["instructed"])
     unfinished = path.with_suffix(".unfinished")
@@ -48,7 +52,7 @@ def pretrain(
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
-        "scores": {skill: scores(model, tokenizer, book, skill) for skill in [*book.skills, *book.held_out]},
+        "scores": {skill: scores(model, *test) | {"held_out": skill in book.held_out} for skill, test in tests.items()},
     }
     save_model(path, model, tokenizer, card)
     path.with_suffix(".md").write_text(describe(card), encoding="utf-8")
@@ -56,13 +60,9 @@ def pretrain(
     return card
 
 
-def scores(model: Transformer, tokenizer: Tokenizer, book: Phrasebook, skill: str, count: int = 200) -> dict:
+def scores(model: Transformer, asked: Batch, unasked: Batch) -> dict:
     """Exact match on test sentences, with the instruction in words and without."""
-    asked, unasked = (
-        accuracy(model, batch(tokenizer, book.examples(skill, "test", count, instructed=instructed)))
-        for instructed in (True, False)
-    )
-    return {"with": round(asked, 3), "without": round(unasked, 3), "held_out": skill in book.held_out}
+    return {"with": round(accuracy(model, asked), 3), "without": round(accuracy(model, unasked), 3)}
 
 
 def describe(card: dict) -> str:

@@ -57,7 +57,9 @@ def resume(
     """Put learner and optimizer back where `suspend` left them; return the history and the best parameters."""
     tensors, about = read(path, "training state")
     if about["settings"] != settings:
-        raise ValueError(f"{path} was begun with {about['settings']}, not {settings}; use the same, or another path")
+        raise ValueError(
+            f"{path} was begun with {about['settings']}, not {settings}; use the same, or remove that file"
+        )
     parts: dict[str, dict[str, Tensor]] = {"learner": {}, "best": {}, "optimizer": {}}
     for key, tensor in tensors.items():
         part, name = key.split(".", 1)

@@ -54,6 +54,9 @@ class Movie(FuncAnimation):
 
     figure = property(lambda self: self._fig)
 
+    def __repr__(self) -> str:
+        return describe(self)
+
     def _repr_html_(self) -> str:
         """The player that matplotlib makes, with signs for the icons it would fetch, and named by its content."""
         page = re.sub(r'<link rel="stylesheet".*?>', "", self.to_jshtml(), flags=re.DOTALL)

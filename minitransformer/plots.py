@@ -177,7 +177,7 @@ def attention(base: Sequence, tuned: Sequence, words: Sequence[str]) -> Picture:
     """Who looks at whom, both from `gradients.attention_weights`: query × key, the virtual keys set apart."""
     picture = Picture((9, 1.2 + 0.33 * len(tuned)))
     parts = picture.add_gridspec(1, 2, width_ratios=[len(base[0]), len(tuned[0]) + 0.4])
-    for part, weights, title in zip(parts, (base, tuned), ("without a prompt", "with the prompt"), strict=True):
+    for part, weights, title in zip(parts, (base, tuned), ("without soft prompt", "with soft prompt"), strict=True):
         rows, columns = ([*virtual(count - len(words)), *words] for count in (len(weights), len(weights[0])))
         texts = [[f"{weight:.2f}".lstrip("0") if weight else "–" for weight in row] for row in weights]
         ax, apart = picture.panel(part), len(columns) - len(words)

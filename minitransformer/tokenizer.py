@@ -9,7 +9,9 @@ from torch import Tensor
 
 END = "<end>"
 IGNORED = -100  # a target that the loss passes over
-TOKEN = re.compile(r"<end>|[A-Za-z']+|\S")
+LETTERS = "A-Za-z\u00c0-\u024f"  # with accents, for worlds in other languages
+TOKEN = re.compile(rf"<end>|[{LETTERS}']+|\S")
+WORD = re.compile(f"[{LETTERS}]")
 
 
 def split(text: str) -> list[str]:
@@ -39,7 +41,7 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         text, before = "", ""
         for token in self.tokens(ids):
-            spaced = token == "→" or before == "→" or (token[0].isascii() and token[0].isalpha())
+            spaced = token == "→" or before == "→" or WORD.match(token)
             text += (" " if spaced and text else "") + token
             before = token
         return text

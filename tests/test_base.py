@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minitransformer import Phrasebook, accuracy, batch, fingerprint, generate, loss
-from minitransformer.base import BASE, RECIPE, SHAPE, describe
+from minitransformer.base import BASE, RECIPE, SHAPE, describe, pretrain
 from minitransformer.checkpoints import load_model
 
 
@@ -117,3 +117,13 @@ def test_importing_the_package_and_loading_the_base_do_not_load_what_draws():
     code = "import sys, minitransformer as m; m.pretrained(); print([x for x in sys.modules if 'matplotlib' in x])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_world_that_is_too_small_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("minitransformer.base.train", lambda *_, **__: pytest.fail("trained all the same"))
+    book = Phrasebook()
+    book.patterns = book.patterns[14:15]
+    with pytest.raises(
+        ValueError, match=r"the test split is too small for 200 different sentences; ask for .* or fewer"
+    ):
+        pretrain(tmp_path / "base.safetensors", book)

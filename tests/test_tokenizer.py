@@ -80,3 +80,8 @@ def test_a_batch_never_shows_the_end_it_asks_for(book, tokenizer):
         assert tokens[row, len(whole) - 1 :].eq(tokenizer.end).all()
         assert targets[row, wanted].tolist() == [*tokenizer.encode(answer), tokenizer.end]
         assert wanted.nonzero()[0] == len(tokenizer.encode(asks)) - 1
+
+
+def test_words_with_accents_stay_whole_for_worlds_in_other_languages():
+    french = Tokenizer(["<end>", "L'élève", "où", "est", "?"])
+    assert french.decode(french.encode("L'élève est où?")) == "L'élève est où?"

@@ -99,7 +99,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(model, tmp_path, tune):
 
 def test_resuming_with_other_settings_is_refused(model, tmp_path):
     train(model, Successor(), steps=4, checkpoint=tmp_path / "state", progress=False)
-    with pytest.raises(ValueError, match=r"was begun with .*'steps': 4.*, not .*'steps': 8.*use the same, or another"):
+    with pytest.raises(ValueError, match=r"begun with .*'steps': 4.*, not .*'steps': 8.*use the same, or remove that"):
         train(model, Successor(), steps=8, checkpoint=tmp_path / "state", progress=False)
 
 
