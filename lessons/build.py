@@ -2,19 +2,22 @@
 
 For each lesson `source/NN_name.py` gives the student's notebook `NN_name.ipynb`, without outputs, and the solved,
 executed one `solutions/NN_name.ipynb`. `--check` writes nothing and fails where these have drifted from their source;
-`--quick` does so without running them. `--moodle FILE` writes all questions for a course system.
+`--quick` does so without running them. `--moodle FILE` writes all questions for a course system, and `--site` writes
+the solved lessons as pages to read: open `lessons/_site/index.html`.
 """
 
 import argparse
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import nbformat
 from tqdm.auto import tqdm
 
 from minitransformer.exercises import moodle
-from notebooks import LESSONS, drift, executed, notebook, sources, stray_errors, text_of
+from notebooks import LESSONS, comparable, drift, executed, notebook, sources, stray_errors, text_of
 
 LARGEST = 1_500_000  # bytes of a committed notebook
 
@@ -36,7 +39,7 @@ def build(source: Path) -> str:
 
 
 def drifted(source: Path, run: bool = True) -> list[str]:
-    """What differs between the kept notebooks and their source; with `run`, outputs and the student's run too."""
+    """What differs between the kept notebooks and their source; with `run`, what they show and a student's run too."""
     found = []
     for solved, path in enumerate(paths(source)):
         if not path.is_file():
@@ -44,7 +47,9 @@ def drifted(source: Path, run: bool = True) -> list[str]:
             continue
         kept, made = nbformat.read(path, 4), notebook(source, bool(solved))
         if solved and run:
-            made = executed(made)
+            made, again = (executed(notebook(source, True)) for _ in range(2))
+            found += [f"{source.stem}, run twice on this machine, {each}" for each in drift(made, again)]
+            comparable(made), comparable(kept)
         elif solved:
             forget_outputs(kept)
         found += [f"{path.parent.name}/{path.name}, {each}" for each in drift(made, kept)]
@@ -77,18 +82,25 @@ def main() -> None:
     what.add_argument("--check", action="store_true", help="fail on drift, in sources and outputs; run both notebooks")
     what.add_argument("--quick", action="store_true", help="fail on drift in the cells' sources; run nothing")
     what.add_argument("--moodle", metavar="FILE", help="write all questions as Moodle XML")
+    what.add_argument("--site", action="store_true", help="write the solved lessons as pages into lessons/_site")
     options = parser.parse_args()
+    if options.site:
+        import site_pages
+
+        return print(f"{site_pages.write(LESSONS / '_site')} lessons: open {LESSONS / '_site' / 'index.html'}")
     if options.moodle:
         return print(f"{moodle.write(options.moodle)} questions in {options.moodle}")
-    failed = False
-    for source in tqdm(chosen(options.lessons), unit="lesson", dynamic_ncols=True):
-        if options.check or options.quick:
-            found = drifted(source, run=options.check)
-            failed = failed or bool(found)
-            tqdm.write("\n".join(found) if found else f"{source.stem}: as its source makes it")
-        else:
-            tqdm.write(build(source))
-    sys.exit("run `python lessons/build.py` and commit what it writes" if failed else 0)
+    every = chosen(options.lessons)
+    with ProcessPoolExecutor(2) as side_by_side:
+        if not (options.check or options.quick):
+            for line in tqdm(side_by_side.map(build, every), total=len(every), unit="lesson"):
+                tqdm.write(line)
+            return
+        checks = side_by_side.map(partial(drifted, run=options.check), every)
+        found = dict(zip(every, tqdm(checks, total=len(every), unit="lesson"), strict=True))
+    for source, problems in found.items():
+        print("\n".join(problems) or f"{source.stem}: as its source makes it")
+    sys.exit("run `python lessons/build.py` and commit what it writes" if any(found.values()) else 0)
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ check("1.2", visible)
 # %%
 visible = use("1.2", visible)
 rows, columns = [f"query {i}" for i in range(3)], [f"key {j}" for j in range(5)]
-plots.grid(plots.Picture((4, 1.9)).panel(), "3 queries, 5 keys", visible(3, 5).int().tolist(), rows, columns)
+plots.grid(plots.Picture((5, 1.9)).panel(), "3 queries, 5 keys", visible(3, 5).int().tolist(), rows, columns)
 
 # %% question="1.q7"
 quiz("1.q7")

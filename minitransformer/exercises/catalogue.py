@@ -1,16 +1,14 @@
-"""Where to find an exercise or a question by its id. A lesson's file is imported when first asked for."""
+"""Where to find an exercise or a question by its id. A lesson's file or folder is imported when first asked for."""
 
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.resources import files
+from importlib.util import find_spec
 
 from . import question_files
 from .exercise import Exercise
 from .questions import Question
 
-LESSONS = tuple(
-    n for n in range(1, 8) if files(__package__).joinpath(f"lesson{n}.py").is_file()
-)  # those written so far
+LESSONS = tuple(n for n in range(1, 8) if find_spec(f".lesson{n}", __package__))  # those written so far
 
 
 def exercises(lesson: int) -> dict[str, Exercise]:

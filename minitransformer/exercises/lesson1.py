@@ -12,6 +12,7 @@ from .asks import lesson1 as asks
 from .asks.plain import tensors
 from .comparing import Suspect, agree, unpack
 from .exercise import Exercise, Part
+from .worlds import softmax, unit
 
 
 def embed(tokens: Tensor, table: Tensor) -> Tensor:
@@ -54,10 +55,6 @@ def right_rows(call, rng, rows=1):
 
 def several_rows(call, rng):
     right_rows(call, rng, rows=2)
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def as_many_keys(call, rng):
@@ -163,13 +160,6 @@ def compare_weights(weights, query, key, value, seen) -> None:
         Suspect("softmax-over-queries", columns_first, "the softmax runs over the keys: each ROW sums to one"),
         Suspect("scores-for-weights", scaled, "these are the scores; the weights are their softmax"),
     )
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """Over the last axis; a row that sees nothing gives NaN, as it does in torch."""
-    with np.errstate(invalid="ignore"):
-        powers = np.exp(scores - scores.max(-1, keepdims=True))
-        return powers / powers.sum(-1, keepdims=True)
 
 
 def like_the_model(call, rng):

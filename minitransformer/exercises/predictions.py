@@ -50,14 +50,16 @@ def reveal(prediction_id: str, measured: Guess) -> Shown:
 
 def bar(label: str, number: str, length: int, colour: str) -> str:
     stripe = f'<span style="display:inline-block;height:.8em;width:{length / 2}em;background:{colour}"></span>'
-    places = "display:inline-block;text-align:right;padding-right:.6em"
+    places = "display:inline-block;text-align:right;padding-right:.6em;white-space:nowrap"
     return (
         f'<span style="{places};width:14em">{html.escape(label)}</span>'
-        f'<span style="{places};width:4em">{html.escape(number)}</span>{stripe}'
+        f'<span style="{places};width:5em">{html.escape(number)}</span>{stripe}'
     )
 
 
 def told(guess: Guess | None) -> str:
     if isinstance(guess, Mapping):
         return ", ".join(f"{name} {told(number)}" for name, number in guess.items())
-    return "no guess" if guess is None else guess if isinstance(guess, str) else f"{guess:.3g}"
+    if guess is None or isinstance(guess, str):
+        return guess or "no guess"
+    return f"{guess:,}" if isinstance(guess, int) else f"{guess:.3g}"

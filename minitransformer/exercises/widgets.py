@@ -49,7 +49,12 @@ def menus(question: Match, give: Callable[[str], None]) -> ipywidgets.Widget:
     """A menu for each number, and one button for all."""
     numbers = range(1, len(question.pairs) + 1)
     choices = [
-        ipywidgets.Dropdown(options=["", *question.labels], description=str(number), layout={"width": "9em"})
+        ipywidgets.Dropdown(
+            options=["", *question.labels],
+            description=str(number),
+            layout={"width": "6.5em"},
+            style={"description_width": "1.5em"},  # the usual 80 pixels would leave no room for the letter
+        )
         for number in numbers
     ]
 

@@ -1,7 +1,9 @@
-"""What may pass between a student's code and its judge: plain data, and nothing that can act."""
+"""What may pass between a student's code and its judge: plain data that cannot act; and what is made of it there."""
 
 import numpy as np
 import torch
+
+from minitransformer import Config, Transformer, freeze
 
 ARRAYS = ("bool", "int64", "float32", "float64")  # the types of numbers that arrays may hold
 SCALARS = (bool, int, float, str, type(None))
@@ -32,3 +34,21 @@ def plain(value: object) -> Plain:
 def tensors(*arrays: np.ndarray) -> list[torch.Tensor]:
     """Fresh tensors for a student's function to work on."""
     return [torch.from_numpy(array.copy()) for array in arrays]
+
+
+def rebuilt(config: dict[str, int], weights: dict[str, np.ndarray]) -> Transformer:
+    """A frozen model of this shape with these weights."""
+    model = Transformer(Config(**config))
+    model.load_state_dict({name: torch.from_numpy(weight.copy()) for name, weight in weights.items()})
+    return freeze(model)
+
+
+def tiny(seed: int, width: int) -> Transformer:
+    """A small model with random weights that the seed tells, larger than usual so that its loss is no constant."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Transformer(Config(vocab=17, context=32, width=width, layers=2, heads=2, kv_heads=1, hidden=16))
+    for weight in model.parameters():
+        if weight.dim() == 2:
+            weight.data.mul_(10)
+    return model

@@ -1,0 +1,586 @@
+# %% [markdown]
+# # Lesson 3 · One training step
+#
+# *Where the gradient goes: it flows through everything and lands on the prompt alone*
+#
+# **70 minutes · difficulty ●●● · builds on**: lesson 2 (the prompt, its loss, the diagram of one step), and the chain
+# rule for derivatives.
+#
+# How can a frozen model pass on what it does not keep? You compute a gradient with your own hands, write the loop that
+# uses it, and prove that nothing else moved. Then you find out what went wrong in four programs that all ran.
+#
+# | section | minutes | you write |
+# |---|---|---|
+# | 1 · Flows through, lands on | 12 | |
+# | 2 · A gradient by hand | 17 | the gradient on one prompt vector |
+# | 3 · The loop | 10 | the training loop |
+# | 4 · The proof | 11 | the evidence that only the prompt learned |
+# | 5 · Four programs that ran | 20 | four diagnoses, four repairs |
+
+# %% setup="3"
+import numpy as np
+import torch
+
+from minitransformer import PromptTuning, freeze, gradients, loss, plots, pretrained
+
+# %%
+from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+
+# %% [markdown]
+# ## 1 · Flows through, lands on
+#
+# Start with the smallest frozen model there is: one weight $w$, and $y = w \cdot p$. Only $p$ is to learn. In torch a
+# tensor with `requires_grad` asks to be told its derivative; `y.backward()` computes it and leaves it in `.grad`.
+
+# %%
+w = torch.tensor(3.0)  # frozen: it asks for nothing
+p = torch.tensor(2.0, requires_grad=True)
+y = w * p
+y.backward()
+print("on p:", p.grad, "· on w:", w.grad)
+
+# %% [markdown]
+# $\partial y / \partial p = w$. The gradient on the prompt *is* made of the frozen weight: the weight passes it on and
+# keeps nothing. In a chain of such steps each one multiplies what comes from above,
+#
+# $$\frac{\partial \ell}{\partial p} = \frac{\partial \ell}{\partial y_n}\cdot\frac{\partial y_n}{\partial y_{n-1}}
+# \cdots \frac{\partial y_1}{\partial p}$$
+#
+# and to do so, every step must be *remembered* from the forward. And `w.grad` is `None`: **nothing was computed**. A 0
+# would say something else, namely that it was computed and came out as zero.
+#
+# Now a popular thought: *the base is frozen, so it needs no gradients; run it under* `torch.no_grad()`, *which forgets
+# all steps, and save the memory.* *Predict first*: what does the prompt get then? Answer `"the same gradient"`, `"a
+# gradient of 0"` or `"an error"`.
+
+# %%
+predict("3.p1", "the same gradient")
+
+# %%
+model, tokenizer = pretrained()
+freeze(model)
+tokens = torch.tensor([tokenizer.encode("Look out! → 小心!")])
+targets = torch.tensor([[-100] * 3 + tokenizer.encode("小心! <end>")])
+prompt = PromptTuning(4, model.config)  # as your Prompt of lesson 2; its vectors are random
+try:
+    with torch.no_grad():
+        value = loss(model, tokens, targets, prompt)
+    value.backward()
+    outcome = "the same gradient" if prompt.vectors.grad.any() else "a gradient of 0"
+except RuntimeError as error:
+    outcome = "an error"
+    print(str(error).split(" and ")[0])
+reveal("3.p1", outcome)
+
+# %% [markdown]
+# `no_grad` is a closed road; freezing is an open road without houses. The loss must find its way back *through* the
+# model, or it never reaches the prompt.
+#
+# So let it through. *Predict first*: the model has 38 parameter tensors, 4 blocks and an embedding. On how many of its
+# parameters does the gradient stay, and at how many of the 5 places in the stream (the embedding, the outputs of the
+# blocks) does it pass?
+
+# %%
+predict("3.p2", {"parameters that keep it": 0, "places it passes": 1})
+
+# %%
+step = gradients.record_step(model, tokens, targets, prompt)
+kept = [norm for norm in step.base.values() if norm is not None]
+passed = [layer for layer in step.activations if any(layer)]
+reveal("3.p2", {"parameters that keep it": len(kept), "places it passes": len(passed)})
+
+# %%
+plots.flows_and_lands(step, tokenizer)
+
+# %% [markdown]
+# **Above**, what *flows through*: the size of the gradient at each height of the stream and at each position; the
+# virtual tokens stand apart. It comes in at the positions that have a target, at the top, and spreads over all
+# positions on its way down, since attention has mixed them. **Below**, what it *lands on*: hatched fields are `None`,
+# every parameter of the base. Only the four bars on the right are kept.
+
+# %% question="3.q1"
+quiz("3.q1")
+
+# %% question="3.q2"
+quiz("3.q2")
+
+# %% question="3.q3"
+quiz("3.q3")
+
+# %% [markdown]
+# ## 2 · A gradient by hand
+#
+# Nothing about this is magic. Take a tiny model: one attention layer without norms and positions, read only at its last
+# place. The input $x$ has a row for each place, the prompt's rows first. Forward, with the query $q$ of the last place:
+#
+# $$q = x_{\text{last}} W_q \qquad k_j = x_j W_k \qquad v_j = x_j W_v \qquad s_j = \frac{k_j \cdot q}{\sqrt d}$$
+#
+# $$a = \operatorname{softmax}(s) \qquad h = x_{\text{last}} + \sum_j a_j v_j \qquad
+# \pi = \operatorname{softmax}(h\,W_r) \qquad \ell = -\log \pi_{\text{target}}$$
+
+
+# %%
+def softmax(scores):
+    return np.exp(scores) / np.exp(scores).sum()
+
+
+def forward(x, W):  # (S, D) and four matrices
+    query, values = x[-1] @ W["query"], x @ W["value"]  # (d,), (S, D)
+    attention = softmax(x @ W["key"] @ query / len(query) ** 0.5)  # (S,)
+    probabilities = softmax((x[-1] + attention @ values) @ W["read"])  # (V,)
+    return {"query": query, "values": values, "attention": attention, "probabilities": probabilities}
+
+
+# %% [markdown]
+# A prompt vector $p = x_j$ has two ways to the loss: through its **value** (what is read at its place) and through its
+# **key** (how much its place is read). Write $g_z$ for the gradient of the loss with respect to $z$, and walk down:
+#
+# 1. At the logits: $g = \pi - 1_{\text{target}}$. Every word is pushed down by its probability, the target pulled
+#    up. Shape $(V)$.
+# 2. At the top: $g_h = W_r\, g$. A matrix that was used as $h W_r$ is passed backwards from its other side. Shape
+#    $(D)$.
+# 3. **Through the value**: $h$ contains $a_j v_j$, and $v_j = p\,W_v$. So this way gives $\; a_j \, W_v\, g_h$.
+# 4. Towards the scores: raising weight $a_i$ alone would change the loss by $c_i = v_i \cdot g_h$. But the weights sum
+#    to one, so what one wins the others lose: $g_{s_j} = a_j\,(c_j - \sum_i a_i c_i)$, the softmax's derivative.
+#    Shape $(S)$ for $c$, a number for $g_{s_j}$.
+# 5. **Through the key**: $s_j = (p\,W_k) \cdot q / \sqrt d$. So this way gives $\; g_{s_j}\, W_k\, q / \sqrt d$.
+#
+# Read 4 again: a place gains attention when what it says is *better than average* (a lower $c$).
+#
+# ### Exercise 3.1: the gradient by hand
+#
+# `seen` is what `forward` returned, `W` its matrices, `place` is $j$. Return both ways, `(D,)` each, in plain NumPy.
+
+
+# %% exercise="3.1"
+def by_hand(place, target, seen, W):  # -> (D,), (D,)
+    """The gradient of the loss on one prompt vector: through its value, and through its key."""
+    ### BEGIN SOLUTION
+    wrong = seen["probabilities"].copy()
+    wrong[target] -= 1  # (V,)
+    top, weight = W["read"] @ wrong, seen["attention"][place]  # (D,)
+    heard = seen["values"] @ top  # (S,)
+    score = weight * (heard[place] - seen["attention"] @ heard)
+    through_key = score * (W["key"] @ seen["query"]) / len(seen["query"]) ** 0.5
+    return weight * (W["value"] @ top), through_key
+    ### END SOLUTION
+
+
+# %% check="3.1"
+check("3.1", by_hand)
+
+# %% [markdown]
+# And now the same from torch: written once more with tensors, `backward()`, compared.
+
+# %%
+by_hand = use("3.1", by_hand)
+rng = np.random.default_rng(0)
+shapes = {"query": (6, 4), "key": (6, 4), "value": (6, 6), "read": (6, 9)}
+x, W = rng.normal(size=(5, 6)), {name: 0.5 * rng.normal(size=shape) for name, shape in shapes.items()}
+value_way, key_way = by_hand(0, 7, forward(x, W), W)  # the place of p0; the target is word 7
+
+# %%
+leaf, M = torch.tensor(x, requires_grad=True), {name: torch.tensor(matrix) for name, matrix in W.items()}
+attention = (leaf @ M["key"] @ (leaf[-1] @ M["query"]) / 4**0.5).softmax(0)
+logits = (leaf[-1] + attention @ (leaf @ M["value"])) @ M["read"]
+torch.nn.functional.cross_entropy(logits[None], torch.tensor([7])).backward()
+difference = abs(leaf.grad[0].numpy() - (value_way + key_way)).max()
+print("equal to autograd's:", difference < 1e-12)
+
+# %%
+ways = [value_way, key_way, value_way + key_way]
+norm = plots.Normalize(-max(abs(np.concatenate(ways))), max(abs(np.concatenate(ways))))
+picture, names = plots.Picture((6.5, 1.9)).panel(), ["value", "key", "together"]
+columns = [f"number {place}" for place in range(6)]
+plots.grid(picture, "the gradient on p0", [way.tolist() for way in ways], names, columns, norm)
+
+# %% [markdown]
+# Every matrix in these five steps was frozen, and each was *needed*. Deeper models repeat steps 2 to 5 once a block;
+# that is all that backward does.
+
+# %% question="3.q8"
+quiz("3.q8")
+
+# %% [markdown]
+# ## 3 · The loop
+#
+# A gradient says where the loss *grows*. The optimizer goes the other way, a step whose length the **learning rate**
+# sets. **Adam** also keeps a running mean of each number's gradients and of their squares; it moves each number by
+# about the rate, however small its gradient. Two facts to know about torch:
+#
+# - `backward()` **adds** to `.grad`; `optimizer.zero_grad()` clears it before the next batch.
+# - An optimizer moves what it was given, `torch.optim.Adam(parameters, lr=rate)`, and asks nobody.
+#
+# ### Exercise 3.2: the training loop
+#
+# Freeze the model, train the prompt with Adam on each batch once, and return the list of losses as plain numbers
+# (`value.item()`). The model may come straight from its own training. `loss(model, tokens, targets, prompt)` is yours
+# to use: lesson 2's.
+
+
+# %% exercise="3.2"
+def tune(model, prompt, batches, rate):  # batches: pairs of (tokens, targets)
+    """Train the prompt, and nothing else; the loss of each batch."""
+    ### BEGIN SOLUTION
+    freeze(model)
+    optimizer = torch.optim.Adam(prompt.parameters(), lr=rate)
+    losses = []
+    for tokens, targets in batches:
+        optimizer.zero_grad()
+        value = loss(model, tokens, targets, prompt)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    return losses
+    ### END SOLUTION
+
+
+# %% check="3.2"
+check("3.2", tune)
+
+# %%
+from itertools import islice
+
+from tqdm.auto import tqdm
+
+from minitransformer import Batches, Phrasebook, accuracy, batch, fingerprint, generate
+
+tune, book = use("3.2", tune), Phrasebook()
+translations = Batches(book, tokenizer, ["chinese"], rows=16)
+losses = tune(model, prompt, tqdm(islice(translations, 30), total=30), rate=0.03)
+
+# %%
+ax = plots.Picture((6.5, 2.6), layout="constrained").panel()
+ax.plot(losses)
+ax.set(xlabel="batch", ylabel="loss", yscale="log", title="your loop")
+ax.set_label(f"The loss falls from {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} batches.")
+ax
+
+# %% question="3.q4"
+quiz("3.q4")
+
+# %% question="3.q5"
+quiz("3.q5")
+
+# %% question="3.q7"
+quiz("3.q7")
+
+# %% question="3.q12"
+quiz("3.q12")
+
+# %% [markdown]
+# ## 4 · The proof
+#
+# That only the prompt learned is a *claim*. Pictures alone can lie about it. Here is a model that has just been trained
+# itself; then gradients are turned off, and a prompt takes its step. *Predict first*: on how many of the 38 parameters
+# will a picture of `.grad` show a gradient?
+
+# %%
+predict("3.p3", 0)
+
+# %%
+fresh, _ = pretrained()
+loss(fresh, tokens, targets).backward()  # the end of its own training
+fresh.requires_grad_(False)  # frozen, but not cleaned
+other = PromptTuning(4, fresh.config)
+loss(fresh, tokens, targets, other).backward()
+norms = gradients.parameter_norms(fresh)
+reveal("3.p3", sum(norm is not None for norm in norms.values()))
+
+# %%
+plots.gradient_reach(norms, gradients.token_norms(other))
+
+# %% [markdown]
+# All of them: **stale** gradients, left from before. Nothing reached these weights now, but who looks cannot know.
+# `freeze` of this package therefore also clears. Evidence has to be gathered from several sides:
+#
+# | fact | what it excludes |
+# |---|---|
+# | `no_gradient`: every weight of the base has `.grad` `None`, not 0 | weights that could be trained; stale gradients |
+# | `unchanged`: every weight equals its copy from before, bit by bit | anything that wrote to the base |
+# | `optimizer`: it holds the prompt's parameters and no others | a base that would move at the next step |
+# | `reached`: every vector (row) of the prompt has a gradient that is not 0 | vectors that take no part |
+# | `flowed`: inside the model, a gradient came at *every* place looked at | a closed road (`no_grad`, `detach`) |
+#
+# ### Exercise 3.3: the proof of freezing
+#
+# `before` is a list of copies of `model.parameters()`; `inside` is a list of the gradients recorded at each block's
+# output, each a tensor or `None`. Return a dict that says `True` or `False` for each of the five facts.
+
+
+# %% exercise="3.3"
+def evidence(model, before, prompt, optimizer, inside):
+    """What speaks for it that the prompt learned, and nothing else."""
+    ### BEGIN SOLUTION
+    weights, vectors = list(model.parameters()), list(prompt.parameters())
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    grads = [each.grad for each in vectors]
+    return {
+        "no_gradient": all(weight.grad is None for weight in weights),
+        "unchanged": all(torch.equal(now, was) for now, was in zip(weights, before, strict=True)),
+        "optimizer": held == {id(each) for each in vectors},
+        "reached": all(grad is not None and bool((grad != 0).any(-1).all()) for grad in grads),
+        "flowed": all(grad is not None and bool((grad != 0).any()) for grad in inside),
+    }
+    ### END SOLUTION
+
+
+# %% check="3.3"
+check("3.3", evidence)
+
+# %%
+evidence = use("3.3", evidence)
+before = [weight.clone() for weight in model.parameters()]
+optimizer = torch.optim.Adam(prompt.parameters(), lr=0.03)
+loss(model, tokens, targets, prompt).backward()
+optimizer.step()
+recorder = gradients.record_step(model, tokens, targets, prompt).recorder
+inside = [recorder.grad("output", block) for block in range(4)]
+evidence(model, before, prompt, optimizer, inside)
+
+# %% question="3.q6"
+quiz("3.q6")
+
+# %% question="3.q9"
+quiz("3.q9")
+
+# %% question="3.q10"
+quiz("3.q10")
+
+# %% [markdown]
+# ## 5 · Four programs that ran
+#
+# Four teams were to teach a prompt of four vectors to translate. All four programs ran without an error. Here is the
+# loop that they share, with the symptoms it prints.
+
+
+# %%
+def run(prompt, optimizer, batches, base=model):
+    was, losses = fingerprint(base), []
+    for tokens, targets in tqdm(list(batches)):
+        optimizer.zero_grad()
+        value = loss(base, tokens, targets, prompt)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    symptoms(prompt, losses, base, fingerprint(base) == was)
+
+
+# %%
+sentence, translation = book.examples("chinese", "test", 100)[0]
+
+
+def symptoms(prompt, losses, base, same):
+    test = batch(tokenizer, book.examples("chinese", "test", 100))
+    score = accuracy(base, test, prompt)
+    print(f"loss {losses[0]:.3f} → {losses[-1]:.3f}, accuracy {score:.0%}, model unchanged: {same}")
+    for text in ("Look out! →", sentence):
+        print(text, tokenizer.decode(generate(base, [tokenizer.encode(text)], prompt)[0]))
+
+
+# %% [markdown]
+# First a healthy run, to compare with:
+
+
+# %%
+def adam(prompt):
+    return torch.optim.Adam(prompt.parameters(), lr=0.03)
+
+
+print("right would be:", translation)
+healthy = PromptTuning(4, model.config)
+run(healthy, adam(healthy), islice(translations, 30))
+
+# %% [markdown]
+# For each program, **name the cause first**, then repair. The causes to choose from, two more than you need:
+#
+# | name | what is wrong |
+# |---|---|
+# | `"labels"` | the targets stand at the wrong places |
+# | `"replaced"` | the prompt takes the places of tokens |
+# | `"detached"` | the prompt enters without its connection to the parameters |
+# | `"rate"` | the learning rate is far from sensible |
+# | `"base"` | the model is trained along |
+# | `"stale"` | old gradients were never cleared |
+#
+# The cause and the repair count separately.
+#
+# ### Exercise 3.4: program Amber
+#
+# Amber makes the targets itself, from the ids of question and answer. As handed in:
+
+
+# %%
+def amber(question, answer):
+    text = question + answer
+    targets = [-100] * len(question) + answer[1:]
+    return text[:-1], targets
+
+
+def stream(labelled, count=30):  # the same sentences with other labels
+    for tokens, targets in islice(translations, count):
+        for row, asked in enumerate((targets >= 0).int().argmax(1).tolist()):
+            answer = targets[row][targets[row] >= 0].tolist()
+            made = labelled(tokens[row, : asked + 1].tolist(), answer)[1]
+            targets[row, : len(made)] = torch.tensor(made)
+        yield tokens, targets
+
+
+# %%
+ambers = PromptTuning(4, model.config)
+run(ambers, adam(ambers), stream(amber))
+
+# %% [markdown]
+# A tiny loss from the first batch on, and hardly any right answer. Both are true at once. How?
+
+
+# %% exercise="3.4"
+class Amber:
+    def cause(self):
+        ### BEGIN SOLUTION
+        return "labels"
+        ### END SOLUTION
+
+    def labelled(self, question, answer):  # lists of ids -> tokens, targets
+        ### BEGIN SOLUTION
+        text = question + answer
+        targets = [-100] * (len(question) - 1) + answer
+        return text[:-1], targets
+        ### INSTEAD
+        # text = question + answer
+        # targets = [-100] * len(question) + answer[1:]
+        # return text[:-1], targets
+        ### END SOLUTION
+
+
+# %% check="3.4"
+check("3.4", Amber)
+
+# %% [markdown]
+# ### Exercise 3.5: program Blue
+#
+# Blue has an `embed` of its own. As handed in:
+
+
+# %%
+class Handed(PromptTuning):
+    def embed(self, x):
+        return torch.cat((self.vectors.expand(len(x), -1, -1), x[:, len(self.vectors) :]), 1)
+
+
+blue = Handed(4, model.config)
+run(blue, adam(blue), islice(translations, 30))
+
+# %% [markdown]
+# The loss falls a little and gets stuck. The answers are Chinese, but not about what was asked.
+
+
+# %% exercise="3.5"
+class Blue:
+    def cause(self):
+        ### BEGIN SOLUTION
+        return "replaced"
+        ### END SOLUTION
+
+    def embed(self, vectors, x):  # (P, D), (B, T, D)
+        ### BEGIN SOLUTION
+        return torch.cat((vectors.expand(len(x), -1, -1), x), 1)
+        ### INSTEAD
+        # return torch.cat((vectors.expand(len(x), -1, -1), x[:, len(vectors) :]), 1)
+        ### END SOLUTION
+
+
+# %% check="3.5"
+check("3.5", Blue)
+
+# %% [markdown]
+# ### Exercise 3.6: program Coral
+#
+# Coral chose its own optimizer. As handed in:
+
+# %%
+coral = PromptTuning(4, model.config)
+run(coral, torch.optim.Adam(coral.parameters(), lr=0.0003), islice(translations, 30))
+
+
+# %% [markdown]
+# Nothing here looks wrong: the loss falls, batch after batch. Only, it does not arrive.
+
+
+# %% exercise="3.6"
+class Coral:
+    def cause(self):
+        ### BEGIN SOLUTION
+        return "rate"
+        ### END SOLUTION
+
+    def optimizer(self, prompt):
+        ### BEGIN SOLUTION
+        return torch.optim.Adam(prompt.parameters(), lr=0.03)
+        ### INSTEAD
+        # return torch.optim.Adam(prompt.parameters(), lr=0.0003)
+        ### END SOLUTION
+
+
+# %% check="3.6"
+check("3.6", Coral)
+
+# %% [markdown]
+# ### Exercise 3.7: program Dune
+#
+# Dune prepares model and optimizer itself. As handed in, on a model of its own:
+
+# %%
+dunes_model, _ = pretrained()
+dune = PromptTuning(4, dunes_model.config)
+optimizer = torch.optim.Adam([*dune.parameters(), *dunes_model.parameters()], lr=0.001)
+run(dune, optimizer, islice(translations, 60), dunes_model)
+
+# %% [markdown]
+# Loss, accuracy, answers: nothing to complain about. Only one word in the symptoms speaks against it. What it costs
+# shows elsewhere: another tenant of the same model asks it, in words, to shout.
+
+# %%
+for name, base in {"the shared model": model, "Dune's model": dunes_model}.items():
+    asked = [tokenizer.encode(f"shout: {sentence}")]
+    print(f"{name:>16}: {tokenizer.decode(generate(base, asked)[0])}")
+
+
+# %% exercise="3.7"
+class Dune:
+    def cause(self):
+        ### BEGIN SOLUTION
+        return "base"
+        ### END SOLUTION
+
+    def prepare(self, model, prompt):  # -> the optimizer
+        ### BEGIN SOLUTION
+        freeze(model)
+        return torch.optim.Adam(prompt.parameters(), lr=0.03)
+        ### INSTEAD
+        # return torch.optim.Adam([*prompt.parameters(), *model.parameters()], lr=0.001)
+        ### END SOLUTION
+
+
+# %% check="3.7"
+check("3.7", Dune)
+
+# %% question="3.q11"
+quiz("3.q11")
+
+# %% [markdown]
+# ## What to take along
+#
+# - Frozen weights *pass* the gradient on and keep nothing: None, not 0. `no_grad` and `detach` close the road.
+# - The gradient on a prompt vector is a product of frozen matrices. You computed it, along two ways: value and key.
+# - Clear, forward, loss, backward, step; and an optimizer that holds the prompt alone.
+# - A low loss proves little, and so does a high accuracy. Compare bytes.
+#
+# **Go further** (not graded): in `flows_and_lands`, train the prompt first. Which vector's gradient shrinks most? And
+# what does program Amber's prompt say after `→` if you hand it the first character of the answer?
+
+# %%
+progress(3)
+
+# %%
+question_points(3)

@@ -1,0 +1,525 @@
+# %% [markdown]
+# # Lesson 4 · What did it learn?
+#
+# *Reading a prompt that nobody wrote, and not reading too much into it*
+#
+# **50 minutes · difficulty ●●○ · builds on**: lesson 2 (the `embed` hook), lesson 3 (the training loop).
+#
+# A trained soft prompt is a handful of vectors. It works; but *what* is it? You will watch one being learned, look for
+# words near it, and then do what most people forget: test whether those words explain anything. Afterwards you search
+# for good settings in a way that does not fool you.
+#
+# | section | minutes | you write |
+# |---|---|---|
+# | 1 · Watching it learn | 8 | |
+# | 2 · Vectors on the move | 5 | |
+# | 3 · Which words are near? | 9 | nearest words |
+# | 4 · Do the words do the work? | 11 | replace vectors by words, measure |
+# | 5 · Where to start, how fast to go | 12 | a search that fools nobody |
+# | 6 · Hard against soft | 5 | |
+
+# %% setup="4"
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from minitransformer import Hooks, Phrasebook, PromptTuning, accuracy, batch, freeze, generate, gradients, loss, plots
+from minitransformer.base import pretrained
+from minitransformer.comparison import skill_task
+
+# %%
+from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.training import train
+
+# %% [markdown]
+# ## 1 · Watching it learn
+#
+# The base is frozen, as always. A **task** holds what we need of a skill: endless training batches, and 100 test
+# sentences that never occur in training. No instruction stands in front of any of them.
+
+# %%
+model, tokenizer = pretrained()
+freeze(model)
+book = Phrasebook()
+chinese = skill_task(book, tokenizer, "chinese", rows=16, count=100)
+[name for name in vars(chinese)]
+
+# %% [markdown]
+# An answer counts as right when *every* token of it is right, its end included. **Accuracy** is the share of right
+# answers. The **loss** is the mean of $-\log p(\text{right token})$ over all answer tokens, each predicted with the
+# right ones before it already in place.
+#
+# *Predict first*: four vectors, small random numbers, 60 steps of 16 sentences. After how many steps are at least nine
+# in ten test answers right?
+
+# %%
+predict("4.p1", 50)
+
+# %%
+prompt = PromptTuning(4, model.config, seed=0)
+trace = gradients.Trace(prompt, look=lambda: answer(prompt), every=4)  # notes each step
+scores = {-1: accuracy(model, chinese.test)}  # before the first step, and without a prompt
+
+
+def answer(hooks, text="The cat is sleeping. →"):
+    return tokenizer.decode(generate(model, [tokenizer.encode(text)], hooks, max_new_tokens=12)[0])
+
+
+def on_step(step):
+    trace.on_step(step)
+    if step < 10 or step % 10 == 9:
+        scores[step] = accuracy(model, chinese.test, prompt)
+
+
+# %%
+history = train(model, chinese.batches(0), prompt, steps=60, on_step=on_step)
+reveal("4.p1", next(step + 1 for step, score in scores.items() if score >= 0.9))
+
+
+# %%
+@plots.styled
+def curves(losses, scores):
+    picture = plots.Picture((8, 2.6))
+    above, below = picture.panel(1, 2, 1), picture.panel(1, 2, 2)
+    above.plot(losses, color="#0072B2")
+    above.set(
+        yscale="log", xlabel="step", title="loss on each training batch", label=f"loss {losses[-1]:.3f} at the end"
+    )
+    below.plot(scores.keys(), scores.values(), "o-", color="#D55E00")
+    told = ", ".join(f"step {step}: {score:.2f}" for step, score in scores.items())
+    below.set(xlabel="step", ylim=(-0.03, 1.03), title="accuracy on the test sentences", label=f"accuracy {told}")
+    return picture
+
+
+curves(history.loss, scores)
+
+# %% [markdown]
+# ### A small loss with hardly anything right?
+#
+# The bare model's accuracy is almost nothing, and yet its loss is not large. Look at the loss *place by place* in the
+# answer: its first token, its second, and so on.
+
+
+# %%
+def loss_by_place(examples, hooks, places=6):
+    tokens, targets = examples
+    each = F.cross_entropy(model(tokens, hooks).transpose(1, 2), targets, reduction="none").detach()  # (B, T)
+    wanted = targets >= 0
+    number = wanted.cumsum(1) - 1  # 0 at the answer's first token, 1 at its second, …
+    return [each[wanted & (number == place)].mean().item() for place in range(places)]
+
+
+@plots.styled
+def show(size, *table):  # title, values, names of rows, names of columns
+    return plots.grid(plots.Picture(size).panel(), *table)
+
+
+rows = [loss_by_place(chinese.test, hooks) for hooks in (Hooks(), prompt)]
+columns = [f"token {n}" for n in range(1, 7)]
+show((6, 1.7), "mean loss at each place of the answer", rows, ["no prompt", "prompt"], columns)
+
+# %% [markdown]
+# The bare model does not know *which skill is wanted*, and that shows at one place: the first. Once a Chinese character
+# stands there, it translates on by itself. So nearly all that the prompt has to say is said at one token; the mean over
+# the whole answer hides it. Exact accuracy hides something else: an answer that is one token off counts as nothing.
+
+# %% question="4.q1"
+quiz("4.q1")
+
+# %% question="4.q2"
+quiz("4.q2")
+
+# %% [markdown]
+# ## 2 · Vectors on the move
+#
+# Each learned vector is a point in a space of $D = 128$ dimensions. To see it, we look from the one side from which the
+# vocabulary's rows lie furthest apart: their **main plane**, two directions out of 128. The grey dots are all rows.
+
+# %%
+table = model.embedding.weight
+plane = gradients.principal_plane(table)
+marked = tokenizer.encode("in Chinese : shout CAT cat 小 心 count backwards word repeat")
+places = dict(zip(tokenizer.tokens(marked), plane.place(table[marked]), strict=True))
+frames = gradients.film(trace, history.loss, plane, count=8)
+plots.movie(frames, history.loss, plane.place(table), places)
+
+# %% [markdown]
+# Step through it. The vectors start near the middle, set out within a few steps, and the answer above the picture turns
+# Chinese long before they come to rest. The bars are the gradients that lesson 3 let land on them.
+#
+# Beware of the picture, too. How much of the rows' differences does the plane show at all?
+
+# %%
+f"the plane shows {sum(plane.shares):.0%} of the variance; the other 126 directions show the rest"
+
+# %% [markdown]
+# Two points that meet in the picture may be far apart in the other directions. So measure nearness in all 128.
+
+# %% [markdown]
+# ## 3 · Which words are near?
+#
+# Lesson 1 compared vectors by their cosine. For a learned vector $p$ the nearest word is the row with the largest one:
+#
+# $$\operatorname{nearest}(p) = \arg\max_v \cos(p, E_v), \qquad \cos(a, b) = \frac{a \cdot b}{|a|\,|b|}$$
+#
+# Why not the smallest distance? Because nothing keeps a learned vector as long as a row:
+
+# %%
+lengths = prompt.vectors.detach().norm(dim=1).tolist()
+f"rows: {table.norm(dim=1).mean():.1f} on average; learned vectors: " + ", ".join(f"{length:.1f}" for length in lengths)
+
+# %% [markdown]
+# ### Exercise 4.1: the nearest words
+#
+# For each vector: the id of its nearest row, and their cosine.
+
+
+# %% exercise="4.1"
+def nearest(vectors, table):  # (P, D), (V, D) -> (P) ids, (P) cosines
+    """The row that points most nearly the way of each vector."""
+    ### BEGIN SOLUTION
+    cosines = F.normalize(vectors, dim=1) @ F.normalize(table, dim=1).T  # (P, V)
+    best = cosines.max(1)
+    return best.indices, best.values
+    ### END SOLUTION
+
+
+# %% check="4.1"
+check("4.1", nearest)
+
+# %% [markdown]
+# The training sentences never contained an instruction: we erased it from every one. *Predict first*: which word of the
+# vocabulary is nearest to the vector that lies nearest to any word at all? (`tokenizer.vocabulary` lists them.)
+
+# %%
+predict("4.p2", "translate")
+
+# %%
+nearest = use("4.1", nearest)
+ids, cosines = nearest(prompt.vectors.detach(), table)
+reveal("4.p2", tokenizer.tokens([ids[cosines.argmax()]])[0])
+
+# %%
+plots.nearest_words(gradients.nearest_words(prompt.vectors, table, tokenizer))
+
+# %% [markdown]
+# In this run a vector has found its way to the very word that was erased, though no word list played a part in
+# training: the gradient alone led there. Others are near to nothing in particular. In 128 dimensions *something* is
+# always nearest, so ask what cosine a vector of pure chance would reach:
+
+# %%
+chance = nearest(torch.randn(200, table.shape[1], generator=torch.Generator().manual_seed(1)), table)[1]
+f"nearest word of 200 random vectors: cosine {chance.mean():.2f} on average, {chance.max():.2f} at most"
+
+# %% [markdown]
+# A cosine at that level says nothing, however fitting the word may sound.
+
+# %% question="4.q3"
+quiz("4.q3")
+
+# %% question="4.q4"
+quiz("4.q4")
+
+# %% [markdown]
+# ## 4 · Do the words do the work?
+#
+# A nearby word is a *description*. Whether it is the *reason* that the prompt works is another question, and it can be
+# put to the model: replace the vector by the word, and measure. If nothing gets worse, the word was enough.
+#
+# `PromptTuning.from_vectors(model, vectors)` makes a prompt of any vectors, and `loss(model, tokens, targets, prompt)`
+# measures it.
+
+# %% [markdown]
+# ### Exercise 4.2: one at a time, then all
+#
+# Return $P + 1$ losses: with vector 0 *alone* replaced by the row of its word, with vector 1 alone, …, and last with
+# all of them replaced. The rows go in as they are in the table.
+
+
+# %% exercise="4.2"
+def replaced(model, vectors, ids, examples):  # (P, D), (P) -> (P+1) losses
+    """What each vector's word can do in its place."""
+    ### BEGIN SOLUTION
+    rows, losses = model.embedding.weight[ids], []
+    for place in [*range(len(vectors)), slice(None)]:
+        mixed = vectors.clone()
+        mixed[place] = rows[place]
+        losses.append(loss(model, *examples, PromptTuning.from_vectors(model, mixed)))
+    return torch.stack(losses)
+    ### END SOLUTION
+
+
+# %% check="4.2"
+check("4.2", replaced)
+
+# %% [markdown]
+# Now two prompts of four vectors: the one for Chinese, and one for counting words. *Predict first*: what share of the
+# test answers is right when **all** vectors are replaced by their nearest words?
+
+# %%
+predict("4.p3", {"chinese": 0.9, "count": 0.9})
+
+# %%
+replaced = use("4.2", replaced)
+count = skill_task(book, tokenizer, "count", rows=16, count=100)
+counting = PromptTuning(4, model.config, seed=0)
+train(model, count.batches(0), counting, steps=60)
+learned = {"chinese": (chinese, prompt.vectors.detach()), "count": (count, counting.vectors.detach())}
+
+# %%
+measured = {}
+for name, (task, vectors) in learned.items():
+    words = PromptTuning.from_tokens(model, nearest(vectors, table)[0])
+    measured[name] = accuracy(model, task.test, words)
+    print(
+        name, "learned", accuracy(model, task.test, PromptTuning.from_vectors(model, vectors)), "words", measured[name]
+    )
+reveal("4.p3", measured)
+
+
+# %%
+def costs(name):
+    task, vectors = learned[name]
+    ids, cosines = nearest(vectors, table)
+    whole = loss(model, *task.test, PromptTuning.from_vectors(model, vectors)).item()
+    losses = replaced(model, vectors, ids, task.test).tolist()
+    labels = [f"{word}\n{cosine:.2f}" for word, cosine in zip(tokenizer.tokens(ids), cosines.tolist(), strict=True)]
+    title = f"{name}: test loss with vectors replaced by the words below them"
+    bare = loss(model, *task.test).item()
+    columns = ["none", *labels, "all", "(no prompt)"]
+    return show((7, 1.5), title, [[whole, *losses, bare]], ["loss"], columns)
+
+
+costs("chinese")
+
+# %%
+costs("count")
+
+# %% [markdown]
+# Read the cells, not the words. The words may be just those that you would have written yourself, and still lose much
+# of what the vectors did; replaced together they may even leave the model surer of wrong answers than no prompt at
+# all. And a word that sounds like nonsense may cost nothing, since its vector was hardly needed.
+
+# %% question="4.q5"
+quiz("4.q5")
+
+# %% [markdown]
+# ### Words that say the opposite
+#
+# If nearest words *explained* prompts, then a prompt near “count the words:” would count words. Let us build one that
+# does not. Each vector starts at a row of those words, and a leash of length 0.4 keeps it there (a row has a length of
+# about 1). Within the leash, it is trained to translate.
+
+
+# %%
+class Leashed(Hooks):
+    def __init__(self, rows, leash=0.4):
+        super().__init__()
+        self.rows, self.leash = rows.detach(), leash
+        generator = torch.Generator().manual_seed(0)
+        self.steps = torch.nn.Parameter(1e-3 * torch.randn(rows.shape, generator=generator))
+
+    def vectors(self):  # never further than the leash from its row
+        return self.rows + self.steps * (self.leash / self.steps.norm(dim=1, keepdim=True)).clamp(max=1)
+
+    def embed(self, x):
+        return torch.cat((self.vectors().expand(len(x), -1, -1), x), dim=1)
+
+
+# %%
+leashed = Leashed(table[tokenizer.encode("count the words:")])
+train(model, chinese.batches(0), leashed, steps=60)
+print(answer(leashed), "· share of right translations:", accuracy(model, chinese.test, leashed))
+
+# %%
+plots.nearest_words(gradients.nearest_words(leashed.vectors(), table, tokenizer, count=2))
+
+# %% [markdown]
+# It *reads* “count the words:” and it *translates*. The nearest words of a prompt are its neighbours, not its meaning.
+# In large models, too, prompts have been trained that lie next to a text of one's choice, a contradicting one included,
+# at little cost in accuracy; the effect has been called *prompt waywardness*. So a list of nearest words is no
+# documentation of a soft prompt, and no safety review either: only what the prompt *does* is.
+
+# %% question="4.q6"
+quiz("4.q6")
+
+# %% question="4.q7"
+quiz("4.q7")
+
+# %% [markdown]
+# ## 5 · Where to start, how fast to go
+#
+# Three settings decide whether training gets anywhere: the **length** $P$, the **start**, and the **learning rate**.
+# Starts in common use, all tried here with four vectors on counting:
+#
+# - *small*: random numbers much smaller than a row's;
+# - *large*: random numbers of standard deviation 1, as an embedding layer of the library has them by default;
+# - *mean*: the mean of all rows, in every place;
+# - *words*: the rows of words that ask for the task, here “how many words:”;
+# - *other words*: the rows of words that ask for something else, here “say it in Chinese”.
+#
+# *Predict first*: which of “small” and “other words” has the lower test loss after ten steps?
+
+# %%
+predict("4.p4", "small")
+
+# %%
+starts = {
+    "small": lambda length, seed: PromptTuning(length, model.config, seed=seed),
+    "large": lambda length, seed: PromptTuning(length, model.config, scale=1.0, seed=seed),
+    "mean": lambda length, seed: PromptTuning.from_mean(length, model),
+    "words": lambda length, seed: PromptTuning.from_tokens(model, tokenizer.encode("how many words:")[-length:]),
+    "other words": lambda length, seed: PromptTuning.from_tokens(
+        model, tokenizer.encode("say it in Chinese")[-length:]
+    ),
+}
+typical = {name: make(4, 0).vectors.norm(dim=1).mean().item() for name, make in starts.items()}
+print("typical length of a vector at the start:", {name: round(size, 1) for name, size in typical.items()})
+
+# %%
+moments, paths = (0, 2, 5, 10, 20), {}
+for name, make in starts.items():
+    started = make(4, 0)
+    paths[name] = {0: loss(model, *count.test, started).item()}
+
+    def note(step, hooks=started, path=paths[name]):
+        if step + 1 in moments:
+            path[step + 1] = loss(model, *count.test, hooks).item()
+
+    train(model, count.batches(0), started, steps=20, warmup=1, peak=1e-2, on_step=note)
+reveal("4.p4", min(("small", "other words"), key=lambda name: paths[name][10]))
+
+# %%
+losses = [list(path.values()) for path in paths.values()]
+show((5.5, 2.4), "test loss while training, by start", losses, list(paths), [f"after {step}" for step in moments])
+
+# %% [markdown]
+# In the right words, hardly anything is left to learn: this prompt starts as an instruction. The wrong words begin with
+# by far the worst loss, being an instruction too, and yet see how soon they are ahead of small numbers: the model
+# already listens there. Vectors ten times as long as any row begin where it has never been: its normalisation makes
+# each of the optimizer's steps, a fixed amount per number, a tiny turn of such a vector. With enough steps most starts
+# arrive; the smaller the budget and the model, the more the start decides.
+
+# %% question="4.q8"
+quiz("4.q8")
+
+# %% question="4.q9"
+quiz("4.q9")
+
+# %% [markdown]
+# ### A search that fools nobody
+#
+# Try all combinations and keep the best: so simple, and three mistakes are waiting. (1) *One lucky seed.* Judge a
+# setting by its mean over several. (2) *Choosing by the test score.* Then the test has become part of the training,
+# and its score flatters. Choose by a **validation** score, on other sentences. (3) *Changing one setting at a time.* A
+# good learning rate for one start may be a bad one for another.
+
+# %% [markdown]
+# ### Exercise 4.3: choose a setting
+#
+# `run(length, start, rate, seed)` trains a prompt and returns `{"validation": …, "test": …}`, two accuracies. Return
+# the setting `(length, start, rate)` with the best mean validation accuracy, then that mean, then its mean test
+# accuracy. Where settings tie, the first tried stays.
+
+
+# %% exercise="4.3"
+def best(run, lengths, starts, rates, seeds):  # -> (length, start, rate), validation, test
+    """The setting to use, and what to expect of it."""
+    ### BEGIN SOLUTION
+    found = None
+    for length in lengths:
+        for start in starts:
+            for rate in rates:
+                scores = [run(length, start, rate, seed) for seed in seeds]
+                valid, test = (sum(score[part] for score in scores) / len(seeds) for part in ("validation", "test"))
+                if found is None or valid > found[1]:
+                    found = (length, start, rate), valid, test
+    return found
+    ### END SOLUTION
+
+
+# %% check="4.3"
+check("4.3", best)
+
+# %% [markdown]
+# Now for real, with a budget of 15 steps a run: one or four vectors, two starts, three rates, two seeds.
+
+# %%
+validation = batch(tokenizer, book.examples("count", "validation", 50))
+lengths, chosen, rates, seeds = (1, 4), ("small", "mean"), (1e-3, 1e-2, 1e-1), (0, 1)
+notes, bar = {}, tqdm(total=len(lengths) * len(chosen) * len(rates) * len(seeds), unit="run", dynamic_ncols=True)
+
+
+def run(length, start, rate, seed):
+    hooks = starts[start](length, seed)
+    train(model, count.batches(seed), hooks, steps=15, warmup=1, peak=rate, progress=False)
+    bar.update()
+    score = {"validation": accuracy(model, validation, hooks), "test": accuracy(model, count.test, hooks)}
+    notes.setdefault((length, start, rate), []).append(score["validation"])
+    return score
+
+
+# %%
+best = use("4.3", best)
+setting, valid, test = best(run, lengths, chosen, rates, seeds)
+bar.close()
+print(setting, f"validation {valid:.2f}, test {test:.2f}")
+
+# %%
+pairs = list(product(lengths, chosen))
+means = [[sum(notes[(*pair, rate)]) / len(seeds) for rate in rates] for pair in pairs]
+names = [f"{length} × {start}" for length, start in pairs]
+show((5, 2.1), "validation accuracy after 15 steps", means, names, [f"rate {rate}" for rate in rates])
+
+# %% [markdown]
+# Compare rows: a rate at which one start has arrived has hardly moved another. Compare lengths: more vectors help here,
+# as long as steps are few. With many steps even one vector learned to steer (lesson 2), and every further one costs
+# context and keys in each request; length is a cost to be justified, never a virtue.
+
+# %% question="4.q10"
+quiz("4.q10")
+
+# %% question="4.q11"
+quiz("4.q11")
+
+# %% [markdown]
+# ## 6 · Hard against soft
+#
+# A hard prompt of four words is one of $V^4$ points; a soft prompt may be *any* point in $4 D$ dimensions, and has a
+# gradient to follow. Here are both, and what lies between them.
+
+# %%
+asked, words = chinese.asked, PromptTuning.from_tokens(model, nearest(prompt.vectors.detach(), table)[0])
+rows = {
+    "nothing": (chinese.test, Hooks()), "instruction in words": (asked, Hooks()),
+    "soft prompt": (chinese.test, prompt), "its nearest words": (chinese.test, words),
+}  # fmt: skip
+told = [[accuracy(model, examples, hooks), loss(model, *examples, hooks).item()] for examples, hooks in rows.values()]
+show((4, 2), "translating, 100 test sentences", told, list(rows), ["accuracy", "loss"])
+
+# %% [markdown]
+# Where the base understands an instruction, words do just as well, can be read by everybody, and move to the next model
+# unchanged. A soft prompt is for what words do not reach, or for saying it in fewer places; it fits the one model that
+# it was trained on, and nobody can read it. Lesson 6 looks for its limits.
+
+# %% question="4.q12"
+quiz("4.q12")
+
+# %% [markdown]
+# ## What to take along
+#
+# - Loss and exact accuracy tell different things. Look at the loss place by place before you wonder.
+# - The gradient can find an erased instruction again; that is a finding about *this* run, not a law.
+# - Something is always nearest. Compare with chance, replace, measure, and then speak of meaning.
+# - Choose by validation, over seeds, over whole combinations. Look at the test once.
+#
+# **Go further** (not graded): leave counting's vectors out, one at a time, in place of replacing them. Shorten the
+# leash until translating fails. Start from “shout:” in place of “count the words:”.
+
+# %%
+progress(4)
+
+# %%
+question_points(4)

@@ -1,0 +1,596 @@
+# %% [markdown]
+# # Lesson 5 · Prefix tuning
+#
+# *Vectors at every layer*
+#
+# **70 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
+# prompt through the `embed` hook), lesson 3 (training on a frozen model).
+#
+# A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning
+# in both of its forms, see how the two are related, and decode with them without losing them on the way.
+#
+# | section | minutes | you write |
+# |---|---|---|
+# | 1 · One door, or one at every layer | 10 | |
+# | 2 · The textbook's prefix | 14 | the `context` hook |
+# | 3 · Where the gradient lands | 8 | |
+# | 4 · Who looks at the prefix | 8 | |
+# | 5 · Keys and values, learned directly | 10 | the `keys_values` hook |
+# | 6 · One form turned into another | 11 | both translations |
+# | 7 · Decoding without forgetting | 9 | a stepwise decoder, and a repair |
+
+# %% setup="5"
+import torch
+from matplotlib.colors import Normalize
+from torch import nn
+
+from minitransformer import Cache, Hooks, Phrasebook, Recorder, Stack, freeze, plots, pretrained
+
+# %%
+from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+
+model, tokenizer = pretrained()
+freeze(model)
+book = Phrasebook()
+text = "Look out! →"
+tokens = torch.tensor([tokenizer.encode(text)])  # (1, 4)
+words = tokenizer.tokens(tokens[0])
+
+# %% [markdown]
+# ## 1 · One door, or one at every layer
+#
+# Let $h^l_0 … h^l_m$ be the text's hidden states that enter layer $l$ (a layer is a block of lesson 1; we count from
+# 0). **Prompt tuning** puts its vectors in front once, and the layers make of them what they will:
+#
+# $$\text{layer } 0 \text{ gets } [\,p_0 … p_n\,;\,e_0 … e_m\,]; \qquad
+# \text{layer } l>0 \text{ gets what layer } l-1 \text{ gave}$$
+#
+# **Prefix tuning** has vectors $p^l$ of its own for each layer, and puts them in front there:
+#
+# $$\text{layer } l \text{ gets } [\,p^l_0 … p^l_n\,;\,h^l_0 … h^l_m\,] \quad \text{for every } l$$
+#
+# What layer $l$ would compute *at the places of* $p^l$ is dropped, because the next layer gets fresh vectors there.
+# So a prefix has no stream of its own. It is only looked at: the text's queries see its keys and read its values. And
+# what is dropped need not be computed in the first place.
+#
+# *Predict first*: 4 vectors in front of a text of 4 tokens. How many positions run through block 2 (that is, how many
+# queries ask there), and how many keys do they see? Once for a prompt, once for a prefix. (Below, `Stack` lets two
+# hooks go along together: here, a soft prompt and a recorder.)
+
+# %%
+predict("5.p1", {"prompt: queries": 8, "prompt: keys": 8, "prefix: queries": 8, "prefix: keys": 8})
+
+
+# %%
+from minitransformer import PrefixTuning, PromptTuning
+
+
+def lengths(hooks):  # for each block: queries and keys
+    recorder = Recorder(("queries", "keys"))
+    model(tokens, Stack(hooks, recorder))
+    return [[recorder[site, layer].shape[2] for site in ("queries", "keys")] for layer in range(model.config.layers)]
+
+
+prompt_lengths, prefix_lengths = (lengths(method(4, model.config)) for method in (PromptTuning, PrefixTuning))
+both = [*prompt_lengths[2], *prefix_lengths[2]]
+names = ["prompt: queries", "prompt: keys", "prefix: queries", "prefix: keys"]
+reveal("5.p1", dict(zip(names, both, strict=True)))
+
+# %%
+table = [a + b for a, b in zip(prompt_lengths, prefix_lengths, strict=True)]
+blocks = [f"block {layer}" for layer in range(model.config.layers)]
+picture, scale = plots.Picture((7.5, 2.2)).panel(), Normalize(0, 8)
+plots.grid(picture, "positions at work for 4 tokens of text", table[::-1], blocks[::-1], names, norm=scale)
+
+# %% [markdown]
+# Both methods show the text the same number of extra keys, in every block. They differ in what stands behind those
+# keys: a prompt's keys come from a stream that all the lower blocks have worked on, a prefix's keys come straight
+# from vectors that you may choose freely at this very layer. That freedom has a price in numbers: $P \cdot D$ for a
+# prompt of $P$ vectors, $L \cdot P \cdot D$ for a prefix in $L$ layers.
+
+# %% question="5.q1"
+quiz("5.q1")
+
+# %% question="5.q2"
+quiz("5.q2")
+
+# %% question="5.q3"
+quiz("5.q3")
+
+# %% [markdown]
+# ## 2 · The textbook's prefix
+#
+# Inside each attention block the hook `context(layer, x)` is asked for the hidden states that keys and values are
+# computed from. `x` is what came in, $(B, T, D)$; the queries come from `x` itself, whatever you return. So the
+# prefix is one method:
+#
+# $$\text{context}(l, h^l) = [\,p^l\,;\,h^l\,] \in \mathbb{R}^{B \times (P+T) \times D}$$
+#
+# ### Exercise 5.1: the `context` hook
+#
+# Own one parameter called `vectors`, small random numbers (0.05 times a normal draw), with a set for each layer.
+
+
+# %% exercise="5.1"
+class Prefix(Hooks):
+    """P vectors in front of every layer's hidden states."""
+
+    def __init__(self, length, config):
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.vectors = nn.Parameter(0.05 * torch.randn(config.layers, length, config.width))
+        ### END SOLUTION
+
+    def context(self, layer, x):  # (B, T, D) -> (B, P+T, D)
+        ### BEGIN SOLUTION
+        own = self.vectors[layer].expand(len(x), -1, -1)
+        return torch.cat((own, x), 1)
+        ### END SOLUTION
+
+
+# %% check="5.1"
+check("5.1", Prefix)
+
+# %% [markdown]
+# ### Train it
+#
+# Everything else is as in lesson 3: the base is frozen, the optimizer gets `prefix.parameters()`, the loss looks at
+# the text's positions. The prefix has $L \cdot P \cdot D = 4 \cdot 4 \cdot 128$ numbers to learn. *Predict first*:
+# after 80 steps of 16 sentences each, which share of unseen test sentences will it translate exactly?
+
+# %%
+predict("5.p2", 0.5)
+
+# %%
+from minitransformer import Batches, accuracy, batch, generate, gradients, train
+
+Prefix = use("5.1", Prefix)
+torch.manual_seed(5)
+prefix = Prefix(4, model.config)
+trace = gradients.Trace(prefix)  # keeps each step's vectors and gradients, for section 3
+examples = Batches(book, tokenizer, ["chinese"], rows=16)
+history = train(model, examples, prefix, steps=80, on_step=trace.on_step)
+
+# %%
+test = batch(tokenizer, book.examples("chinese", "test", 100))
+reveal("5.p2", accuracy(model, test, prefix))
+
+# %%
+for name, hooks in (("bare", Hooks()), ("with the prefix", prefix)):
+    print(f"{name}:", tokenizer.decode(generate(model, [tokenizer.encode(text)], hooks)[0]))
+history.proof  # as in lesson 3: what training touched, and what it did not
+
+# %% [markdown]
+# Fifteen lines, and the base has not changed by a byte. To serve another task, swap `prefix.vectors`.
+
+# %% question="5.q4"
+quiz("5.q4")
+
+# %% question="5.q5"
+quiz("5.q5")
+
+# %% [markdown]
+# ## 3 · Where the gradient lands
+#
+# A prompt's vectors have one gradient each, which came down through all blocks. A prefix has a vector for each layer
+# *and* place, so its gradient is a table, layer × vector. The vectors of the last layer are one attention step away
+# from the end; those of layer 0 are seen by everything above.
+#
+# *Predict first*: in a fresh prefix, before any training, which layer's vectors get the largest gradient? Write the
+# number of the layer as a word: `"0"`, `"1"`, `"2"` or `"3"`.
+
+# %%
+predict("5.p3", "3")
+
+
+# %%
+def table_of(hooks):  # one recorded step: gradient norm of each layer × vector
+    return gradients.record_step(model, *next(iter(examples)), hooks).token_norms["vectors"]
+
+
+torch.manual_seed(5)
+fresh = table_of(Prefix(4, model.config))
+sums = [sum(row) for row in fresh]
+reveal("5.p3", str(sums.index(max(sums))))
+
+
+# %%
+@plots.styled
+def side_by_side(tables):  # title -> gradient norms, layer × vector
+    picture, top = plots.Picture((8.5, 2.4)), max(max(row) for row in fresh)
+    for place, (title, norms) in enumerate(tables.items(), 1):
+        panel, columns = picture.panel(1, 2, place), [f"p{vector}" for vector in range(4)]
+        plots.grid(panel, f"{title}: gradient norms", norms[::-1], blocks[::-1], columns, norm=Normalize(0, top))
+    return picture
+
+
+side_by_side({"fresh prefix": fresh, "trained prefix": table_of(prefix)})
+
+# %% [markdown]
+# Every cell is a number and none is None: the gradient lands in every layer at once. After training, nearly
+# nothing is left to be learned from these sentences, and the table has gone dark.
+#
+# ### A length that does not matter
+#
+# The block normalises its context before it computes anything: $\operatorname{norm}(c\,p) = \operatorname{norm}(p)$
+# for every $c > 0$. So making a textbook prefix longer or shorter *as a vector* changes nothing, and a gradient never
+# points along it:
+#
+# $$\text{loss}(c\,p) = \text{loss}(p) \quad\Rightarrow\quad \frac{\partial\,\text{loss}}{\partial p} \cdot p = 0$$
+#
+# *Predict first*: we multiply the trained prefix by 10, and a prompt of lesson 2's kind as well. By how much does the
+# largest logit change?
+
+# %%
+predict("5.p4", {"prefix": 1.0, "prompt": 1.0})
+
+
+# %%
+@torch.no_grad()
+def moved(hooks):  # the largest change of any logit when the vectors grow tenfold
+    before = model(tokens, hooks)
+    hooks.vectors *= 10
+    after = model(tokens, hooks)
+    hooks.vectors /= 10
+    return (after - before).abs().max().item()
+
+
+prompt = PromptTuning.from_tokens(model, tokenizer.encode("in Chinese:"))  # the hard prompt, as vectors
+reveal("5.p4", {"prefix": moved(prefix), "prompt": moved(prompt)})
+
+# %% [markdown]
+# (Not *exactly* 0 for the prefix: the norm adds a tiny number to its root, so as not to divide by zero.) A prompt has
+# no such freedom: its vectors are also the start of a stream, to which blocks add, and there size counts.
+#
+# The right angle, measured over the whole training: the cosine of each gradient with the vector it was taken at.
+
+# %%
+steps = [[abs(cosine) for row in cosines["vectors"] for cosine in row] for cosines in trace.gradient_cosines]
+f"largest |cosine| of a gradient with its vector, in all {len(steps)} steps: {max(max(step) for step in steps):.4f}"
+
+
+# %%
+@plots.styled
+def lengths_while_training(sizes):  # (steps + 1, L)
+    panel = plots.Picture((6.5, 2.8)).panel()
+    for layer, line in enumerate(("-", "--", "-.", ":")):
+        panel.plot(sizes[:, layer].tolist(), line, color="#0072B2", label=f"layer {layer}")
+    panel.legend()
+    panel.set(title="mean length of each layer's vectors", xlabel="step", ylim=(0, None))
+    panel.set_label(f"The vectors' mean length while training: from {sizes[0].mean():.2f} to {sizes[-1].mean():.2f}.")
+    return panel
+
+
+lengths_while_training(torch.stack([copies["vectors"].norm(dim=2).mean(1) for copies in trace.vectors]))
+
+# %% [markdown]
+# Steps at a right angle to a vector can only make it longer. And the longer it is, the less a step of the same size
+# turns it: plain gradient descent slows down by itself. (The optimizer here has a schedule of its own on top.)
+
+# %% question="5.q6"
+quiz("5.q6")
+
+# %% [markdown]
+# ## 4 · Who looks at the prefix
+#
+# The attention weights of one block, bare and with your prefix. The orange bar marks the prefix's columns. Note its
+# *rows*: there are none, because a prefix asks nothing.
+
+
+# %%
+def looks(hooks, layer=1):
+    recorder = Recorder(("weights",))
+    model(tokens, Stack(hooks, recorder))
+    return gradients.attention_weights(recorder, layer)  # mean over the heads
+
+
+plots.attention(looks(Hooks()), looks(prefix), words)
+
+# %% [markdown]
+# Each row still sums to 1. What the prefix's columns take, the text's columns lose: a **prefix takes part in the
+# softmax**, like any other key.
+#
+# *Predict first*: is a prefix of all zeros therefore a way to switch a prefix off? Guess the largest change of any
+# logit that 4 zero vectors in each layer make; and for your own prefix behind a `Gate` of strength 0, explained
+# below.
+
+# %%
+predict("5.p5", {"zero prefix": 0.0, "gate at 0": 0.0})
+
+
+# %%
+from minitransformer import Gate
+
+
+def change(hooks):
+    with torch.no_grad():
+        return (model(tokens, hooks) - model(tokens)).abs().max().item()
+
+
+zero = PrefixTuning(4, model.config, scale=0.0)
+gate = Gate(prefix, model.config, strength=0.0)
+reveal("5.p5", {"zero prefix": change(zero), "gate at 0": round(change(gate), 4)})
+
+# %%
+plots.attention(looks(Hooks()), looks(zero), words)
+
+# %% [markdown]
+# A zero vector has a zero key; its score is 0, and $e^0 = 1$ is a share like another. What it hands over is a zero
+# value: the text's own information is thinned. To have no effect, a prefix must have length 0, or scores of
+# $-\infty$; the package's `Gate` adds such numbers to the scores of the virtual keys.
+
+# %% question="5.q7"
+quiz("5.q7")
+
+# %% question="5.q8"
+quiz("5.q8")
+
+# %% [markdown]
+# ## 5 · Keys and values, learned directly
+#
+# Only a prefix's keys and values matter. Then why not learn these?
+#
+# $$K^l = [\,P_K^l\,;\,K_{\text{text}}^l\,], \qquad V^l = [\,P_V^l\,;\,V_{\text{text}}^l\,]$$
+#
+# This is how the first paper and most libraries do it. The hook is `keys_values(layer, keys, values)`; both are
+# $(B, G, T, d)$ with $G$ key/value heads of width $d$, before they are turned by their positions (lesson 1).
+#
+# ### Exercise 5.2: the `keys_values` hook
+#
+# Own two parameters, `keys` and `values`, both $(L, G, P, d)$, 0.3 times a normal draw.
+
+
+# %% exercise="5.2"
+class KeyValues(Hooks):
+    """P learned keys and values in every layer."""
+
+    def __init__(self, length, config):
+        super().__init__()
+        ### BEGIN SOLUTION
+        shape = config.layers, config.kv_heads, length, config.head
+        self.keys, self.values = (nn.Parameter(0.3 * torch.randn(shape)) for _ in range(2))
+        ### END SOLUTION
+
+    def keys_values(self, layer, keys, values):  # (B, G, T, d) each -> (B, G, P+T, d) each
+        ### BEGIN SOLUTION
+        own_keys, own_values = (own[layer].expand(len(keys), -1, -1, -1) for own in (self.keys, self.values))
+        return torch.cat((own_keys, keys), 2), torch.cat((own_values, values), 2)
+        ### END SOLUTION
+
+
+# %% check="5.2"
+check("5.2", KeyValues)
+
+# %%
+KeyValues = use("5.2", KeyValues)
+torch.manual_seed(5)
+key_values = KeyValues(4, model.config)
+history = train(model, examples, key_values, steps=80)
+f"test sentences translated exactly: {accuracy(model, test, key_values):.2f}"
+
+# %% [markdown]
+# It needs $2 \cdot L \cdot P \cdot G \cdot d$ numbers. In *this* model $2 \cdot G \cdot d = 2 \cdot 2 \cdot 32 = D$,
+# so both prefixes are equally large. That is a coincidence of its shape: with as many key/value heads as query heads,
+# the second form would be twice the first.
+
+# %%
+for name, hooks in (("prompt", prompt), ("textbook prefix", prefix), ("keys and values", key_values)):
+    numbers = sum(parameter.numel() for parameter in hooks.parameters())
+    virtual = len(prompt.vectors) if hooks is prompt else 4
+    print(f"{name:>16}: {numbers // virtual:4} numbers per virtual token")
+
+# %% question="5.q9"
+quiz("5.q9")
+
+# %% [markdown]
+# ### A detour while training: reparametrisation
+#
+# Large models' prefixes can be unsteady to train. The first paper therefore trained *other* numbers, from which a
+# small network (an MLP) makes the prefix, so that the layers' vectors move together. It serves training only:
+# afterwards the prefix is computed one last time, kept, and the network thrown away. That is called baking.
+
+# %%
+from minitransformer import reparametrise
+
+detour = reparametrise(PrefixTuning(4, model.config))
+trained = sum(parameter.numel() for parameter in detour.parameters())
+f"{trained:,} numbers are trained, {detour.vectors.numel():,} are kept and served"
+
+# %% question="5.q10"
+quiz("5.q10")
+
+# %% [markdown]
+# ## 6 · One form turned into another
+#
+# What does a block do between the two hooks? It normalises, multiplies by a matrix, and splits into heads. So each
+# textbook prefix *is* a key/value prefix:
+#
+# $$P_K^l = \operatorname{norm}(p^l)\,W_K^l, \qquad P_V^l = \operatorname{norm}(p^l)\,W_V^l$$
+#
+# The way back is closed in general: $2 \cdot G \cdot d$ numbers can be chosen freely for a key and its value, and a
+# hidden state is one vector that has to give both. Even where the counts agree, the norm has taken away its length.
+#
+# ### Exercise 5.3: from hidden states to keys and values
+#
+# `model.blocks[l].attention` has a `norm`, and linear maps `key` and `value` onto $G \cdot d$ numbers: head 0's $d$
+# numbers first, then head 1's.
+
+
+# %% exercise="5.3"
+def to_keys_values(model, vectors):  # (L, P, D) -> keys, values: (L, G, P, d) each
+    """The key/value prefix that a textbook prefix amounts to."""
+    ### BEGIN SOLUTION
+    keys, values = [], []
+    for block, own in zip(model.blocks, vectors, strict=True):
+        normed = block.attention.norm(own)
+        for part, linear in ((keys, block.attention.key), (values, block.attention.value)):
+            part.append(linear(normed).unflatten(1, (model.config.kv_heads, -1)).transpose(0, 1))
+    return torch.stack(keys), torch.stack(values)
+    ### END SOLUTION
+
+
+# %% check="5.3"
+check("5.3", to_keys_values)
+
+# %%
+from minitransformer import KeyValuePrefix
+
+to_keys_values = use("5.3", to_keys_values)
+
+
+def largest_difference(one, other):
+    with torch.no_grad():
+        return (model(tokens, one) - model(tokens, other)).abs().max().item()
+
+
+with torch.no_grad():
+    translated = KeyValuePrefix.from_keys_values(model.config, *to_keys_values(model, prefix.vectors))
+f"below 1e-4: {largest_difference(prefix, translated) < 1e-4}"
+
+# %% [markdown]
+# ### A prompt can be compiled, too
+#
+# A prompt has a stream, but who ever looks at it? The text's queries do, and all they see are keys and values. Nobody
+# before the text can see the text. So the prompt's stream is the same whatever comes after it: run it once, keep its
+# keys and values, and serve these.
+#
+# *Predict first*: after that, by how much do the logits differ at most from those with the prompt itself?
+
+# %%
+predict("5.p6", 0.01)
+
+# %% [markdown]
+# ### Exercise 5.4: compile a prompt
+#
+# One forward of the virtual tokens with a text of *zero* tokens, which is a batch of shape $(1, 0)$, while a recorder
+# goes along. The recorder's sites `"keys"` and `"values"` hold $(1, G, P, d)$ for each layer, before turning.
+
+
+# %% exercise="5.4"
+@torch.no_grad()
+def compile_prompt(model, prompt):  # -> keys, values: (L, G, P, d) each
+    """The keys and values that any soft prompt amounts to."""
+    ### BEGIN SOLUTION
+    recorder = Recorder(("keys", "values"))
+    model(torch.empty(1, 0, dtype=torch.long), Stack(prompt, recorder))
+    layers = range(model.config.layers)
+    return tuple(torch.stack([recorder[site, layer][0] for layer in layers]) for site in ("keys", "values"))
+    ### END SOLUTION
+
+
+# %% check="5.4"
+check("5.4", compile_prompt)
+
+# %%
+compile_prompt = use("5.4", compile_prompt)
+compiled = KeyValuePrefix.from_keys_values(model.config, *compile_prompt(model, prompt))
+reveal("5.p6", round(largest_difference(prompt, compiled), 4))
+
+# %% [markdown]
+# Nothing is left but the rounding of the last digits, since sums of many numbers are added in another order. So a
+# tuned prompt can be *served* like a prefix, without a stream to run. Do not conclude that the two are the same: of
+# all the prefixes that there are, a prompt reaches those which the frozen blocks can make out of $P \cdot D$ numbers.
+
+# %% question="5.q11"
+quiz("5.q11")
+
+# %% [markdown]
+# ## 7 · Decoding without forgetting
+#
+# When a model writes, it adds one token at a time. A **cache** keeps each layer's keys and values of what was read,
+# so that a step computes its own token only: `model(tokens, hooks, cache)`. The prefix belongs into the cache like
+# everything else. Hooks that lengthen therefore run **once for each sequence, at its first step**; from then on their
+# keys and values are in the cache.
+#
+# ### Exercise 5.5: one token at a time
+#
+# Read a text token by token through one `Cache()`, and return the logits of all positions. Joined together they must
+# be those of one forward over the whole text.
+
+
+# %% exercise="5.5"
+def step_by_step(model, tokens, hooks):  # (B, T) -> (B, T, V)
+    """The logits of each position, each from a step of its own."""
+    ### BEGIN SOLUTION
+    cache = Cache()
+    return torch.cat([model(token, hooks, cache) for token in tokens.split(1, 1)], 1)
+    ### END SOLUTION
+
+
+# %% check="5.5"
+check("5.5", step_by_step)
+
+# %% [markdown]
+# This is worth keeping as a test: whoever changes a cache, a mask or a hook runs it again, for each kind of soft
+# prompt.
+
+# %%
+step_by_step = use("5.5", step_by_step)
+with torch.no_grad():
+    for name, hooks in {"prompt": prompt, "prefix": prefix, "keys and values": key_values}.items():
+        agrees = torch.allclose(step_by_step(model, tokens, hooks), model(tokens, hooks), atol=1e-4)
+        print(f"{name:>16}: cached equals uncached: {agrees}")
+
+# %% question="5.q12"
+quiz("5.q12")
+
+# %% [markdown]
+# ### Exercise 5.6: repair the forgetful decoder
+#
+# A colleague's decoder first reads all but the last token of the text into the cache (that is fast), and then goes on
+# from the last token. Without soft prompts it is right. With a prefix it answers as if there were none, and nothing
+# complains. Find the cause; then repair it. Keep the cache: each token should be read once.
+
+
+# %% exercise="5.6"
+def answer(model, tokens, hooks, count):  # (B, T) -> (B, count)
+    """The `count` likeliest tokens after the text, one after the other."""
+    ### BEGIN SOLUTION
+    cache, said = Cache(), []
+    model(tokens[:, :-1], hooks, cache)
+    last = tokens[:, -1:]
+    for _ in range(count):
+        last = model(last, hooks, cache)[:, -1:].argmax(-1)
+        said.append(last)
+    return torch.cat(said, 1)
+    ### INSTEAD
+    # cache, said = Cache(), []
+    # model(tokens[:, :-1], cache=cache)
+    # last = tokens[:, -1:]
+    # for _ in range(count):
+    #     last = model(last, hooks, cache)[:, -1:].argmax(-1)
+    #     said.append(last)
+    # return torch.cat(said, 1)
+    ### END SOLUTION
+
+
+# %% check="5.6"
+check("5.6", answer)
+
+# %%
+answer = use("5.6", answer)
+with torch.no_grad():
+    print("with the prefix:", tokenizer.decode(answer(model, tokens, prefix, 2)[0]))
+    print("bare:           ", tokenizer.decode(answer(model, tokens, Hooks(), 2)[0]))
+
+# %% question="5.q13"
+quiz("5.q13")
+
+# %% [markdown]
+# ## What to take along
+#
+# - A prefix gives every layer vectors of its own, $[\,p^l\,;\,h^l\,]$; the text looks at them, and nothing else
+# happens to them.
+# - The textbook learns hidden states ($L \cdot P \cdot D$), most libraries learn keys and values ($2 \cdot L \cdot P
+# \cdot G \cdot d$); the first is a special case of the second.
+# - Zeros are not nothing, and for a textbook prefix only the direction counts.
+# - A prompt compiles to a prefix exactly. Cached must equal uncached: test it.
+#
+# **Go further** (not graded): `PrefixTuning(4, model.config, layers=[0])` has a prefix in the first layer only. Train
+# one for each layer alone. Which single layer is enough for which skill? Lesson 6 asks what neither method can do.
+
+# %%
+progress(5)
+
+# %%
+question_points(5)

@@ -1,0 +1,385 @@
+# %% [markdown]
+# # Lesson 6 · Prompt or prefix: comparison and limits
+#
+# *What a few vectors in front can change, and what they cannot*
+#
+# **60 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
+#
+# Two methods keep the base frozen and learn a few vectors. One puts them in front once, the other at every layer. Here
+# you prove what such vectors do to attention in the first layer, find out what changes further up, and put both methods
+# beside what they have to beat: words, and training everything.
+#
+# | section | minutes | you write |
+# |---|---|---|
+# | 1 · Side by side | 8 | |
+# | 2 · The first layer: rescaled, never reordered | 13 | the proof |
+# | 3 · One direction for each vector | 11 | the split |
+# | 4 · Further up | 6 | |
+# | 5 · Called up, or added? | 14 | a trial with baselines |
+# | 6 · What a parameter buys | 8 | |
+
+# %% setup="6"
+import torch
+from tqdm.auto import tqdm
+
+from minitransformer import KeyValuePrefix, Phrasebook, PrefixTuning, PromptTuning, Recorder, Stack, freeze, plots
+from minitransformer.base import pretrained
+from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, one_new_token, skill_task, soft_prompt
+
+# %%
+from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.training import train
+
+# %% [markdown]
+# ## 1 · Side by side
+#
+# **Prompt tuning** changes what enters the first block, and nothing else: $[p_0 … p_{P-1};\, e_0 … e_{T-1}]$. From
+# there on the vectors travel up like words and every block computes them anew.
+#
+# **Prefix tuning** gives each of the $L$ blocks vectors of its own, $[p^l_0 … p^l_{P-1};\, h^l_0 … h^l_{T-1}]$; what a
+# block makes of them is dropped. Learned keys and values (lesson 5) are the same idea one step further in.
+#
+# With width $D$, and $G$ key/value heads of width $d$:
+#
+# $$\text{prompt: } P D \qquad \text{prefix: } L P D \qquad \text{keys and values: } 2 L P G d$$
+
+# %%
+model, tokenizer = pretrained()
+freeze(model)
+config = model.config
+for make in (PromptTuning, PrefixTuning, KeyValuePrefix):
+    counts = {length: sum(each.numel() for each in make(length, config).parameters()) for length in (1, 4, 16)}
+    print(f"{make.__name__:>14}", counts)
+
+# %% [markdown]
+# So at the same length a prefix has $L$ times the parameters: a comparison by length is not a comparison by parameters.
+# Keep that in mind for section 6. In neither case does a single number of the base change.
+
+# %% question="6.q1"
+quiz("6.q1")
+
+# %% question="6.q2"
+quiz("6.q2")
+
+# %% question="6.q3"
+quiz("6.q3")
+
+# %% [markdown]
+# ## 2 · The first layer: rescaled, never reordered
+#
+# Take one query in the *first* block. It sees $P$ prefix keys and some real ones. Its score for a real key $j$ depends
+# on the two tokens and their distance only (rotary positions), and none of these has changed. What has changed is the
+# softmax's denominator, into which the prefix now enters too. With $s_{ij}$ the scores without a prefix:
+#
+# $$A_{ij} = \frac{e^{s_{ij}}}{\sum_{k \in \text{prefix}} e^{s_{ik}} + \sum_{k \in \text{text}} e^{s_{ik}}}
+# = (1 - a_i)\, A^{\text{without}}_{ij}$$
+#
+# where $a_i$ is the **share** of its attention that query $i$ gives to the prefix. Every real weight of a row shrinks
+# by the same factor. So the prefix can turn attention to the text *down*, but never say “look at the verb, not the
+# noun”.
+#
+# Measure it on a prefix that was really trained, on a skill that the base was never taught: the last word, shouted.
+
+# %%
+book = Phrasebook()
+shout_last = skill_task(book, tokenizer, "shout_last", rows=16, count=100)
+prefix = PrefixTuning(4, config, seed=0)
+history = train(model, shout_last.batches(0), prefix, steps=60)
+f"loss {history.loss[0]:.2f} → {history.loss[-1]:.2f}"
+
+
+# %%
+def weights_of(hooks, text="The cat is sleeping in the garden. →"):  # for each block: (H, T, P+T)
+    recorder, tokens = Recorder(("weights",)), tokenizer.encode(text)
+    with torch.no_grad():
+        model(torch.tensor([tokens]), Stack(hooks, recorder))
+    return [recorder["weights", block][0, :, -len(tokens) :] for block in range(config.layers)]  # the text's queries
+
+
+plain, tuned = weights_of(Stack()), weights_of(prefix)
+[tuple(weights.shape) for weights in (plain[0], tuned[0])]
+
+# %% [markdown]
+# ### Exercise 6.1: share and content
+#
+# From attention weights whose first `virtual` keys are the prefix: the share of each query's attention that the prefix
+# takes, and the weights among the real keys, rescaled so that each row sums to one again.
+
+
+# %% exercise="6.1"
+def content(weights, virtual):  # (H, T, P+T), P -> (H, T), (H, T, T)
+    """How much the prefix takes, and how the rest is divided."""
+    ### BEGIN SOLUTION
+    share = weights[..., :virtual].sum(-1)
+    real = weights[..., virtual:]
+    return share, real / real.sum(-1, keepdim=True)
+    ### END SOLUTION
+
+
+# %% check="6.1"
+check("6.1", content)
+
+# %% [markdown]
+# *Predict first*: for how many of all (head, query) pairs is *another* real token the most attended one, once the
+# prefix is there? A share from 0 to 1, in the first block and in the last.
+
+# %%
+predict("6.p1", {"block 0": 0.2, "block 3": 0.2})
+
+# %%
+content = use("6.1", content)
+rest = [content(weights, 4)[1] for weights in tuned]
+changed = [(new.argmax(-1) != old.argmax(-1)).float().mean().item() for new, old in zip(rest, plain, strict=True)]
+reveal("6.p1", {"block 0": changed[0], "block 3": changed[3]})
+
+# %%
+torch.testing.assert_close(rest[0], plain[0])  # says nothing if they agree: all heads, all queries, all keys
+f"largest difference in block 0: {(rest[0] - plain[0]).abs().max():.0e}"
+
+# %%
+labels = tokenizer.tokens(tokenizer.encode("The cat is sleeping in the garden. →"))
+plots.attention(plain[0][1].tolist(), tuned[0][1].tolist(), labels)
+
+# %% [markdown]
+# Head 1 of block 0. Compare a row on the left with the right part of the same row on the right: smaller numbers in the
+# same proportions. The proof does not ask how the prefix came about; random vectors or a soft prompt in front of the
+# embeddings do the same to the first block's text rows.
+
+# %% question="6.q4"
+quiz("6.q4")
+
+# %% [markdown]
+# ## 3 · One direction for each vector
+#
+# And what *is* read? A head's result for query $i$ splits exactly:
+#
+# $$o_i = (1 - a_i)\; o^{\text{without}}_i \;+\; \sum_{k \in \text{prefix}} A_{ik}\, v_k$$
+#
+# The first part is what the head reads without a prefix, turned down. The second part, the **bias**, is a mixture of
+# the prefix's values $v_k$: with one vector it points in one and the same direction for every query of every text, only
+# more or less strongly.
+
+# %% [markdown]
+# ### Exercise 6.2: take the result apart
+#
+# From a run *with* the prefix, return the bias, and what the head would have read *without* the prefix.
+
+
+# %% exercise="6.2"
+def split(weights, values, virtual):  # (H, T, P+T), (H, P+T, d), P -> (H, T, d), (H, T, d)
+    """What the prefix adds; what there would be without it."""
+    ### BEGIN SOLUTION
+    added = weights[..., :virtual] @ values[:, :virtual]
+    real = weights[..., virtual:]
+    without = real / real.sum(-1, keepdim=True) @ values[:, virtual:]
+    return added, without
+    ### END SOLUTION
+
+
+# %% check="6.2"
+check("6.2", split)
+
+# %% [markdown]
+# The **rank** of a matrix counts the independent directions among its rows. *Predict first*: we collect the bias of
+# head 0, block 0, for 40 sentences. In how many directions does it point, with a prefix of one vector, and with four?
+
+# %%
+predict("6.p2", {"1 vector": 1, "4 vectors": 32})
+
+
+# %%
+def directions(hooks, virtual, block=0):
+    recorder = Recorder(("weights", "values"))
+    with torch.no_grad():
+        model(shout_last.test[0][:40], Stack(hooks, recorder))
+    weights, values = recorder["weights", block][:, 0], recorder["values", block][:, 0]  # one head of each sentence
+    added, _ = split(weights, values, virtual)
+    return torch.linalg.matrix_rank(added.flatten(0, 1), rtol=1e-4).item()
+
+
+split = use("6.2", split)
+reveal("6.p2", {"1 vector": directions(PrefixTuning(1, config), 1), "4 vectors": directions(prefix, 4)})
+
+# %% [markdown]
+# The width of a head is 32, so 32 directions were open; $P$ vectors use $P$ of them. A longer prefix has a richer bias.
+# Full fine-tuning can instead change the scores themselves, for each pair of tokens.
+
+# %% question="6.q5"
+quiz("6.q5")
+
+# %% [markdown]
+# ## 4 · Further up
+#
+# From the second block on, queries, keys and values are computed from a stream that the bias has changed. So there the
+# order *may* change: not by the prefix of that block, but through what the blocks below have added.
+
+
+# %%
+@plots.styled
+def by_block(hooks):
+    def moved(tuned):
+        return [(content(new, 4)[1] - old).abs().mean().item() for new, old in zip(tuned, plain, strict=True)]
+
+    rows = [moved(weights_of(each)) for each in hooks.values()]
+    title = "how far renormalised attention moved, mean over heads, queries, keys"
+    picture = plots.Picture((6.5, 1.8)).panel()
+    return plots.grid(picture, title, rows, list(hooks), [f"block {block}" for block in range(config.layers)])
+
+
+soft = PromptTuning(4, config, seed=0)
+history = train(model, shout_last.batches(0), soft, steps=60)
+by_block({"prompt": soft, "prefix": prefix})
+
+# %% [markdown]
+# Zero in block 0 for both, up to rounding; not zero above. This is indirect control. A block above may react to the
+# bias only as it was trained to react to *something*: which is why these methods are good at calling up what is there.
+
+# %% question="6.q6"
+quiz("6.q6")
+
+# %% question="6.q7"
+quiz("6.q7")
+
+# %% [markdown]
+# ## 5 · Called up, or added?
+#
+# The base learned eight skills in pretraining. Some other tasks were **held out**: no text ever asked for them. Whether
+# a method *elicits* (calls up) or *adds* can only be told beside baselines:
+#
+# - *no prompt*: what the base happens to do;
+# - *instruction*: the hard prompt, the task asked for in words;
+# - *full*: all weights of a **copy** trained, on the same batches. If even this fails, the task or the budget is at
+#   fault, not the prompt.
+
+# %% [markdown]
+# ### Exercise 6.3: a trial with its baselines
+#
+# The package has a function for each, and each returns a *row*, a dict with `"method"`, `"accuracy"` and more:
+# `no_prompt(model, task)`, `instruction(model, task)`, `soft_prompt(model, task, hooks, name, steps=…)`,
+# `full_fine_tuning(model, task, steps=…)`. Return the rows in this order, with one for each of the named hooks.
+
+
+# %% exercise="6.3"
+def trial(model, task, hooks, steps):  # hooks: {"prompt": …, "prefix": …} -> rows
+    """One task, every method, and what they have to beat."""
+    ### BEGIN SOLUTION
+    rows = [no_prompt(model, task), instruction(model, task)]
+    for name, prompt in hooks.items():
+        rows.append(soft_prompt(model, task, prompt, name, steps=steps))
+    return [*rows, full_fine_tuning(model, task, steps=steps)]
+    ### END SOLUTION
+
+
+# %% check="6.3"
+check("6.3", trial)
+
+# %% [markdown]
+# *Predict first*, for “the second word of the sentence”, which was held out: the accuracy with four prompt vectors,
+# with four prefix vectors in each block, and after full fine-tuning, each after 50 steps.
+
+# %%
+predict("6.p3", {"prompt": 0.9, "prefix": 0.9, "full": 1.0})
+
+# %%
+trial, rows = use("6.3", trial), []
+for skill in tqdm(("last", "shout_last", "second", "sorted"), unit="skill", dynamic_ncols=True):
+    task = skill_task(book, tokenizer, skill, rows=16, count=100)
+    rows += trial(model, task, {"prompt": PromptTuning(4, config), "prefix": PrefixTuning(4, config)}, steps=50)
+second = {row["method"]: row["accuracy"] for row in rows if row["skill"] == "second"}
+reveal("6.p3", {name: second[name] for name in ("prompt", "prefix", "full")})
+
+# %%
+plots.skill_matrix(rows)
+
+# %% [markdown]
+# Read it row by row. `last` was pretrained: everything works, words included. The other three were held out, and words
+# fail on all of them. Shouting the last word is put together from two things that the base knows; here vectors get
+# somewhere. For the others, compare the soft prompts with full fine-tuning in the same few steps: where it is far
+# ahead, the task could be learned, but not by steering from in front. Where even it has not arrived (`sorted` needs
+# each word to find its place among the others: new attention patterns), more steps would be needed to tell.
+#
+# One seed and fifty steps are a demonstration. The README has the table over three seeds, more steps and more skills.
+
+# %% question="6.q8"
+quiz("6.q8")
+
+# %% question="6.q9"
+quiz("6.q9")
+
+# %% [markdown]
+# ## 6 · What a parameter buys
+#
+# First one more rival: *one new token*, a new word in the vocabulary, put in front of each text, of which only the
+# embedding is trained. *Predict first*, for translating after 30 steps: its accuracy, and that of a soft prompt of one
+# vector. Both start as the mean of all rows.
+
+# %%
+predict("6.p4", {"one new token": 0.5, "prompt of 1": 0.9})
+
+# %%
+chinese = skill_task(book, tokenizer, "chinese", rows=16, count=100)
+word = one_new_token(model, chinese, steps=30)
+single = soft_prompt(model, chinese, PromptTuning.from_mean(1, model), "prompt of 1", steps=30)
+reveal("6.p4", {row["method"]: row["accuracy"] for row in (word, single)})
+
+# %% [markdown]
+# The same thing in two dresses: a soft prompt of one vector *is* one new word whose meaning is found by gradient.
+# Prompt tuning is a new phrase in the model's own language. A prefix is more than that: no phrase sets each block's
+# vectors freely.
+#
+# Now one task, several lengths, on an axis of parameters:
+
+# %%
+made, lengths = {"prompt": PromptTuning, "prefix": PrefixTuning}, (1, 4, 16)
+runs = [row for row in rows if row["skill"] == "shout_last" and row["method"] == "no prompt"]
+for name, length in tqdm([(name, length) for name in made for length in lengths], unit="run", dynamic_ncols=True):
+    runs.append(soft_prompt(model, shout_last, made[name](length, config), name, steps=50))
+plots.accuracy_against_parameters(runs)
+
+# %% [markdown]
+# Find two points with about the same number of parameters: a prompt of 16 and a prefix of 4 have both $16 D$ here, as
+# $L = 4$. At equal *length* the prefix is ahead; at equal *parameters* the gap shrinks or turns. And they pay for it in
+# different places: 16 prompt vectors lengthen every request's keys by 16 in each block, a prefix of 4 by 4.
+#
+# | | prompt tuning | prefix tuning | full fine-tuning |
+# |---|---|---|---|
+# | enters | once, at the embedding layer | at every layer | everywhere |
+# | numbers for each task | $P D$ | $L P D$ (or $2 L P G d$) | all |
+# | extra keys in each request | $P$ a layer | $P$ a layer | none |
+# | control of upper blocks | only by what travels up | direct, through each block's bias | all |
+# | many tasks in one batch | yes | yes | no: a model each |
+
+# %% question="6.q10"
+quiz("6.q10")
+
+# %% [markdown]
+# ### It exists; can it be found?
+#
+# There is a theorem (Petrov and others, 2024) that a *suitable* frozen attention head with a *long enough* prefix
+# approximates any continuous function you like. It is no contradiction to your matrix. The theorem speaks of the
+# existence of weights and vectors; you have one given base, few vectors, and a gradient that must find them. That is
+# **universality** against **learnability**.
+
+# %% question="6.q11"
+quiz("6.q11")
+
+# %% question="6.q12"
+quiz("6.q12")
+
+# %% [markdown]
+# ## What to take along
+#
+# - In the first layer vectors in front rescale the attention to the text and add one direction each. They reorder
+#   nothing there; above, only through what was added below.
+# - Soft prompts call up what the base can do. Judge them beside no prompt, words, and full fine-tuning.
+# - Prompt: fewest numbers, one door. Prefix: $L$ times the numbers at the same length, a hand in every layer.
+# - A theorem that something exists does not say that your optimizer finds it.
+#
+# **Go further** (not graded): the skill `opposite`; learned keys and values in the matrix; `sorted` with more steps of
+# full fine-tuning. Which rows move most?
+
+# %%
+progress(6)
+
+# %%
+question_points(6)

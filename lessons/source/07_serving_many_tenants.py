@@ -1,0 +1,515 @@
+# %% [markdown]
+# # Lesson 7 · Serving many tenants
+#
+# *One frozen base, many soft prompts; and what changes with a real LLM*
+#
+# **80 minutes · difficulty ●●● · builds on**: lessons 2 and 5 (prompts, prefixes, the cache), lesson 3 (training on a
+# frozen base), lesson 6 (what each method can do).
+#
+# A service has one large model and very many customers, called **tenants**, each with a task of its own. This lesson
+# is about what a tenant costs, how tenants share a batch, what goes wrong after a rollout, and how to defend a
+# decision.
+#
+# | section | minutes | you write |
+# |---|---|---|
+# | 1 · One base, many tenants | 12 | |
+# | 2 · What a tenant weighs | 11 | the bytes |
+# | 3 · What a tenant slows down | 14 | the counter |
+# | 4 · One batch, many tenants | 18 | the mixed batch |
+# | 5 · When a rollout goes wrong | 11 | |
+# | 6 · Decide, and show why | 12 | a decision with evidence |
+# | 7 · The same on a real LLM | 2 | |
+
+# %% setup="7"
+import torch
+import torch.nn.functional as F
+
+from minitransformer import (
+    Batches,
+    Hooks,
+    KeyValuePrefix,
+    PrefixTuning,
+    PromptTuning,
+    Recorder,
+    Stack,
+    accuracy,
+    batch,
+    pretrained,
+    train,
+)
+
+# %%
+from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+
+model, tokenizer = pretrained()
+
+# %%
+from minitransformer import Phrasebook, fingerprint, freeze, plots
+
+freeze(model)
+book = Phrasebook()
+
+# %% [markdown]
+# ## 1 · One base, many tenants
+#
+# Three tenants come to us: a school that wants translations, a sports club that wants its announcements shouted, and
+# a puzzle magazine that wants sentences backwards. Each gets a soft prompt of another kind. A **fingerprint** is a
+# short text computed from all of a model's bytes: change one of them, and it is another.
+#
+# *Predict first*: all three are trained, one after the other, on the same base. How many of its numbers will have
+# changed?
+
+# %%
+predict("7.p1", 100)
+
+# %%
+untouched, weights = fingerprint(model), [weight.clone() for weight in model.parameters()]
+tenants = {
+    "school": ("chinese", PromptTuning(4, model.config)),
+    "club": ("shout", PrefixTuning(2, model.config)),
+    "magazine": ("backwards", KeyValuePrefix(3, model.config)),
+}
+for skill, hooks in tenants.values():
+    train(model, Batches(book, tokenizer, [skill], rows=16), hooks, steps=60)
+
+# %%
+now = list(model.parameters())
+reveal("7.p1", sum((one != other).sum().item() for one, other in zip(weights, now, strict=True)))
+
+# %%
+from minitransformer import generate
+
+question = tokenizer.encode("Look out! →")
+for name, (_, hooks) in tenants.items():
+    print(f"{name:>9}: {tokenizer.decode(generate(model, [question], hooks)[0])}")
+print("the base is what it was:", fingerprint(model) == untouched)
+
+# %% [markdown]
+# To change tenants, we passed other hooks at the call. Nothing was loaded into the model, nothing has to be taken out
+# again. That is the architectural point of soft prompts: **the model and what adapts it are kept apart**. The base
+# can be shared, cached, audited and backed up once; a tenant is a small file.
+
+# %% question="7.q1"
+quiz("7.q1")
+
+# %% question="7.q2"
+quiz("7.q2")
+
+# %% [markdown]
+# ## 2 · What a tenant weighs
+#
+# A number takes 4 bytes here. A tenant's file holds $P$ virtual tokens: a prompt one vector of width $D$ for each, a
+# textbook prefix one for each of $L$ layers, a key/value prefix a key and a value, each for $L$ layers and $G$ heads
+# of width $d$.
+#
+# ### Exercise 7.1: the bytes
+#
+# `method` is `"prompt"`, `"prefix"` or `"key/value"`. From `config` you may need `width`, `layers`, `kv_heads`,
+# `head`.
+
+
+# %% exercise="7.1"
+def tenant_bytes(method, length, config):
+    """The bytes of one tenant's file."""
+    ### BEGIN SOLUTION
+    numbers = {
+        "prompt": config.width,
+        "prefix": config.layers * config.width,
+        "key/value": 2 * config.layers * config.kv_heads * config.head,
+    }
+    return 4 * length * numbers[method]
+    ### END SOLUTION
+
+
+# %% check="7.1"
+check("7.1", tenant_bytes)
+
+# %% [markdown]
+# *Predict first*: the alternative is a fully fine-tuned copy of the model for each tenant. How many tenants with a
+# prompt of 8 vectors fit into the bytes of one such copy?
+
+# %%
+predict("7.p2", 50)
+
+# %%
+tenant_bytes = use("7.1", tenant_bytes)
+copy_bytes = sum(weight.nbytes for weight in model.parameters())
+reveal("7.p2", copy_bytes // tenant_bytes("prompt", 8, model.config))
+
+
+# %%
+@plots.styled
+def memory(lines, places, title, xlabel):  # name -> bytes at each place
+    panel = plots.Picture((7.5, 3.4)).panel()
+    for (name, values), mark in zip(lines.items(), "os^D", strict=False):
+        panel.loglog(places, values, marker=mark, label=name)
+    panel.set(title=title, xlabel=xlabel, ylabel="bytes")
+    panel.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    told = [f"{name}: {values[0]:,} to {values[-1]:,}" for name, values in lines.items()]
+    panel.set_label(f"{title}, from {places[0]:,} to {places[-1]:,}. {'; '.join(told)}.")
+    return panel
+
+
+# %%
+counts = [1, 10, 100, 1000, 10_000]
+each = {f"prompt of {n}": tenant_bytes("prompt", n, model.config) for n in (1, 8)}
+each |= {"prefix of 8": tenant_bytes("prefix", 8, model.config), "full copies": copy_bytes}
+lines = {name: [size * count for count in counts] for name, size in each.items()}
+memory(lines, counts, "bytes against the number of tenants", "tenants")
+
+# %%
+lengths = [1, 2, 4, 8, 16, 32, 64]
+lines = {f"a {kind}": [tenant_bytes(kind, n, model.config) for n in lengths] for kind in ("prompt", "prefix")}
+memory(lines | {"a full copy": [copy_bytes] * len(lengths)}, lengths, "bytes of one tenant against length", "length")
+
+# %% [markdown]
+# Both axes are logarithmic: parallel lines keep their *ratio*, and the ratio is all that matters. The base itself has
+# to be kept once, under every method; a full copy is as large as that for each tenant.
+
+# %% question="7.q3"
+quiz("7.q3")
+
+# %% [markdown]
+# ## 3 · What a tenant slows down
+#
+# We do not measure seconds: they depend on the machine and on who else uses it. We *count*. Two things cost work in
+# each block: every **position** that runs through it (the large matrices are multiplied with each), and every
+# **pair** of a query and a key (a score and a weighted value for each).
+#
+# ### Exercise 7.2: the counter
+#
+# Send a recorder along, watch the site `"weights"`, of shape $(B, H, \text{queries}, \text{keys})$, and add up over
+# all blocks, for one row and without counting heads. Hand the cache on to the model, so that steps while decoding can
+# be counted, too.
+
+
+# %% exercise="7.2"
+def work(model, tokens, hooks, cache=None):  # (1, T) -> two numbers
+    """The positions that run through all blocks, and the pairs of queries and keys that are compared there."""
+    ### BEGIN SOLUTION
+    recorder = Recorder(("weights",))
+    model(tokens, Stack(hooks, recorder), cache)
+    shapes = [recorder["weights", layer].shape[2:] for layer in range(model.config.layers)]
+    return sum(queries for queries, _ in shapes), sum(queries * keys for queries, keys in shapes)
+    ### END SOLUTION
+
+
+# %% check="7.2"
+check("7.2", work)
+
+# %% [markdown]
+# In lesson 5 a prompt was compiled: its virtual tokens are run once, and from then on their keys and values are
+# served.
+#
+# *Predict first*: a text of 6 tokens, a prompt of 8 vectors, 4 blocks. How many positions run through all blocks
+# together before compiling, and how many afterwards? And for the *next* token, with all before it in the cache: how
+# many keys more than the bare model does each block look at, before and after?
+
+# %%
+predict("7.p3", {"before": 56, "after": 56, "keys before": 8, "keys after": 0})
+
+# %%
+from minitransformer import Cache, compile_prefix
+
+work = use("7.2", work)
+text, following = torch.arange(1, 7)[None], torch.tensor([[7]])
+kinds = {"bare model": Hooks(), "prompt of 8": PromptTuning(8, model.config)}
+kinds |= {
+    "the same, compiled": compile_prefix(model, kinds["prompt of 8"]),
+    "prefix of 8": PrefixTuning(8, model.config),
+}
+counted = {}
+for name, hooks in kinds.items():
+    cache = Cache()
+    counted[name] = [*work(model, text, hooks, cache), *work(model, following, hooks, cache)]
+
+# %%
+before, after, bare = counted["prompt of 8"], counted["the same, compiled"], counted["bare model"]
+keys = [(each[3] - bare[3]) // model.config.layers for each in (before, after)]
+reveal("7.p3", {"before": before[0], "after": after[0], "keys before": keys[0], "keys after": keys[1]})
+
+# %%
+columns = ["text:\npositions", "text:\npairs", "next token:\npositions", "next token:\npairs"]
+most = [max(column) for column in zip(*counted.values(), strict=True)]
+shares = [[count / top for count, top in zip(row, most, strict=True)] for row in counted.values()]
+said = [[str(count) for count in row] for row in counted.values()]
+
+
+@plots.styled
+def table(title, values, rows, columns, texts=None):
+    panel = plots.Picture((8.5, 3)).panel()
+    return plots.grid(panel, title, values, rows, columns, texts=texts)
+
+
+table("work in all blocks together", shares, list(counted), columns, said)
+
+# %% [markdown]
+# (Colours compare the rows of one column.) Three things to read off:
+#
+# - A compiled prompt costs exactly what a prefix costs, and no position more than the bare model.
+# - From the second step on *all* soft prompts of one length cost the same: their keys in each block.
+# - What is saved by compiling is saved at the first step of each request. The price: the file is now keys and values.
+
+# %%
+for name in ("prompt of 8", "the same, compiled"):
+    print(f"{name:>18}: {sum(parameter.nbytes for parameter in kinds[name].parameters()):6,} bytes")
+
+# %% [markdown]
+# Keep the prompt as the file, compile it when the tenant is first asked for, and hold the result in memory.
+
+# %% question="7.q4"
+quiz("7.q4")
+
+# %% question="7.q5"
+quiz("7.q5")
+
+# %% [markdown]
+# ## 4 · One batch, many tenants
+#
+# A batch with *one* tenant is easy, but requests do not come sorted. Row $b$ should carry its own prefix, and
+# prefixes have different lengths $P_b$, while a tensor has room for one length only. So shorter ones are filled up
+# with empty slots, and nobody may look at these. Two questions decide whether it works:
+#
+# - **Where do the empty slots go?** Positions are distances (lesson 1): what counts is how far a key stands from the
+# text. So every prefix must *end* where the text begins, and the slots go in front.
+# - **How are they hidden?** A slot of zeros is not nothing (lesson 5). The hook `bias(layer)` returns
+# **log-strengths**, numbers that are added to the scores of the first keys, $(B, \text{longest})$: 0 for a key that
+# counts, and $-\infty$ for a slot that is not there.
+#
+# $$\begin{bmatrix} -\infty & -\infty & 0 & 0 \\ 0 & 0 & 0 & 0 \\ -\infty & -\infty & -\infty & 0 \end{bmatrix}
+# \quad \text{for prefixes of length } 2, 4, 1$$
+#
+# *Predict first*: someone forgets the bias. Row 0 has a prefix of length 2, row 1 one of length 4, row 2 one of
+# length 1. In how many of the three rows do the logits come out wrong?
+
+# %%
+predict("7.p4", 3)
+
+# %% [markdown]
+# ### Exercise 7.3: the mixed batch
+#
+# `prefixes` holds a pair (keys, values) for each row, both $(L, G, P_b, d)$, already compiled. $P_b$ may be 0: a row
+# for the bare model. Build everything in `__init__`: `self.keys` and `self.values`, one $(B, G, \text{longest}, d)$
+# for each layer, and `self.strengths`. `F.pad(x, (0, 0, n, 0))` puts `n` slots of zeros in front along the last
+# dimension but one.
+
+
+# %% exercise="7.3"
+class Mixed(Hooks):
+    """A batch in which each row has a prefix of its own."""
+
+    def __init__(self, prefixes):
+        super().__init__()
+        ### BEGIN SOLUTION
+        gaps = [max(keys.shape[2] for keys, _ in prefixes) - keys.shape[2] for keys, _ in prefixes]
+        self.keys, self.values = (
+            torch.stack([F.pad(pair[part], (0, 0, gap, 0)) for pair, gap in zip(prefixes, gaps, strict=True)], 1)
+            for part in (0, 1)
+        )
+        self.strengths = torch.zeros(len(prefixes), self.keys.shape[3])
+        for row, gap in zip(self.strengths, gaps, strict=True):
+            row[:gap] = -torch.inf
+        ### END SOLUTION
+
+    def keys_values(self, layer, keys, values):
+        ### BEGIN SOLUTION
+        return torch.cat((self.keys[layer], keys), 2), torch.cat((self.values[layer], values), 2)
+        ### END SOLUTION
+
+    def bias(self, layer):
+        ### BEGIN SOLUTION
+        return self.strengths
+        ### END SOLUTION
+
+
+# %% check="7.3"
+check("7.3", Mixed)
+
+
+# %%
+class Unhidden(Hooks):
+    """Your mixed batch, with the bias forgotten."""
+
+    def __init__(self, mixed):
+        super().__init__()
+        self.keys_values = mixed.keys_values
+
+
+Mixed = use("7.3", Mixed)
+shapes = [(model.config.layers, model.config.kv_heads, length, model.config.head) for length in (2, 4, 1)]
+random = [[torch.randn(shape, generator=torch.Generator().manual_seed(7)) for _ in "kv"] for shape in shapes]
+tokens = torch.tensor([question] * 3)
+with torch.no_grad():
+    right, wrong = (model(tokens, hooks) for hooks in (Mixed(random), Unhidden(Mixed(random))))
+reveal("7.p4", sum((one - other).abs().max().item() > 1e-3 for one, other in zip(right, wrong, strict=True)))
+
+# %% [markdown]
+# The longest row has no empty slot, so it is right, and a test with that row alone would pass. Every *other* tenant
+# gets slightly worse answers, depending on who happens to share the batch: a bug that is hard to find from its
+# symptoms.
+#
+# Now our three tenants in one batch, with a guest who has no soft prompt. Each row must say what it says alone:
+
+
+# %%
+def pair(hooks):  # what a compiled soft prompt holds, as (L, G, P, d) twice
+    prefix = compile_prefix(model, hooks)
+    return torch.stack([*prefix.keys]), torch.stack([*prefix.values])
+
+
+nothing = torch.zeros(model.config.layers, model.config.kv_heads, 0, model.config.head)
+together = Mixed([*(pair(hooks) for _, hooks in tenants.values()), (nothing, nothing)])
+answers = generate(model, [question] * 4, together)
+alone = [generate(model, [question], hooks)[0] for hooks in (*(hooks for _, hooks in tenants.values()), Hooks())]
+for name, ids in zip((*tenants, "guest"), answers, strict=True):
+    print(f"{name:>9}: {tokenizer.decode(ids)}")
+print("each row says what it says alone:", answers == alone)
+
+# %% [markdown]
+# The package's `PromptBank` does this and the bookkeeping around it: tenants enter under a name, are compiled, and
+# can be replaced while batches are running.
+
+# %%
+from minitransformer import PromptBank
+
+bank = PromptBank(model)
+for name, (_, hooks) in tenants.items():
+    bank.add(name, hooks)
+print(bank.generate([*tenants, None], [question] * 4) == answers, {name: bank.memory(name) for name in tenants})
+
+# %% question="7.q6"
+quiz("7.q6")
+
+# %% question="7.q7"
+quiz("7.q7")
+
+# %% question="7.q8"
+quiz("7.q8")
+
+# %% [markdown]
+# ## 5 · When a rollout goes wrong
+#
+# A **rollout** brings a new version to all users. Nothing about the tenants' vectors changes, and yet they may stop
+# working: a soft prompt was trained for *one* set of weights, and its meaning is what these weights make of it.
+#
+# We update the base by a short training on instructions in words. *Predict first*: each tenant's accuracy on the
+# updated base, with the old soft prompt.
+
+# %%
+predict("7.p5", {name: 1.0 for name in tenants})
+
+# %%
+from copy import deepcopy
+
+updated = deepcopy(model).requires_grad_(True)
+asked = Batches(book, tokenizer, list(book.skills), rows=32, seed=7, instructed=1.0)
+history = train(updated, asked, steps=30, peak=3e-3)
+updated = freeze(updated)
+
+# %%
+scores = []
+for skill, hooks in tenants.values():
+    bare, worded = (batch(tokenizer, book.examples(skill, count=100, instructed=asked)) for asked in (False, True))
+    scores.append([accuracy(base, bare, hooks) for base in (model, updated)])
+    scores[-1] += [accuracy(base, worded) for base in (model, updated)]
+reveal("7.p5", {name: row[1] for name, row in zip(tenants, scores, strict=True)})
+
+# %%
+columns = ["soft prompt,\nold base", "soft prompt,\nnew base", "in words,\nold base", "in words,\nnew base"]
+table("exact match before and after the update", scores, list(tenants), columns)
+
+# %% [markdown]
+# Compare the second column with the fourth. Where the base answers as well as before when asked in words, but worse
+# with the old vectors, the *skill* is still there and the soft prompt no longer fits. Where both fall, the base
+# itself got worse. That is how to find the cause: **change one thing at a time**, and keep a hard prompt as a
+# witness.
+#
+# A bank therefore refuses vectors that were made for another base:
+
+# %%
+try:
+    PromptBank(updated).add("school", tenants["school"][1])
+except ValueError as refused:
+    print(str(refused).split(";")[0])
+
+# %% question="7.q9"
+quiz("7.q9")
+
+# %% question="7.q10"
+quiz("7.q10")
+
+# %% question="7.q11"
+quiz("7.q11")
+
+# %% [markdown]
+# ## 6 · Decide, and show why
+#
+# *The scenario.* Very many puzzle clubs want sentences read backwards, each in a style of its own that we stand in
+# for by the skill `backwards`. Their soft prompts are files that are sent over slow lines: **at most 1,200 bytes
+# each**. A new token may look at **at most 4 extra keys** in each block. On sentences never seen, **at least 0.9** of
+# the answers must be exactly right.
+#
+# ### Exercise 7.4: a decision, with evidence
+#
+# Choose a method and a length, train it, measure it, and hand in what you claim. The judge puts your vectors into a
+# base of its own, measures on other unseen sentences, and counts again. Training runs inside; 60 steps of 16 rows
+# take seconds. Return a dict with `"method"` (a word, as in 7.1), `"length"`, `"vectors"` (the list of your hooks'
+# parameters, detached), and your evidence: `"accuracy"`, `"bytes"`, `"extra keys"`.
+
+
+# %% exercise="7.4"
+def decide(model, tokenizer, book):
+    """A soft prompt for the scenario, with the evidence for it."""
+    ### BEGIN SOLUTION
+    length = 2  # a prompt's vector takes 512 bytes; a prefix's would take 2,048 and is out at length 1
+    hooks = PromptTuning(length, model.config)
+    train(model, Batches(book, tokenizer, ["backwards"], rows=16), hooks, steps=60, progress=False)
+    unseen = batch(tokenizer, book.examples("backwards", "test", 100))
+    evidence = {"accuracy": accuracy(model, unseen, hooks), "bytes": hooks.vectors.nbytes, "extra keys": length}
+    return {"method": "prompt", "length": length, "vectors": [hooks.vectors.detach()]} | evidence
+    ### END SOLUTION
+
+
+# %% check="7.4"
+check("7.4", decide)
+
+# %% [markdown]
+# Now write three sentences for a colleague: what you chose, what it costs, and which measurement would make you
+# change your mind. (Your teacher has a rubric for them.) For instance: what if the clubs wanted a skill that a prompt
+# cannot elicit (lesson 6)? Then the byte budget would have to give way, not the accuracy: know which of your
+# constraints is hard.
+
+# %% question="7.q12"
+quiz("7.q12")
+
+# %% question="7.q13"
+quiz("7.q13")
+
+# %% [markdown]
+# ## 7 · The same on a real LLM (to come)
+#
+# > **This section is not finished yet.** Everything so far ran on the small phrasebook base. The code knows nothing
+# about its size: a > real language model of the same architecture, with some 135 million numbers, is loaded by
+# `from_huggingface(folder)` > into the very same `Transformer`, with the same hooks. There this section will count a
+# tenant's bytes with your `tenant_bytes`, > count the work of prompts and prefixes with your `work`, train a prompt,
+# and answer several tenants in one batch with > your `Mixed`. No numbers are promised here; you will predict them
+# first.
+
+# %% [markdown]
+# ## What to take along
+#
+# - The base is shared and never touched; tenants are swapped by swapping vectors.
+# - A prompt is the smallest file; compiled, it is served at a prefix's cost. From the second token on only length
+# counts.
+# - In a mixed batch prefixes end where the text begins, and empty slots have the log-strength $-\infty$.
+# - A soft prompt belongs to one set of weights. Fingerprints refuse the others, and a hard prompt is the witness.
+# - A decision is a method, a length, and a measurement that others can repeat.
+#
+# **Go further** (not graded): two prompts may be served as one by `Stack`. Does a school that also wants to shout get
+# what it wants?
+
+# %%
+progress(7)
+
+# %%
+question_points(7)
