@@ -17,7 +17,7 @@ import nbformat
 from tqdm.auto import tqdm
 
 from minitransformer.exercises import moodle
-from notebooks import LESSONS, comparable, drift, executed, notebook, sources, stray_errors, text_of
+from notebooks import LESSONS, drift, executed, kinds_alone, notebook, sources, stray_errors, text_of
 
 LARGEST = 1_500_000  # bytes of a committed notebook
 
@@ -49,7 +49,8 @@ def drifted(source: Path, run: bool = True) -> list[str]:
         if solved and run:
             made, again = (executed(notebook(source, True)) for _ in range(2))
             found += [f"{source.stem}, run twice on this machine, {each}" for each in drift(made, again)]
-            comparable(made), comparable(kept)
+            kinds_alone(made)
+            kinds_alone(kept)
         elif solved:
             forget_outputs(kept)
         found += [f"{path.parent.name}/{path.name}, {each}" for each in drift(made, kept)]
