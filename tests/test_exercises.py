@@ -51,7 +51,11 @@ def test_a_blank_answer_gets_nothing_and_says_which_exercise_it_is(each):
 
 
 @every_exercise
-@pytest.mark.parametrize("odd", [None, 7, "right", lambda *_: None, lambda *_: 1 / 0, lambda *_: object()], ids=str)
+@pytest.mark.parametrize(
+    "odd",
+    [None, 7, "right", lambda *_: None, lambda *_: 1 / 0, lambda *_: object()],
+    ids=["None", "a number", "a text", "gives None", "stops", "gives an object"],
+)
 def test_an_odd_answer_gets_nothing_and_no_crash(each, odd):
     outcome = judge(each, beside(each, odd), 0)
     assert outcome.earned == 0 and outcome.written

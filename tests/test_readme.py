@@ -25,5 +25,5 @@ def test_what_the_readme_points_to_is_there():
 
 
 def test_the_test_command_is_the_one_that_ci_runs():
-    commands = [line for line in README.splitlines() if line.endswith("-m pytest")]
+    commands = [line for line in README.splitlines() if line.endswith("-m pytest -n 2")]
     assert len(commands) == 1
