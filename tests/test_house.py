@@ -17,7 +17,9 @@ FLOORS = (  # each imports only from floors strictly below its own
     ("training", "prompt_files", "plots"),
     ("base", "bank", "comparison"),
     ("__init__",),
-    ("__main__", "exercises"),
+    ("exercises",),
+    ("grading",),
+    ("__main__",),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 

@@ -1,0 +1,13 @@
+"""Lesson 6 on your own notebook: `SUBMISSION=my.ipynb python -m pytest tests/graded/test_lesson6.py`."""
+
+from assignment import parts, questions
+
+
+@parts(6)
+def test_exercise(full_points, lesson, name):
+    full_points(lesson, name)
+
+
+@questions(6)
+def test_question(full_points, lesson, name):
+    full_points(lesson, name)

@@ -1,0 +1,40 @@
+"""Our graded tests kill every planted bug and name its cause, and let the right program pass."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "graded"))
+
+import planted_bugs
+
+from minitransformer.exercises.catalogue import exercise
+from minitransformer.exercises.exercise import beside, judge
+from minitransformer.grading.course import Assignment
+
+
+def judged(exercise_id: str, cell: str):
+    """What the judges say about this cell, beside the lesson's own first cell."""
+    assignment, scope = Assignment.of(int(exercise_id[0])), {}
+    exec("\n".join(assignment.setup), scope)
+    exec(cell, scope)
+    known = exercise(exercise_id)
+    return judge(known, beside(known, scope[assignment.names[exercise_id]]), seed=7)
+
+
+@pytest.mark.parametrize("exercise_id", planted_bugs.RIGHT)
+def test_the_right_program_passes(exercise_id):
+    assert judged(exercise_id, planted_bugs.RIGHT[exercise_id]).passed
+
+
+@pytest.mark.parametrize("name", planted_bugs.BUGS)
+def test_a_planted_bug_is_caught_and_its_cause_named(name):
+    exercise_id, cell, cause, symptom = planted_bugs.BUGS[name]
+    found = judged(exercise_id, cell)
+    assert not found.passed and symptom
+    assert cause in {each.misconception.name for each in found.findings if each.misconception}
+
+
+def test_there_are_bugs_enough():
+    assert len(planted_bugs.BUGS) >= 12
