@@ -63,8 +63,8 @@ class Phrasebook:
         while True:
             pattern, slots = rng.choice(self.patterns)
             chosen = {name: rng.choice(self.words[kind]) for name, kind in slots.items()}
-            if chosen.get("person") is not None and chosen.get("person") is chosen.get("person2"):
-                continue
+            if len(set(map(id, chosen.values()))) < len(chosen):
+                continue  # two slots of one class never hold the same word
             sentence = Sentence(*(pattern[side].format(**chosen) for side in ("en", "zh", "feeling")))
             if sentence.part == part:
                 return sentence
