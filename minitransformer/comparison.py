@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from multiprocessing import get_context
@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
+from .gradients import gradients_set_aside
 from .hooks import NO_HOOKS, Hooks
 from .losses import Batch, accuracy, loss, shared_loss
 from .model import Config, Transformer
@@ -52,21 +53,15 @@ def instruction(model: Transformer, task: Task) -> Row:
 
 def soft_prompt(model: Transformer, task: Task, hooks: Hooks, name: str, seed: int = 0, steps: int = 150) -> Row:
     """Soft prompts of any kind, tuned on the frozen model."""
-    first = next(iter(task.batches(seed)))
-    history = train(model, task.batches(seed), hooks, steps=steps, progress=False)
-    flops = steps * step_flops(model, first, hooks)
     numbers = sum(tensor.numel() for tensor in plain_tensors(hooks).values())
-    return row(name, task, numbers, accuracy(model, task.test, hooks), history.seconds, flops) | {"seed": seed}
+    return trained(name, model, task, numbers, seed, hooks, steps=steps)
 
 
 def full_fine_tuning(model: Transformer, task: Task, seed: int = 0, steps: int = 150, peak: float = 1e-3) -> Row:
     """Every parameter of a copy of the model trained."""
     tuned = deepcopy(model).requires_grad_(True)
-    first = next(iter(task.batches(seed)))
-    history = train(tuned, task.batches(seed), steps=steps, peak=peak, progress=False)
-    flops = steps * step_flops(tuned, first)
     numbers = sum(parameter.numel() for parameter in tuned.parameters())
-    return row("full", task, numbers, accuracy(tuned, task.test), history.seconds, flops) | {"seed": seed}
+    return trained("full", tuned, task, numbers, seed, steps=steps, peak=peak)
 
 
 def one_new_token(model: Transformer, task: Task, seed: int = 0, steps: int = 150, peak: float = 3e-2) -> Row:
@@ -81,10 +76,18 @@ def one_new_token(model: Transformer, task: Task, seed: int = 0, steps: int = 15
     only_new = torch.zeros(tuned.config.vocab, 1)
     only_new[word] = 1
     tuned.embedding.weight.requires_grad_(True).register_hook(lambda gradient: gradient * only_new)
-    first = led(next(iter(task.batches(seed))))
-    history = train(tuned, map(led, task.batches(seed)), steps=steps, peak=peak, progress=False)
-    numbers, flops = model.config.width, steps * step_flops(tuned, first)
-    return row("one new token", task, numbers, accuracy(tuned, led(task.test)), history.seconds, flops) | {"seed": seed}
+    task = replace(task, batches=lambda seed, given=task.batches: map(led, given(seed)), test=led(task.test))
+    return trained("one new token", tuned, task, model.config.width, seed, steps=steps, peak=peak)
+
+
+def trained(
+    name: str, model: Transformer, task: Task, numbers: int, seed: int, hooks: Hooks | None = None, **settings
+) -> Row:
+    """What one training came to: how it scores on the test, and what it cost."""
+    history = train(model, task.batches(seed), hooks, progress=False, **settings)
+    hooks = NO_HOOKS if hooks is None else hooks
+    flops = len(history.loss) * step_flops(model, next(iter(task.batches(seed))), hooks)
+    return row(name, task, numbers, accuracy(model, task.test, hooks), history.seconds, flops) | {"seed": seed}
 
 
 def with_new_token(model: Transformer) -> Transformer:
@@ -158,8 +161,6 @@ def row(name: str, task: Task, parameters: int, score: float, seconds: float = 0
 
 def step_flops(model: Transformer, examples: Batch, hooks: Hooks = NO_HOOKS) -> int:
     """The floating-point operations of one training step's matrix products, counted while it runs."""
-    with FlopCounterMode(display=False) as counter:
+    with gradients_set_aside(model, hooks), FlopCounterMode(display=False) as counter:
         (loss(model, *examples) if hooks is NO_HOOKS else shared_loss(model, *examples, hooks)).backward()
-    for parameter in [*model.parameters(), *hooks.parameters()]:
-        parameter.grad = None
     return counter.get_total_flops()
