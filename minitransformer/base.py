@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from .checkpoints import fingerprint, load_model, save_model
+from .checkpoints import fingerprint, load_model, save_model, write_whole
 from .losses import Batch, accuracy
 from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
@@ -55,7 +55,7 @@ def pretrain(
         "scores": {skill: scores(model, *test) | {"held_out": skill in book.held_out} for skill, test in tests.items()},
     }
     save_model(path, model, tokenizer, card)
-    path.with_suffix(".md").write_text(describe(card), encoding="utf-8")
+    write_whole(path.with_suffix(".md"), describe(card).encode())
     unfinished.unlink()
     return card
 

@@ -19,9 +19,13 @@ FORMAT = "minitransformer 1"
 
 
 def write(path: str | Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping) -> None:
-    """Write one file, all of it or none of it: a crash leaves what was there before."""
+    """Tensors, and what they mean, in one file."""
     metadata = {"format": FORMAT, "kind": kind, "about": json.dumps(about, ensure_ascii=False)}
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+    write_whole(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata))
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Write one file, all of it or none of it: a crash leaves what was there before."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")

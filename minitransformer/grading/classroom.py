@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from ..checkpoints import write_whole
 from . import intake, isolation, reports
 from .course import Assignment, build
 from .marking import mark
@@ -100,9 +101,7 @@ def row(found, lesson: int, profile: str, course: Path, limits, key: bytes, out:
         why = f"could not be graded: {type(error).__name__}: {error}"
         return result | {"problem": why, "again": True}
     result["seconds"] = round(time.perf_counter() - began, 1)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    os.replace(unfinished, path)
+    write_whole(path, json.dumps(result, indent=1).encode())
     return result
 
 
