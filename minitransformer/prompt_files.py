@@ -13,8 +13,6 @@ from .hooks import Hooks, Stack
 from .model import Config, Transformer
 from .soft_prompts import Gate, KeyValuePrefix, PrefixTuning, PromptTuning, plain_tensors
 
-SHAPE = ("width", "layers", "kv_heads", "heads")  # what of a model's shape a soft prompt depends on
-
 
 def save(
     hooks: Hooks,

@@ -1,6 +1,7 @@
 """Every question can be answered, teaches where the answer is wrong, and gives nothing away by place or length."""
 
 from collections import Counter
+from itertools import combinations, permutations
 from statistics import mean
 from xml.etree import ElementTree
 
@@ -8,13 +9,23 @@ import pytest
 
 from minitransformer.exercises import answer, moodle, question_files, question_points, quiz, widgets
 from minitransformer.exercises.progress import SESSION
-from minitransformer.exercises.questions import Choice, Match, Order, commuting, right_orders
+from minitransformer.exercises.questions import Choice, Match, Order
 
 ALL = [each for lesson in question_files.lessons() for each in question_files.questions(lesson).values()]
 every_question = pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
 CHOICES = [each for each in ALL if isinstance(each, Choice)]
 every_order = pytest.mark.parametrize("each", [q for q in ALL if isinstance(q, Order)], ids=lambda each: each.id)
 every_match = pytest.mark.parametrize("each", [q for q in ALL if isinstance(q, Match)], ids=lambda each: each.id)
+
+
+def right_orders(question: Order) -> list[list[str]]:
+    """Every order that the rules allow; for few steps."""
+    return [list(keys) for keys in permutations(question.steps) if question.share(keys) == 1]
+
+
+def commuting(question: Order) -> list[tuple[str, str]]:
+    """The pairs that may stand either way round."""
+    return [pair for pair in combinations(question.steps, 2) if not {pair, pair[::-1]} & question.before]
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, permutations
 from string import ascii_lowercase
 
 
@@ -229,13 +228,3 @@ def check_order(question: Order) -> None:
         raise ValueError(f"{question.id} has steps that wait for each other: {', '.join(sorted(circle))}")
     if len(question.before) < 2:
         raise ValueError(f"{question.id} needs rules that order at least two pairs of its steps")
-
-
-def right_orders(question: Order) -> list[list[str]]:
-    """Every order that the rules allow; for tests, with few steps."""
-    return [list(keys) for keys in permutations(question.steps) if question.share(keys) == 1]
-
-
-def commuting(question: Order) -> list[tuple[str, str]]:
-    """The pairs that may stand either way round."""
-    return [pair for pair in combinations(question.steps, 2) if not {pair, pair[::-1]} & question.before]
