@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from llama import llama
 from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from minitransformer import Config, KeyValuePrefix, PrefixTuning, PromptTuning, Transformer, freeze, loss, shared_loss
 
@@ -21,47 +21,6 @@ SIZES = {
     "S": Config(vocab=1024, context=256, width=128, layers=4, heads=4, kv_heads=2, hidden=352),
     "M": Config(vocab=1024, context=256, width=256, layers=6, heads=8, kv_heads=4, hidden=704),
 }
-NAMES = {  # ours -> transformers'
-    "embedding.weight": "model.embed_tokens.weight",
-    "norm.weight": "model.norm.weight",
-    "attention.norm": "input_layernorm",
-    "attention.query": "self_attn.q_proj",
-    "attention.key": "self_attn.k_proj",
-    "attention.value": "self_attn.v_proj",
-    "attention.output": "self_attn.o_proj",
-    "gate": "mlp.gate_proj",
-    "up": "mlp.up_proj",
-    "down": "mlp.down_proj",
-    "norm": "post_attention_layernorm",
-}
-
-
-def llama(model: Transformer) -> LlamaForCausalLM:
-    """The same weights in transformers' Llama."""
-    config = model.config
-    twin = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=config.vocab,
-            hidden_size=config.width,
-            intermediate_size=config.hidden,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.kv_heads,
-            max_position_embeddings=config.context,
-            rope_theta=config.rope_base,
-            rms_norm_eps=config.eps,
-            tie_word_embeddings=True,
-        )
-    )
-    state = {}
-    for name, tensor in model.state_dict().items():
-        if name.startswith("blocks."):
-            _, layer, inside = name.split(".", 2)
-            state[f"model.layers.{layer}.{NAMES[inside.removesuffix('.weight')]}.weight"] = tensor
-        else:
-            state[NAMES[name]] = tensor
-    twin.load_state_dict(state | {"lm_head.weight": model.embedding.weight}, strict=True)
-    return twin
 
 
 def peft_prompt(model: Transformer, prompt: PromptTuning) -> torch.nn.Module:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from laws import random_model
 
-from minitransformer import Phrasebook, Tokenizer, Transformer, pretrained
+from minitransformer import Phrasebook, Tokenizer, Transformer, freeze, pretrained
 from minitransformer.phrasebook import Sentence
+from minitransformer.tokenizer import IGNORED
 
 torch.set_num_threads(1)
 if not {"GRADING", "SUBMISSION"} & os.environ.keys():  # the grader's own tests want a sandbox: GRADING=1 runs them
@@ -24,6 +25,22 @@ def seeded() -> None:
 def model() -> Transformer:
     """Three layers of width 32, four query heads over two key/value heads; float64, so that tolerances can be tight."""
     return random_model()
+
+
+@pytest.fixture
+def frozen(model) -> Transformer:
+    return freeze(model)
+
+
+@pytest.fixture
+def tokens(model) -> torch.Tensor:
+    return torch.randint(model.config.vocab, (2, 5))
+
+
+@pytest.fixture
+def targets(tokens) -> torch.Tensor:
+    """The next token where it counts, nothing where it does not."""
+    return torch.cat((torch.full((2, 2), IGNORED), tokens[:, :3]), 1)
 
 
 @pytest.fixture(scope="session")

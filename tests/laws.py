@@ -56,6 +56,11 @@ def lesson(model: Transformer) -> tuple[Tensor, Tensor]:
     return tokens, targets
 
 
+def soft(method: Callable[..., Hooks], model: Transformer, length: int = 3) -> Hooks:
+    """A soft prompt for this model, of its type of numbers."""
+    return method(length, model.config).to(model.embedding.weight.dtype)
+
+
 def equal(got: Tensor, expected: Tensor, within: float = 1e-9) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=within)
 

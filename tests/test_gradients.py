@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from laws import soft
 from torch import nn
 
 from minitransformer import (
@@ -16,7 +17,6 @@ from minitransformer import (
     PromptTuning,
     Recorder,
     Stack,
-    freeze,
     gradients,
     loss,
     reparametrise,
@@ -26,25 +26,6 @@ from minitransformer.tokenizer import IGNORED
 
 METHODS = [PromptTuning, PrefixTuning, KeyValuePrefix]
 every_method = pytest.mark.parametrize("method", METHODS)
-
-
-@pytest.fixture
-def frozen(model):
-    return freeze(model)
-
-
-@pytest.fixture
-def tokens(model):
-    return torch.randint(model.config.vocab, (2, 5))
-
-
-@pytest.fixture
-def targets(tokens):
-    return torch.cat((torch.full((2, 2), IGNORED), tokens[:, :3]), 1)
-
-
-def soft(method, model, length=3):
-    return method(length, model.config).to(model.embedding.weight.dtype)
 
 
 def length_of(tensor):

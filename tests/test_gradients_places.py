@@ -5,35 +5,15 @@ import itertools
 import numpy
 import pytest
 import torch
+from laws import soft
 
 from minitransformer import (
     PrefixTuning,
     Recorder,
     Tokenizer,
-    freeze,
     gradients,
     train,
 )
-from minitransformer.tokenizer import IGNORED
-
-
-@pytest.fixture
-def frozen(model):
-    return freeze(model)
-
-
-@pytest.fixture
-def tokens(model):
-    return torch.randint(model.config.vocab, (2, 5))
-
-
-@pytest.fixture
-def targets(tokens):
-    return torch.cat((torch.full((2, 2), IGNORED), tokens[:, :3]), 1)
-
-
-def soft(method, model, length=3):
-    return method(length, model.config).to(model.embedding.weight.dtype)
 
 
 def test_the_plane_is_that_of_numpys_singular_vectors():

@@ -1,5 +1,7 @@
 """An independent Llama, Hugging Face's, given the same weights, says the same."""
 
+from importlib import import_module
+
 import pytest
 import torch
 from laws import METHODS, equal, random_model, text
@@ -9,18 +11,8 @@ from minitransformer.model import Transformer
 
 transformers = pytest.importorskip("transformers", exc_type=ImportError)
 
-THEIRS = {  # our names -> theirs
-    "embedding.": "model.embed_tokens.",
-    "blocks.": "model.layers.",
-    "attention.norm.": "input_layernorm.",
-    "attention.query.": "self_attn.q_proj.",
-    "attention.key.": "self_attn.k_proj.",
-    "attention.value.": "self_attn.v_proj.",
-    "attention.output.": "self_attn.o_proj.",
-    "gate.": "mlp.gate_proj.",
-    "up.": "mlp.up_proj.",
-    "down.": "mlp.down_proj.",
-}
+llama = import_module("llama")  # benchmarks/llama.py
+
 SHAPES = [
     dict(),
     dict(kv_heads=4),
@@ -31,40 +23,10 @@ SHAPES = [
 ]
 
 
-def their_name(name: str) -> str:
-    for ours, theirs in THEIRS.items():
-        name = name.replace(ours, theirs)
-    if name.startswith("norm."):
-        return f"model.{name}"
-    block, _, rest = name.rpartition(".norm.")
-    return f"{block}.post_attention_layernorm.{rest}" if block else name
-
-
 def reference(model: Transformer):
-    config = model.config
-    theirs = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(
-            vocab_size=config.vocab,
-            hidden_size=config.width,
-            intermediate_size=config.hidden,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.kv_heads,
-            max_position_embeddings=config.context,
-            rms_norm_eps=config.eps,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_base},
-            tie_word_embeddings=True,
-            attn_implementation="eager",
-            bos_token_id=None,
-            eos_token_id=None,
-            pad_token_id=None,
-        )
+    return llama.llama(
+        model, attn_implementation="eager", bos_token_id=None, eos_token_id=None, pad_token_id=None
     ).eval()
-    weights = {their_name(name): weight for name, weight in model.state_dict().items()}
-    missing, unexpected = theirs.load_state_dict(weights, strict=False)
-    assert not unexpected and set(missing) <= {"lm_head.weight"}  # tied
-    theirs.tie_weights()
-    return theirs
 
 
 @pytest.fixture(params=SHAPES, ids=str)
@@ -100,7 +62,7 @@ def test_the_gradients_are_too(pair):
         logits.log_softmax(-1)[..., 3].mean().backward()
     gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
     for name, parameter in model.named_parameters():
-        equal(parameter.grad, gradients[their_name(name)], within=1e-4)
+        equal(parameter.grad, gradients[llama.their_name(name)], within=1e-4)
 
 
 @torch.no_grad()

@@ -1,0 +1,52 @@
+"""The same weights in transformers' Llama: what ours is held against, in figures and in time."""
+
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from minitransformer import Transformer
+
+THEIRS = {  # our names -> theirs
+    "embedding.": "model.embed_tokens.",
+    "blocks.": "model.layers.",
+    "attention.norm.": "input_layernorm.",
+    "attention.query.": "self_attn.q_proj.",
+    "attention.key.": "self_attn.k_proj.",
+    "attention.value.": "self_attn.v_proj.",
+    "attention.output.": "self_attn.o_proj.",
+    "gate.": "mlp.gate_proj.",
+    "up.": "mlp.up_proj.",
+    "down.": "mlp.down_proj.",
+}
+
+
+def their_name(name: str) -> str:
+    for ours, theirs in THEIRS.items():
+        name = name.replace(ours, theirs)
+    if name.startswith("norm."):
+        return f"model.{name}"
+    block, _, rest = name.rpartition(".norm.")
+    return f"{block}.post_attention_layernorm.{rest}" if block else name
+
+
+def llama(model: Transformer, **settings) -> LlamaForCausalLM:
+    """A Llama of this model's shape, with its weights; the word table is tied, as ours is."""
+    config = model.config
+    twin = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=config.vocab,
+            hidden_size=config.width,
+            intermediate_size=config.hidden,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            num_key_value_heads=config.kv_heads,
+            max_position_embeddings=config.context,
+            rms_norm_eps=config.eps,
+            rope_parameters={"rope_type": "default", "rope_theta": config.rope_base},
+            tie_word_embeddings=True,
+            **settings,
+        )
+    )
+    weights = {their_name(name): weight for name, weight in model.state_dict().items()}
+    missing, unexpected = twin.load_state_dict(weights, strict=False)
+    assert not unexpected and set(missing) <= {"lm_head.weight"}  # tied
+    twin.tie_weights()
+    return twin
