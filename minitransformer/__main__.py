@@ -105,6 +105,21 @@ def rebuild(seed: int, steps: int, out: Path, world: Path) -> None:
     print(f"wrote {out} and its card {out.with_suffix('.md')}; fingerprint {card['fingerprint']}")
 
 
+def marks(
+    submissions: list[Path], lesson: int, out: Path, profile: str, secret: Path | None, shard: tuple[int, int],
+    processes: int | None, call: float, whole: float,
+) -> None:  # fmt: skip
+    """Grade a class."""
+    import torch
+
+    from .grading import Limits, grade, terminal
+
+    torch.set_num_threads(1)  # the submissions share the cores
+    named = dict(profile=profile, secret=secret, shard=shard, processes=processes)
+    print(terminal(grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)), end="")
+    print(f"wrote {out}: teacher.html, students/ and, where the profile gives grades, gradebook.csv and more")
+
+
 def lab() -> None:
     """Open JupyterLab on the lessons."""
     if not LESSONS.is_dir():
@@ -151,6 +166,20 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
     command.set_defaults(run=rebuild)
 
+    command = commands.add_parser("grade", help="grade submissions, shut in and judged outside, and write all reports")
+    command.add_argument(
+        "submissions", nargs="+", type=Path, metavar="SUBMISSION", help="a notebook, .py, zip or folder"
+    )
+    command.add_argument("--lesson", type=at_least_one, required=True, help="which lesson was handed in")
+    command.add_argument("--out", type=Path, default=Path("graded"), help="folder for the reports (default graded/)")
+    command.add_argument("--profile", default="auto", help="bubblewrap, uid-drop, local (practice) or auto (default)")
+    command.add_argument("--secret", type=Path, help="a file that tells the hidden inputs (default: made in --out)")
+    command.add_argument("--shard", type=part_of, default=(1, 1), help="2/5: the second of five parts of the class")
+    command.add_argument("--processes", type=at_least_one, help="submissions at the same time (default: the cores)")
+    command.add_argument("--call", type=float, default=20.0, help="seconds for one call (default 20)")
+    command.add_argument("--whole", type=float, default=180.0, help="seconds for one submission (default 180)")
+    command.set_defaults(run=marks)
+
     command = commands.add_parser("lab", help="open JupyterLab on the lessons")
     command.set_defaults(run=lab)
 
@@ -168,6 +197,13 @@ def at_least_one(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def part_of(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"expected the number of a part and of all parts, as in 2/5; got {text!r}")
+    return int(part), int(parts)
 
 
 if __name__ == "__main__":

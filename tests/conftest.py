@@ -12,8 +12,8 @@ from minitransformer.phrasebook import Sentence
 from minitransformer.tokenizer import IGNORED
 
 torch.set_num_threads(1)
-if not {"GRADING", "SUBMISSION"} & os.environ.keys():  # the grader's own tests want a sandbox: GRADING=1 runs them
-    collect_ignore_glob = ["test_grading*.py", "graded/*"]
+if not {"GRADING", "SUBMISSION"} & os.environ.keys():  # these shut code in, and take minutes: GRADING=1 runs them
+    collect_ignore_glob = ["test_grading_class.py", "test_grading_hostile.py", "graded/*"]
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,7 @@ FLOORS = (  # each imports only from floors strictly below its own
     ("grading",),
     ("__main__",),
 )
+RUNNERS = ("grading/child.py", "exercises/asks/lesson5.py")  # their job: run students' code, and code for them to test
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 ROOMS = {path.relative_to(HOUSE).parts[0].removesuffix(".py") for path in FILES}
@@ -99,7 +100,9 @@ def test_nobody_asks_which_hooks_they_hold(path):
 @every_file
 def test_nothing_that_runs_code_when_read_is_read_or_written(path):
     assert not modules(path) & {"pickle", "cPickle", "dill", "shelve", "joblib", "marshal"}
-    assert not {"torch.load", "torch.save", "eval", "exec", "numpy.load", "np.load"} & set(calls(path))
+    banned = {"torch.load", "torch.save", "eval", "exec", "numpy.load", "np.load"}
+    job = {"exec"} if str(path.relative_to(HOUSE)) in RUNNERS else set()
+    assert banned & set(calls(path)) == job
 
 
 @every_file

@@ -3,7 +3,7 @@
 #
 # *Vectors at every layer*
 #
-# **70 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
+# **80 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
 # prompt through the `embed` hook), lesson 3 (training on a frozen model).
 #
 # A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning
@@ -18,13 +18,14 @@
 # | 5 · Keys and values, learned directly | 10 | the `keys_values` hook |
 # | 6 · One form turned into another | 11 | both translations |
 # | 7 · Decoding without forgetting | 9 | a stepwise decoder, and a repair |
+# | 8 · Who guards all this? | 10 | a test that catches bugs |
 
 # %% setup="5"
 import torch
 from matplotlib.colors import Normalize
 from torch import nn
 
-from minitransformer import Cache, Hooks, Phrasebook, Recorder, Stack, freeze, plots, pretrained
+from minitransformer import Cache, Hooks, Phrasebook, Recorder, Stack, freeze, loss, plots, pretrained
 
 # %%
 from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
@@ -575,6 +576,45 @@ with torch.no_grad():
 
 # %% question="5.q13"
 quiz("5.q13")
+
+# %% [markdown]
+# ## 8 · Who guards all this?
+#
+# The forgetful decoder raised nothing; it was wrong in silence. Most bugs of soft prompts are like that: shapes fit,
+# the loss falls, and the answers are worse than they could be. What helps is a test that asks.
+#
+# ### Exercise 5.7: a test that catches bugs
+#
+# Write `guard(program, model)` for what you built in lessons 2 and 5. A `program` has `Prompt(vectors)` with its
+# `embed(x)`, `prompt_loss(model, hooks, tokens, targets)`, `from_words(words, table, length)` and `Prefix(length,
+# config)` with its `context(layer, x)`. Your test must let every right program pass and raise for a wrong one: an
+# `assert` that fails will do. It is run on right programs and on fifteen wrong ones; each has one bug that people
+# really made.
+
+
+# %% exercise="5.7"
+def guard(program, model):
+    """Raises if something is wrong with this program."""
+    ### BEGIN SOLUTION
+    x, vectors = torch.randn(2, 5, model.config.width), torch.randn(3, model.config.width)
+    prompt = program.Prompt(vectors)
+    entered = prompt.embed(x)
+    assert entered.shape == (2, 8, model.config.width) and torch.equal(entered[:, 3:], x)
+    assert torch.equal(entered[:, :3], vectors.expand(2, -1, -1)), "every row, in front, from its start"
+    entered.sum().backward()
+    assert [parameter.grad is not None for parameter in prompt.parameters()] == [True]
+    tokens, targets = torch.arange(12).reshape(2, 6), torch.arange(1, 13).reshape(2, 6)
+    targets[0, :3] = -100  # padding
+    mine, table = loss(model, tokens, targets, prompt), model.embedding.weight
+    assert torch.allclose(program.prompt_loss(model, prompt, tokens, targets), mine)
+    assert torch.equal(program.from_words(torch.tensor([4, 2]), table, 5), table[[4, 2, 4, 2, 4]])
+    prefix = program.Prefix(2, model.config)
+    assert not torch.equal(prefix.context(0, x)[:, :2], prefix.context(1, x)[:, :2])
+    ### END SOLUTION
+
+
+# %% check="5.7"
+check("5.7", guard)
 
 # %% [markdown]
 # ## What to take along

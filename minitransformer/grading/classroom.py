@@ -4,13 +4,12 @@ import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -18,13 +17,12 @@ import torch
 from tqdm.auto import tqdm
 
 from ..checkpoints import write_whole
-from . import intake, isolation, reports
-from .course import Assignment, build
+from . import course, intake, isolation, likeness, reports
 from .marking import mark
 
 
 def grade(
-    paths: Iterable[str | Path], lesson: int, out: str | Path, *, profile: str = "auto",
+    paths: list[str | Path], lesson: int, out: str | Path, *, profile: str = "auto",
     secret: str | Path | None = None, processes: int | None = None, limits: isolation.Limits | None = None,
     shard: tuple[int, int] = (1, 1), progress: bool = True,
 ) -> list[dict]:  # fmt: skip
@@ -34,75 +32,85 @@ def grade(
     the second of five parts of the class.
     """
     out, paths = Path(out), [Path(path) for path in paths]
-    missing = [str(path) for path in paths if not os.path.lexists(path)]
-    if missing:
+    if missing := [str(path) for path in paths if not os.path.lexists(path)]:
         raise FileNotFoundError(f"there is nothing at {', '.join(missing)}; expected notebooks, .py, zips or folders")
     if any(out.resolve().is_relative_to(path.resolve()) for path in paths):
         raise ValueError(f"the reports would stand among the submissions: name an --out outside of them; got {out}")
-    assignment, chosen, limits = Assignment.of(lesson), isolation.choose(profile), limits or isolation.Limits()
+    assignment, chosen = course.Assignment.of(lesson), isolation.choose(profile)
     (out / "rows").mkdir(parents=True, exist_ok=True)
-    key, done = kept_secret(Path(secret) if secret else out / "secret"), {}
+    key = kept_secret(Path(secret) if secret else out / "secret")
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         os.chmod(folder, 0o755)
-        course = build(assignment, Path(folder, "open"))
-        todo = [(found, slot) for slot, found in enumerate(named(paths)) if slot % shard[1] == shard[0] - 1]
-        work = [(found, assignment.lesson, chosen.name, course, limits, key, out) for found, _ in todo]
-        workers = min(processes or os.cpu_count() or 1, len(work))
-        with tqdm(total=len(work), disable=not progress, unit="submission", dynamic_ncols=True) as bar:
-            for number, row in rows(work, workers):
-                done[number] = row
-                bar.update()
-    graded = [done[number] for number in sorted(done)]
-    reports.write(graded, assignment, out, chosen.counts)
-    return graded
+        opened = course.build(lesson, Path(folder, "open"))
+        desk = Desk(lesson, chosen, opened, limits or isolation.Limits(), key, out, course.fingerprint())
+        work = [found for place, found in enumerate(named(paths)) if place % shard[1] == shard[0] - 1]
+        rows = list(tqdm(desk.rows(work, processes or os.cpu_count() or 1), total=len(work), disable=not progress,
+                         unit="submission", dynamic_ncols=True))  # fmt: skip
+    rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
+    reports.write(rows, assignment, out, isolation.gives_grades(chosen))
+    return rows
 
 
-def named(paths: list[Path]) -> Iterable[intake.Found]:
+def named(paths: list[Path]) -> Iterator[intake.Found]:
     """Submissions whose names differ, whatever the files are called."""
     seen: dict[str, int] = {}
     for found in intake.find(paths):
         name = reports.clean(found.name, 120)
         seen[name] = seen.get(name, 0) + 1
-        name += f" ({seen[name]})" if seen[name] > 1 else ""
-        yield replace(found, name=name)
+        yield replace(found, name=f"{name} ({seen[name]})" if seen[name] > 1 else name)
 
 
-def rows(work: list[tuple], workers: int) -> Iterable[tuple[int, dict]]:
-    """Judges share torch's one stream of random numbers, so they run in processes and not in threads."""
-    if workers <= 1:
-        yield from ((number, row(*each)) for number, each in enumerate(work))
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = {pool.submit(row, *each): number for number, each in enumerate(work)}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+@dataclass(frozen=True)
+class Desk:
+    """Where submissions are graded one by one, by as many processes as there are."""
 
+    lesson: int
+    profile: str
+    course: Path
+    limits: isolation.Limits
+    key: bytes
+    out: Path
+    fingerprint: bytes
 
-def row(found, lesson: int, profile: str, course: Path, limits, key: bytes, out: Path) -> dict:
-    """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
-    began, assignment = time.perf_counter(), Assignment.of(lesson)
-    result = {"name": found.name, "lesson": lesson, "profile": isolation.PROFILES[profile].label()}
-    result |= {"earned": 0.0, "points": assignment.points}
-    try:
-        data = intake.content(found)
-        about = f"{found.name} {profile} {limits} {assignment}".encode() + (course / "fingerprint").read_bytes()
-        # another student, other code: other inputs, so that what leaked once is of no use
-        mine = hmac.digest(key, found.name.encode() + b"\0" + data, hashlib.sha256)
-        result["content"] = hmac.digest(mine, about, hashlib.sha256).hex()
-        path = out / "rows" / f"{hashlib.sha256(found.name.encode()).hexdigest()[:24]}.json"
-        if path.exists() and (kept := json.loads(path.read_text(encoding="utf-8")))["content"] == result["content"]:
-            return kept
-        submission = intake.read(found.member or found.path.name, data, assignment)
-        result |= {"notes": submission.notes, "code": shingles(submission)}
-        result |= mark(assignment, submission, isolation.PROFILES[profile], course, limits, mine)
-    except intake.Refused as why:
-        return result | {"problem": str(why)}
-    except (Exception, isolation.NoChild) as error:  # the grader's or the machine's fault; tried again next time
-        why = f"could not be graded: {type(error).__name__}: {error}"
-        return result | {"problem": why, "again": True}
-    result["seconds"] = round(time.perf_counter() - began, 1)
-    write_whole(path, json.dumps(result, indent=1).encode())
-    return result
+    def rows(self, work: list[intake.Found], workers: int) -> Iterator[tuple[int, dict]]:
+        """Judges share torch's one stream of random numbers, so they run in processes and not in threads."""
+        if min(workers, len(work)) <= 1:
+            yield from ((place, self.row(found)) for place, found in enumerate(work))
+            return
+        context = get_context("spawn")
+        with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            futures = {pool.submit(self.row, found): place for place, found in enumerate(work)}
+            yield from ((futures[future], future.result()) for future in as_completed(futures))
+
+    def row(self, found: intake.Found) -> dict:
+        """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
+        began, assignment = time.perf_counter(), course.Assignment.of(self.lesson)
+        result = {"name": found.name, "lesson": self.lesson, "profile": self.profile}
+        result |= {"earned": 0.0, "points": assignment.points}
+        try:
+            data = intake.content(found)
+            # another student, other code: other inputs, so that what leaked once is of no use
+            key = hmac.digest(self.key, found.name.encode() + b"\0" + data, hashlib.sha256)
+            about = f"{self.profile} {self.limits}".encode() + self.fingerprint
+            result["content"] = hmac.digest(key, about, hashlib.sha256).hex()
+            path = self.out / "rows" / f"{hashlib.sha256(found.name.encode()).hexdigest()[:24]}.json"
+            if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == result["content"]:
+                return kept
+            handed_in = intake.read(found.member or found.path.name, data, assignment)
+            result |= {"notes": handed_in.notes, "code": likeness.shingles(handed_in)}
+            result["strange"] = likeness.strange(handed_in)
+
+            def open_box(seconds: float) -> isolation.Box:
+                return isolation.Box(self.profile, self.course, self.limits, seconds)
+
+            result |= mark(assignment, handed_in, open_box, self.limits, key)
+        except intake.Refused as why:
+            return result | {"problem": str(why)}
+        except (Exception, isolation.NoChild) as error:  # the grader's or the machine's fault; tried again next time
+            return result | {"problem": f"could not be graded: {type(error).__name__}: {error}"}
+        result["seconds"] = round(time.perf_counter() - began, 1)
+        write_whole(path, json.dumps(result, indent=1).encode())
+        return result
 
 
 def kept_secret(path: Path) -> bytes:
@@ -111,11 +119,3 @@ def kept_secret(path: Path) -> bytes:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
     return path.read_bytes()
-
-
-def shingles(submission: intake.Submission) -> list[str]:
-    """Eight words or signs in a row, for finding what two students have in common."""
-    text = "\n".join(source for owner, source in submission.pieces if owner)
-    words = re.findall(r"\w+|[^\w\s]", re.sub(r"#.*|\"\"\".*?\"\"\"", "", text))
-    parts = {" ".join(words[n : n + 8]) for n in range(len(words) - 7)}
-    return sorted(hashlib.sha256(part.encode()).hexdigest()[:8] for part in parts)

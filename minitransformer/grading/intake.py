@@ -1,20 +1,21 @@
 """What was handed in: found, opened with suspicion, and cut down to exercise cells and answers. Nothing is run here."""
 
 import ast
-import io
 import json
 import os
 import re
 import stat
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from .course import Assignment, one_by_one
+from .course import Assignment
 
-LARGEST, LARGEST_CLASS, LONGEST_CELL, MEMBERS = 8 << 20, 1 << 30, 100_000, 2000
-MAGIC = re.compile(r"^\s*[!%?].*$", re.MULTILINE)
+LARGEST, LARGEST_CLASS, LONGEST, MEMBERS = 8 << 20, 1 << 30, 400_000, 2000
+FOR_ALL = "for all exercises"
+MAGIC = re.compile(r"^([ \t]*)[!%?].*$", re.MULTILINE)
 
 
 class Refused(ValueError):
@@ -45,8 +46,8 @@ def find(paths: list[Path]) -> Iterator[Found]:
     for path in paths:
         top = path if path.is_dir() and not path.is_symlink() else path.parent
         for each in sorted(walk(path)) if top is path else [path]:
-            name = str(each.relative_to(top).with_suffix(""))
-            yield from members(name, each) if each.suffix == ".zip" and regular(each) else [Found(name, each)]
+            name, zipped = str(each.relative_to(top).with_suffix("")), each.suffix == ".zip"
+            yield from members(name, each) if zipped and stat.S_ISREG(each.lstat().st_mode) else [Found(name, each)]
 
 
 def walk(folder: Path) -> Iterator[Path]:
@@ -57,36 +58,31 @@ def walk(folder: Path) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def regular(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode)
-
-
 def members(name: str, path: Path) -> Iterator[Found]:
     """One row for each notebook or file in a zip; a row of its own for what is refused."""
     try:
-        if path.stat().st_size > LARGEST_CLASS:
-            raise Refused("the zip is larger than 1 GiB")
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir() and "__MACOSX" not in info.filename]
-        if len(infos) > MEMBERS or sum(info.file_size for info in infos) > LARGEST_CLASS:
-            raise Refused("the zip unpacks to more than 2000 files or 1 GiB")
-        if not infos:
-            raise Refused("the zip is empty")
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        yield Found(name, path, problem=str(error) if isinstance(error, Refused) else "this is no zip, or a broken one")
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        yield Found(name, path, problem="this is no zip, or a broken one")
+        return
+    if not infos or len(infos) > MEMBERS or sum(info.file_size for info in infos) > LARGEST_CLASS:
+        yield Found(name, path, problem="expected a zip of 1 to 2000 files, together at most 1 GiB")
         return
     for info in infos:
         inside = PurePosixPath(info.filename.replace("\\", "/"))
-        odd = inside.is_absolute() or ".." in inside.parts or re.match(r"[A-Za-z]:", info.filename)
-        what = "a path that leads out of the zip" if odd else None
-        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            what = "a link or a device in a zip"
-        elif info.file_size > LARGEST or info.file_size > 200 * max(info.compress_size, 1):
-            what = "a file that unpacks to more than it may: an archive bomb"
-        elif info.flag_bits & 1:
-            what = "a file with a password"
         safe = "/".join(part for part in inside.with_suffix("").parts if part not in ("..", "/"))
-        yield Found(name if len(infos) == 1 else f"{name}/{safe}", path, info.filename, what)
+        yield Found(name if len(infos) == 1 else f"{name}/{safe}", path, info.filename, oddity(info, inside))
+
+
+def oddity(info: zipfile.ZipInfo, inside: PurePosixPath) -> str | None:
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "a link or a device in a zip"
+    if inside.is_absolute() or ".." in inside.parts or re.match(r"[A-Za-z]:", info.filename):
+        return "a path that leads out of the zip"
+    if info.file_size > LARGEST or info.file_size > 200 * max(info.compress_size, 1):
+        return "a file that unpacks to more than it may: an archive bomb"
+    return "a file with a password" if info.flag_bits & 1 else None
 
 
 def content(found: Found) -> bytes:
@@ -103,11 +99,7 @@ def content(found: Found) -> bytes:
         if (found.member or found.path.name).rpartition(".")[2] not in ("ipynb", "py"):
             raise Refused("expected a notebook (.ipynb), a .py, or a zip of them")
         try:
-            if found.member:
-                with zipfile.ZipFile(file) as archive, archive.open(found.member) as inside:
-                    data = inside.read(LARGEST + 1)
-            else:
-                data = file.read(LARGEST + 1)
+            data = (zipfile.ZipFile(file).open(found.member) if found.member else file).read(LARGEST + 1)  # noqa: SIM115
         except Exception:  # a zip may be wrong in every way there is
             raise Refused("this file cannot be unpacked") from None
     if len(data) > LARGEST:
@@ -123,77 +115,57 @@ def read(name: str, data: bytes, assignment: Assignment) -> Submission:
         raise Refused("it is not UTF-8: save it as UTF-8, and hand it in again") from None
     if "\0" in text:
         raise Refused("it holds zero bytes: it is no text")
-    made = Submission()
-    if name.endswith(".py"):
-        from_file(text, assignment, made)
-    else:
-        from_notebook(text, assignment, made)
-    if not any(owner for owner, _ in made.pieces) and not made.answers:
+    cells = statements(text) if name.endswith(".py") else notebook_cells(text)
+    clean = [parsed(source) for _, source in cells]
+    made, chosen = Submission(), {}
+    for exercise, answer in assignment.names.items():
+        mark = f"exercise-{exercise.replace('.', '-')}"
+        places = [n for n, (cell, _) in enumerate(cells) if cell == mark]
+        places = places or [n for n, (_, tree) in enumerate(clean) if answer in defined(tree)]
+        chosen |= {places[-1]: exercise} if places else {}
+    for n, ((cell, handed_in), (source, tree)) in enumerate(zip(cells, clean, strict=True)):
+        made.answers |= answers(tree)
+        if n in chosen or cell == FOR_ALL:
+            made.pieces.append((chosen.get(n), source))
+            if source != handed_in:
+                made.notes.append(f"lines that start with ! or % were left out of exercise {chosen.get(n)}")
+    if not chosen and not made.answers:
         made.notes.append(f"nothing of lesson {assignment.lesson} was found in this file: is it the right one?")
     return made
 
 
-def from_notebook(text: str, assignment: Assignment, made: Submission) -> None:
-    """The exercise cells only: the last with the exercise's name on it, or else the last that defines its answer."""
+def notebook_cells(text: str) -> list[tuple[str, str]]:
+    """The name and the source of each code cell."""
     try:
-        cells = [cell for cell in json.load(io.StringIO(text))["cells"] if cell.get("cell_type") == "code"]
+        cells = [cell for cell in json.loads(text)["cells"] if cell.get("cell_type") == "code"]
+        names = [cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", cell.get("id")) for cell in cells]
         sources = ["".join(cell["source"]).encode("utf-8", "replace").decode() for cell in cells]
-        marks = [str(cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", cell.get("id"))) for cell in cells]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Refused("this is no notebook, or a damaged one: its JSON cannot be read as cells") from None
-    trees = [parsed(source, made) for source in sources]
-    for tree in trees:
-        made.answers |= answers(tree)
-    chosen = {}
-    for exercise, name in assignment.names.items():
-        mark = f"exercise-{exercise.replace('.', '-')}"
-        places = [n for n, each in enumerate(marks) if each == mark]
-        places = places or [n for n, tree in enumerate(trees) if name in defined(tree)]
-        chosen |= {places[-1]: exercise} if places else {}
-    made.pieces = [(chosen[n], without_magic(sources[n], chosen[n], made)) for n in sorted(chosen)]
+    return list(zip(map(str, names), sources, strict=True))
 
 
-def from_file(text: str, assignment: Assignment, made: Submission) -> None:
-    """The answers by their names; every other import, definition and constant is theirs to use."""
-    tree = parsed(text, made)
-    made.answers = answers(tree)
+def statements(text: str) -> list[tuple[str, str]]:
+    """A file's imports, definitions and constants, for all to use; what it calls is only looked at for answers."""
+    source, tree = parsed(text)
     if tree is None:
-        made.notes.append("the file is no Python: nothing in it could be read")
-        return
-    exercises = {name: exercise for exercise, name in assignment.names.items()}
+        raise Refused("this is no Python: run it once yourself, and hand it in again")
+    cells = []
     for node in tree.body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            made.pieces += [(None, line) for line in one_by_one(node)]
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            first = min([node.lineno, *(each.lineno for each in node.decorator_list)]) - 1
-            source = "\n".join(text.splitlines()[first : node.end_lineno])
-            made.pieces.append((exercises.get(node.name), source))
-        elif isinstance(node, ast.Assign) and all(isinstance(part, ast.Name) for part in node.targets):
-            constant = not any(isinstance(part, ast.Call) for part in ast.walk(node.value))
-            made.pieces += [(None, ast.unparse(node))] if constant else []
+        first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+        tools = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+        constant = isinstance(node, ast.Assign) and not any(isinstance(each, ast.Call) for each in ast.walk(node.value))
+        lines = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+        cells.append((FOR_ALL if tools or constant else "", lines))
+    return cells
 
 
-def parsed(source: str, made: Submission) -> ast.Module | None:
-    if len(source) > LONGEST_CELL:
-        made.notes.append(f"a cell of more than {LONGEST_CELL} characters was passed over")
-        return None
-    for text in source, MAGIC.sub("pass", source):
-        try:
-            return ast.parse(text)
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            continue
-    return None
-
-
-def without_magic(source: str, exercise: str, made: Submission) -> str:
-    """Shell lines are for the notebook; in a cell that does not parse with them they go, and that is said."""
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        if MAGIC.search(source):
-            made.notes.append(f"lines that start with ! or % were left out of exercise {exercise}")
-            return MAGIC.sub(lambda line: re.match(r"\s*", line[0])[0] + "pass", source)
-    return source
+def parsed(source: str) -> tuple[str, ast.Module | None]:
+    """What Python can read of it: as it is, or without the lines that only a notebook understands; else no tree."""
+    for text in (source, MAGIC.sub(r"\1pass", source)) if len(source) <= LONGEST else ():
+        with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+            return text, ast.parse(text)
+    return source, None
 
 
 def defined(tree: ast.Module | None) -> set[str]:

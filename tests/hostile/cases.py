@@ -108,7 +108,7 @@ CODE = {
     "searches-the-disk": ("1.2", visible(RIGHT.strip() + " if found else None", before="import os\n" + SEARCH), 0),
     "opens-what-it-knows-the-path-of": ("1.2", visible(RIGHT.strip() + " if found else None", before="found = []\nfor path in ('minitransformer/exercises/lesson1.py', 'lessons/solutions/01_tokens_become_vectors.ipynb', 'minitransformer/exercises/questions/1.toml'):\n    try: found.append(open('REPOSITORY/' + path).read())\n    except OSError: pass"), 0),
     "searches-the-memory": ("1.2", visible(RIGHT.strip() + " if found else None", before="import gc, sys\nfound = [m for m in sys.modules if 'lesson1' in m and 'asks' not in m] + [o for o in gc.get_objects() if type(o).__name__ in ('Suspect', 'Exercise', 'Part')]"), 0),
-    "searches-other-processes": ("1.2", visible(RIGHT.strip() + " if found else None", before="import glob, os\nfound = []\nfor path in glob.glob('/proc/[0-9]*/mem'):\n    try:\n        if path.split('/')[2] != str(os.getpid()): open(path, 'rb'); found.append(path)\n    except OSError: pass"), 0),
+    "searches-other-processes": ("1.2", visible(RIGHT.strip() + " if found else None", before="import glob, os\nfound = []\nfor path in glob.glob('/proc/[0-9]*/mem'):\n    try:\n        if b'child.py' not in open(path[:-3] + 'cmdline', 'rb').read(): open(path, 'rb'); found.append(path)\n    except OSError: pass"), 0),
     "calls-home": ("1.2", visible(RIGHT.strip() + " if found else None", before="import os, socket\ntry: found = socket.create_connection(('127.0.0.1', PORT), timeout=1)\nexcept OSError: found = None"), 0),
     # honest, if not quiet or tidy
     "noisy": ("1.2", visible(RIGHT.strip(), before="import sys, warnings\nprint('x' * 10_000_000)\nwarnings.warn('old')\nsys.stderr.write('E' * 1_000_000)"), 2),
@@ -167,5 +167,5 @@ FILES = {
     "links.zip": (write(zipped(("a.py", b"/etc/passwd"), link=True)), "link"),
     "nested.zip": (write(zipped(("inner.zip", zipped(("a.py", b"x"))))), "expected a notebook"),
     "broken.zip": (write(b"PK\3\4 and no more"), "no zip"),
-    "empty.zip": (write(zipped()), "empty"),
+    "empty.zip": (write(zipped()), "1 to 2000 files"),
 }

@@ -128,6 +128,15 @@ def with_the_question(model, tokens, hooks, count):
     return torch.cat((tokens[:, -1:], without_a_cache(model, tokens, hooks, count - 1)), 1)
 
 
+def only_shapes(program, model):
+    entered = program.Prompt(torch.randn(3, 16)).embed(torch.randn(2, 5, 16))
+    assert entered.shape == (2, 8, 16)
+
+
+def only_one_way(program, model):
+    assert program.Prefix(2, model.config).vectors.std() < 0.01
+
+
 WRONG = {
     "5.1": [
         ("one-set-for-all-layers", prefix(lambda v, layer, x: in_front(v[None], 0, x), lambda n, c: (n, c.width))),
@@ -185,5 +194,10 @@ WRONG = {
         ("last-token-twice", decoder(lambda model, tokens, hooks, cache: model(tokens, hooks, cache))),
         ("cache-given-up", without_a_cache),
         ("starts-with-the-question", with_the_question),
+    ],
+    "5.7": [
+        ("places-not-tested", lambda program, model: None),
+        ("gradient-not-tested", only_shapes),
+        ("right-program-rejected", only_one_way),
     ],
 }

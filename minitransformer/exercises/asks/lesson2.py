@@ -1,6 +1,6 @@
 """Beside the student's objects of lesson 2: a prompt in front of the text, its loss, and where it starts."""
 
-from minitransformer import Hooks, PromptTuning, train
+from minitransformer import Hooks, train
 
 from .plain import tensors, tiny
 
@@ -27,8 +27,9 @@ def prompt(Prompt, vectors, x, tokens, targets, seed):
 
 
 def loss(prompt_loss, vectors, tokens, targets, seed):
-    model = tiny(seed, 8)
-    hooks = Hooks()
+    from minitransformer import PromptTuning  # not there while the first exercise is graded
+
+    model, hooks = tiny(seed, 8), Hooks()
     if vectors is not None:
         hooks = PromptTuning.from_vectors(model, *tensors(vectors))
     return prompt_loss(model, hooks, *tensors(tokens, targets))

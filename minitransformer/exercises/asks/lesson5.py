@@ -1,6 +1,10 @@
 """Beside the student's classes and functions of lesson 5: prefixes, what they compile to, and decoding with them."""
 
-from minitransformer import Config, Hooks, PrefixTuning, PromptTuning, loss
+from types import SimpleNamespace
+
+import torch
+
+from minitransformer import Config, Hooks, loss
 
 from .plain import rebuilt, tensors
 
@@ -52,8 +56,27 @@ def decoded(answer, config, weights, vectors, tokens, count):
     return answer(model, *tensors(tokens), soft_prompt(model, vectors), count), given
 
 
+def guarded(guard, programs, config, weights):
+    """For each program, whether the test lets it pass."""
+    return [let_pass(guard, source, rebuilt(config, weights)) for source in programs]
+
+
+def let_pass(guard, source: str, model) -> bool:
+    scope = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "Hooks": Hooks}
+    exec(source, scope)
+    try:
+        guard(SimpleNamespace(**scope), model)
+    except NotImplementedError:
+        raise
+    except Exception:  # a wrong program may fail in any way
+        return False
+    return True
+
+
 def soft_prompt(model, vectors) -> Hooks:
     """A prompt where there is one set of vectors, a textbook prefix where there is one for each layer."""
+    from minitransformer import PrefixTuning, PromptTuning  # not there while students write their own
+
     hooks = (PromptTuning if vectors.ndim == 2 else PrefixTuning)(vectors.shape[-2], model.config)
     hooks.vectors.data = tensors(vectors)[0]
     return hooks

@@ -1,5 +1,5 @@
-"""Lesson 5 on the trusted side: prefixes at every layer, what they compile to, and decoding with them."""
+"""Lesson 5 on the trusted side: prefixes at every layer, compiled, in decoding, and under test."""
 
-from . import compiling, decoding, prefixes
+from . import compiling, decoding, guarding, prefixes
 
-EXERCISES = (*prefixes.EXERCISES, *compiling.EXERCISES, *decoding.EXERCISES)
+EXERCISES = (*prefixes.EXERCISES, *compiling.EXERCISES, *decoding.EXERCISES, *guarding.EXERCISES)

@@ -1,6 +1,7 @@
 """Bugs that soft-prompt code really has, each with what one sees of it and the name our graded tests must give it.
 
 Each is a whole answer to an exercise, wrong in one place: `(exercise, the cell, the misconception, the symptom)`.
+Exercise 5.7 asks students for a test that catches them.
 """
 
 PROMPT = """
@@ -51,6 +52,14 @@ RIGHT = {
     "2.3": WORDS.format(vectors="table[words[torch.arange(length) % len(words)]]"),
     "5.1": PREFIX.format(own="self.vectors[layer]"),
 }
+RIGHT_TOO = {  # the same, written by somebody else
+    "2.1": prompt(
+        "nn.Parameter(vectors.detach().float() * 1.0)", "torch.stack([torch.cat([self.vectors, r]) for r in x])"
+    ),
+    "2.2": loss(value="F.cross_entropy(logits.transpose(1, 2), targets, ignore_index=-100)"),
+    "2.3": WORDS.format(vectors="table[words].repeat(length // len(words) + 1, 1)[:length].clone()"),
+    "5.1": PREFIX.format(own="self.vectors.unbind()[layer][None]"),
+}
 BUGS = {
     "the-prompt-replaces-tokens": (
         "2.1", prompt(entered="torch.cat((self.vectors.expand(len(x), -1, -1), x[:, len(self.vectors):]), 1)"),
@@ -79,7 +88,7 @@ BUGS = {
         "2.2", loss(logits="model(tokens)"), "prompt-not-passed", "the loss never moves"),
     "the-logits-are-sliced": (
         "2.2", loss(value="(lambda p: F.cross_entropy(logits[:, p:].flatten(0, 1), targets[:, p:].flatten()))"
-                    "(hooks.embed(torch.zeros(1, 0, 8)).shape[1])"),
+                    "(hooks.embed(torch.zeros(1, 0, model.config.width)).shape[1])"),
         "logits-sliced", "right without a prompt, and NaN with a long one"),
     "the-tokens-are-the-targets": (
         "2.2", loss(value="F.cross_entropy(logits.flatten(0, 1), tokens.flatten())"),
@@ -98,3 +107,8 @@ BUGS = {
         "5.1", PREFIX.format(own="self.vectors[0]"),
         "same-at-every-layer", "only layer 0's vectors ever get a gradient"),
 }  # fmt: skip
+
+
+def program(exercise: str | None = None, cell: str = "", others: dict[str, str] = RIGHT) -> str:
+    """All four answers in one text, with this cell in place of the right one."""
+    return "\n".join([*(others | ({exercise: cell} if exercise else {})).values()])

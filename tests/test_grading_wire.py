@@ -1,0 +1,66 @@
+"""What crosses the grader's boundary: plain data comes through as it is, and everything else is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from minitransformer.grading import wire
+
+
+def back(value):
+    message = wire.packed([3, "gave", value])
+    (size,) = wire.LENGTH.unpack(message[: wire.LENGTH.size])
+    assert len(message) == wire.LENGTH.size + size
+    number, kind, came = wire.unpacked(message[wire.LENGTH.size :])
+    assert (number, kind) == (3, "gave")
+    return came
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 0.1, float("inf"), "小心!", "\ud800", [2.5, {"a": "b"}, []], {}])
+def test_plain_data_crosses_the_boundary_as_it_is(value):
+    assert back(value) == value and type(back(value)) is type(value)
+
+
+def test_a_tuple_arrives_as_a_list():
+    assert back((1, (2, 3))) == [1, [2, 3]]
+
+
+@pytest.mark.parametrize("dtype", wire.ARRAYS)
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3), (3, 0, 2)])
+def test_arrays_cross_the_boundary_bit_by_bit(dtype, shape):
+    sent = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    for came, was in zip(back([sent, sent.T]), (sent, sent.T), strict=True):
+        assert came.dtype == was.dtype and came.shape == was.shape and came.tobytes() == was.tobytes()
+        came[...] = 0  # one's own
+
+
+def block(tree: str, **arrays) -> bytes:
+    return save(arrays | {"tree": np.frombuffer(tree.encode(), np.uint8)})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 64,
+        block("[1"),
+        block("[" * 100_000),
+        block("9" * 5000),
+        block('{"array": "0"}'),  # there is none
+        block("1", odd=np.zeros(1, np.float16)),
+        block("1", odd=np.zeros(1, np.uint8)),
+        save({"0": np.zeros(1)}),  # no tree
+        block("1", x=np.zeros(4))[:-1],
+        block("1", x=np.zeros(4)) + b"0",
+    ],
+)
+def test_what_is_no_message_is_refused(data):
+    with pytest.raises(wire.Garbled):
+        wire.unpacked(data)
+
+
+def test_a_byte_that_is_neither_true_nor_false_becomes_a_truth():
+    data = block(json.dumps({"array": "0"}), **{"0": np.array([True, False])})
+    assert wire.unpacked(data.replace(b"\x01\x00", b"\x02\x00")).tobytes() == b"\x01\x00"
