@@ -55,10 +55,10 @@ class Asked:
             try:
                 kind, value = ("gave", None) if place in self.deadly else self.ask("load", f"piece{place}", source)
             except Stopped:
+                self.deadly.add(place)
                 if owner == exercise:
                     raise
-                self.deadly.add(place)  # someone else's fault: on without it
-                return self.begin(exercise)
+                return self.begin(exercise)  # someone else's fault: on without it
             if kind != "gave" and owner == exercise:
                 self.sense(kind, value)
         self.now = exercise
