@@ -13,9 +13,20 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from llama import llama
-from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft import get_peft_config, get_peft_model
 
-from minitransformer import Config, KeyValuePrefix, PrefixTuning, PromptTuning, Transformer, freeze, loss, shared_loss
+from minitransformer import (
+    Config,
+    Hooks,
+    KeyValuePrefix,
+    PrefixTuning,
+    PromptTuning,
+    Transformer,
+    freeze,
+    loss,
+    shared_loss,
+)
+from minitransformer.peft_files import as_peft
 
 SIZES = {
     "S": Config(vocab=1024, context=256, width=128, layers=4, heads=4, kv_heads=2, hidden=352),
@@ -23,23 +34,11 @@ SIZES = {
 }
 
 
-def peft_prompt(model: Transformer, prompt: PromptTuning) -> torch.nn.Module:
-    settings = PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=len(prompt.vectors))
-    peer = get_peft_model(llama(model), settings)
-    peer.prompt_encoder["default"].embedding.weight.data = prompt.vectors.detach().clone()
-    return peer
-
-
-def peft_prefix(model: Transformer, prefix: KeyValuePrefix) -> torch.nn.Module:
-    """PEFT keeps keys after rotation, (P, 2·L·G·d): each layer's keys, then its values."""
-    length = prefix.keys[0].shape[1]
-    peer = get_peft_model(llama(model), PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=length))
-    here, turn = slice(0, length), model.config.head // 2
-    rows = []
-    for keys, values in zip(prefix.keys, prefix.values, strict=True):
-        turned = keys * model.cosine[here] + keys.roll(turn, -1) * model.sine[here]
-        rows += [turned.transpose(0, 1), values.transpose(0, 1)]  # (P, G, d)
-    peer.prompt_encoder["default"].embedding.weight.data = torch.stack(rows, 1).flatten(1).detach().clone()
+def peft_peer(model: Transformer, hooks: Hooks) -> torch.nn.Module:
+    """PEFT's own, with the same weights, ready to train."""
+    about, rows = as_peft(hooks, model)
+    peer = get_peft_model(llama(model), get_peft_config(about))
+    peer.prompt_encoder["default"].embedding.weight.data = rows.clone()
     return peer
 
 
@@ -74,11 +73,8 @@ def steps_of(size: str, length: int, rows: int, width: int) -> dict[str, dict[st
         return stepper(learned, lambda: peer(input_ids=tokens, labels=labels).loss), learned
 
     found = {}
-    for name, hooks, peer in (
-        ("prompt", prompt, peft_prompt(model, prompt)),
-        ("key/value prefix", pairs, peft_prefix(model, pairs)),
-    ):
-        step, learned = theirs(peer.train())
+    for name, hooks in ("prompt", prompt), ("key/value prefix", pairs):
+        step, learned = theirs(peft_peer(model, hooks).train())
         check(name, step, learned, ours(hooks, loss), list(hooks.parameters()))
         found[name] = {"HF + PEFT": step, "plain": ours(hooks, loss), "shared": ours(hooks, shared_loss)}
     found["textbook prefix"] = {

@@ -13,6 +13,7 @@ from .history import History
 from .hooks import Hooks, Recorder, Stack
 from .losses import accuracy, loss, shared_loss
 from .model import Config, Transformer
+from .peft_files import export_peft, import_peft
 from .phrasebook import Batches, Phrasebook
 from .prompt_files import load, save
 from .soft_prompts import (
@@ -49,10 +50,12 @@ __all__ = [
     "check",
     "compare",
     "compile_prefix",
+    "export_peft",
     "fingerprint",
     "freeze",
     "generate",
     "gradients",
+    "import_peft",
     "load",
     "loss",
     "plots",

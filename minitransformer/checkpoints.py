@@ -42,24 +42,29 @@ def write_whole(path: str | Path, data: bytes) -> None:
 
 def read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict]:
     """The tensors of a file of this kind and what it says about them; refused if damaged, foreign or not finite."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; expected a {kind} written by minitransformer")
+    tensors, metadata = tensors_of(path, f"a {kind} written by minitransformer")
+    if metadata.get("format") != FORMAT:
+        came = metadata.get("format", "no format at all")
+        raise ValueError(f"{path} was not written by this minitransformer: expected {FORMAT!r}, got {came!r}")
+    if metadata["kind"] != kind:
+        raise ValueError(f"{path} holds a {metadata['kind']}, not a {kind}")
+    return tensors, json.loads(metadata["about"])
+
+
+def tensors_of(path: str | Path, expected: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of any safetensors file; refused if damaged or not finite."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}; expected {expected}")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged or is no safetensors file ({error}); write or fetch it again") from None
-    if metadata.get("format") != FORMAT:
-        came = metadata.get("format", "no format at all")
-        raise ValueError(f"{path} was not written by this minitransformer: expected {FORMAT!r}, got {came!r}")
-    if metadata["kind"] != kind:
-        raise ValueError(f"{path} holds a {metadata['kind']}, not a {kind}")
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise ValueError(f"{path} holds NaN or infinite numbers in {name!r}; it cannot be used: train it again")
-    return tensors, json.loads(metadata["about"])
+    return tensors, metadata
 
 
 def fingerprint(model: Transformer) -> str:

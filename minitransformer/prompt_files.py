@@ -11,7 +11,7 @@ from .checkpoints import fill, fingerprint, read, write
 from .history import History
 from .hooks import Hooks, Stack
 from .model import Config, Transformer
-from .soft_prompts import Gate, KeyValuePrefix, PrefixTuning, PromptTuning, plain_tensors
+from .soft_prompts import Gate, KeyValuePrefix, PrefixTuning, PromptTuning, kind, plain_tensors
 
 
 def save(
@@ -57,7 +57,7 @@ def inspect(path: str | Path) -> dict:
 
 def outline(hooks: Hooks) -> dict:
     """What `build` needs to know to make these hooks again."""
-    match type(hooks).__name__.removeprefix("Parametrized"):
+    match kind(hooks):
         case "PromptTuning" | "KeyValuePrefix" as name:
             return {"name": name}
         case "PrefixTuning" as name:

@@ -213,6 +213,11 @@ def plain_tensors(hooks: Hooks) -> dict[str, Tensor]:
     return tensors
 
 
+def kind(hooks: Hooks) -> str:
+    """The name of a method, the same with an MLP and without: what kinds of files ask."""
+    return type(hooks).__name__.removeprefix("Parametrized")
+
+
 class Residual(nn.Module):
     """x + MLP(x), which starts as x itself."""
 

@@ -14,7 +14,7 @@ FLOORS = (  # each imports only from floors strictly below its own
     ("model", "phrasebook"),
     ("checkpoints", "generation", "soft_prompts", "gradients", "losses"),
     ("freezing", "history", "pictures"),
-    ("training", "prompt_files", "plots"),
+    ("training", "prompt_files", "peft_files", "plots"),
     ("base", "bank", "comparison"),
     ("__init__",),
     ("exercises",),
