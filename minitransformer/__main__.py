@@ -1,16 +1,19 @@
 """The command line: `python -m minitransformer demo`, and what else `--help` names."""
 
 import argparse
+import io
 import os
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
-from .base import RECIPE, pretrain
+from .base import RECIPE, SIZES, pretrain
 from .comparison import METHODS, instruction, no_prompt, skill_task
 from .losses import loss
 from .phrasebook import WORLD, prompt
 from .results import in_words, spread
+from .together import team
 
 LESSONS = Path(__file__).parents[1] / "lessons"
 
@@ -83,7 +86,7 @@ def say(text: str, temperature: float, top_k: int | None, top_p: float | None, s
 def table(skills: list[str], length: int, seeds: int, steps: int, processes: int) -> None:
     """Print the accuracy of each method on each skill, with its spread over the seeds."""
     model, tokenizer = pretrained()
-    book = Phrasebook()
+    model, book = model.to(team().device), Phrasebook()
     tasks = [skill_task(book, tokenizer, skill) for skill in skills or [*book.skills, *book.held_out]]
     rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes)
     rows += [method(model, task) for task in tasks for method in (no_prompt, instruction)]
@@ -96,9 +99,9 @@ def table(skills: list[str], length: int, seeds: int, steps: int, processes: int
     print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s")
 
 
-def rebuild(seed: int, steps: int, out: Path, world: Path) -> None:
+def rebuild(seed: int, steps: int, size: str, out: Path, world: Path) -> None:
     """Train the base model again, or one for another world."""
-    card = pretrain(out, Phrasebook(world), seed=seed, steps=steps)
+    card = pretrain(out, Phrasebook(world), seed, steps, size)
     known = [score for score in card["scores"].values() if not score["held_out"]]
     for kind in "with", "without":
         print(f"{kind} an instruction: {sum(score[kind] for score in known) / len(known):.1%} exactly right")
@@ -162,6 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     command = commands.add_parser("pretrain", help="train the base model again; interrupted, it goes on where it was")
     command.add_argument("--seed", type=int, default=0, help="decides the first weights and the data (default 0)")
     command.add_argument("--steps", type=at_least_one, default=RECIPE["steps"], help="training steps (default 2000)")
+    command.add_argument("--size", choices=SIZES, default="base", help="how large (default base, the one that ships)")
     command.add_argument("--out", type=Path, default=Path("phrasebook.safetensors"), help="the file to write")
     command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
     command.set_defaults(run=rebuild)
@@ -186,7 +190,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = vars(parser.parse_args(arguments))
     del options["command"]
     try:
-        options.pop("run")(**options)
+        with redirect_stdout(sys.stdout if team().rank == 0 else io.StringIO()):  # one voice, also under torchrun
+            options.pop("run")(**options)
     except (ValueError, OSError) as error:
         sys.exit(f"minitransformer: {error}")
     except KeyboardInterrupt:

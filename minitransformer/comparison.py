@@ -21,6 +21,7 @@ from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
 from .results import Row
 from .soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning, plain_tensors
+from .together import Alone, team
 from .tokenizer import IGNORED, Tokenizer, batch
 from .training import train
 
@@ -84,7 +85,7 @@ def trained(
     name: str, model: Transformer, task: Task, numbers: int, seed: int, hooks: Hooks | None = None, **settings
 ) -> Row:
     """What one training came to: how it scores on the test, and what it cost."""
-    history = train(model, task.batches(seed), hooks, progress=False, **settings)
+    history = train(model, task.batches(seed), hooks, progress=False, by=Alone(), **settings)
     hooks = NO_HOOKS if hooks is None else hooks
     flops = len(history.loss) * step_flops(model, next(iter(task.batches(seed))), hooks)
     return row(name, task, numbers, accuracy(model, task.test, hooks), history.seconds, flops) | {"seed": seed}
@@ -120,21 +121,23 @@ def compare(
 ) -> list[Row]:
     """One row a run: tasks × methods × lengths × seeds, in this process or side by side in several.
 
+    Under torchrun each of its processes takes its share of the runs, and all of them get all rows.
     `results.spread(rows)` draws the seeds together.
     """
     unknown = [method for method in methods if method not in METHODS]
     if unknown:
         raise ValueError(f"the methods are {', '.join(METHODS)}; got {', '.join(unknown)}")
-    runs = list(product(tasks, methods, lengths, seeds))
+    together = team()
+    runs = list(product(tasks, methods, lengths, seeds))[together.rank :: together.size]
     with pool(processes) as workers:
         work = partial(run, model, steps)
-        rows = workers.map(work, runs) if workers else map(work, runs)
-        return list(tqdm(rows, total=len(runs), disable=not progress, unit="run", dynamic_ncols=True))
+        rows, quiet = workers.map(work, runs) if workers else map(work, runs), together.rank > 0 or not progress
+        return together.gather(list(tqdm(rows, total=len(runs), disable=quiet, unit="run", dynamic_ncols=True)))
 
 
 def run(model: Transformer, steps: int, settings: tuple[Task, str, int, int]) -> Row:
     task, method, length, seed = settings
-    hooks = METHODS[method](length, model.config, seed)
+    hooks = METHODS[method](length, model.config, seed).to(model.embedding.weight.device)
     return soft_prompt(model, task, hooks, method, seed, steps) | {"length": length}
 
 
@@ -161,6 +164,7 @@ def row(name: str, task: Task, parameters: int, score: float, seconds: float = 0
 
 def step_flops(model: Transformer, examples: Batch, hooks: Hooks = NO_HOOKS) -> int:
     """The floating-point operations of one training step's matrix products, counted while it runs."""
+    examples = [part.to(model.embedding.weight.device) for part in examples]
     with gradients_set_aside(model, hooks), FlopCounterMode(display=False) as counter:
         (loss(model, *examples) if hooks is NO_HOOKS else shared_loss(model, *examples, hooks)).backward()
     return counter.get_total_flops()

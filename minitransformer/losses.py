@@ -38,7 +38,7 @@ def accuracy(model: Transformer, batch: Batch, hooks: Hooks = NO_HOOKS) -> float
 
     One forward decides it: as long as every earlier token was right, the generated text is the target's own.
     """
-    tokens, targets = batch
+    tokens, targets = (part.to(model.embedding.weight.device) for part in batch)
     wanted = targets != IGNORED
     right = wanted.logical_not()
     right[wanted] = model.logits(model.hidden(tokens, hooks)[wanted]).argmax(-1) == targets[wanted]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minitransformer import Phrasebook, accuracy, batch, fingerprint, generate, loss
-from minitransformer.base import BASE, RECIPE, SHAPE, describe, pretrain
+from minitransformer.base import BASE, RECIPE, SIZES, describe, pretrain
 from minitransformer.checkpoints import load_model
 
 
@@ -32,7 +32,7 @@ def test_its_tokenizer_is_the_phrasebooks(base, tokenizer):
     model, shipped = base
     assert shipped.vocabulary == tokenizer.vocabulary
     assert (model.config.vocab, model.config.end) == (len(tokenizer), tokenizer.end)
-    assert {name: getattr(model.config, name) for name in SHAPE} == SHAPE
+    assert {name: getattr(model.config, name) for name in SIZES["base"]} == SIZES["base"]
 
 
 def test_it_is_in_float32_and_finite_and_can_be_trained(base):

@@ -11,7 +11,7 @@ HOUSE = Path(minitransformer.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 FLOORS = (  # each imports only from floors strictly below its own
     ("hooks", "tokenizer", "cache", "results"),
-    ("model", "phrasebook"),
+    ("model", "phrasebook", "together"),
     ("checkpoints", "generation", "soft_prompts", "gradients", "losses"),
     ("freezing", "history", "pictures"),
     ("training", "prompt_files", "peft_files", "plots"),

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from minitransformer.__main__ import main
-from minitransformer.base import load_model
+from minitransformer.base import RECIPE, load_model
 
 
 def run(capsys, *arguments):
@@ -58,12 +58,14 @@ def test_bad_input_is_answered_in_one_clear_line(capsys, arguments, complaint):
     assert complaint in err and "Traceback" not in out + err
 
 
-def test_pretrain_writes_a_model_and_its_card(capsys, tmp_path):
+def test_pretrain_writes_a_model_of_the_size_asked_for_and_its_card(capsys, tmp_path):
     path = tmp_path / "tiny.safetensors"
-    out, _ = run(capsys, "pretrain", "--steps", "2", "--out", str(path))
+    out, _ = run(capsys, "pretrain", "--steps", "2", "--size", "tiny", "--out", str(path))
     model, tokenizer, card = load_model(path)
     assert card["fingerprint"] in out and card["recipe"]["steps"] == 2 and len(tokenizer) == model.config.vocab
-    assert "| chinese |" in path.with_suffix(".md").read_text(encoding="utf-8")
+    assert model.config.width == 32 and card["recipe"]["peak"] == 4 * RECIPE["peak"]
+    said = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert "| chinese |" in said and "width 32" in said and "--steps 2 --size tiny`" in said
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.md", "tiny.safetensors"]
 
 
