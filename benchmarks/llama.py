@@ -3,28 +3,7 @@
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from minitransformer import Transformer
-
-THEIRS = {  # our names -> theirs
-    "embedding.": "model.embed_tokens.",
-    "blocks.": "model.layers.",
-    "attention.norm.": "input_layernorm.",
-    "attention.query.": "self_attn.q_proj.",
-    "attention.key.": "self_attn.k_proj.",
-    "attention.value.": "self_attn.v_proj.",
-    "attention.output.": "self_attn.o_proj.",
-    "gate.": "mlp.gate_proj.",
-    "up.": "mlp.up_proj.",
-    "down.": "mlp.down_proj.",
-}
-
-
-def their_name(name: str) -> str:
-    for ours, theirs in THEIRS.items():
-        name = name.replace(ours, theirs)
-    if name.startswith("norm."):
-        return f"model.{name}"
-    block, _, rest = name.rpartition(".norm.")
-    return f"{block}.post_attention_layernorm.{rest}" if block else name
+from minitransformer.llama_files import their_name
 
 
 def llama(model: Transformer, **settings) -> LlamaForCausalLM:

@@ -4,13 +4,16 @@ from importlib import import_module
 
 from .bank import PromptBank
 from .base import pretrained
+from .byte_pairs import BytePairs
 from .cache import Cache
 from .checkpoints import fingerprint
 from .comparison import compare
 from .freezing import freeze
 from .generation import generate
+from .gguf_files import from_gguf
 from .history import History
 from .hooks import Hooks, Recorder, Stack
+from .llama_files import from_huggingface
 from .losses import accuracy, loss, shared_loss
 from .model import Config, Transformer
 from .peft_files import export_peft, import_peft
@@ -30,6 +33,7 @@ from .training import train
 
 __all__ = [
     "Batches",
+    "BytePairs",
     "Cache",
     "Config",
     "Gate",
@@ -53,6 +57,8 @@ __all__ = [
     "export_peft",
     "fingerprint",
     "freeze",
+    "from_gguf",
+    "from_huggingface",
     "generate",
     "gradients",
     "import_peft",

@@ -10,10 +10,10 @@ import minitransformer
 HOUSE = Path(minitransformer.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 FLOORS = (  # each imports only from floors strictly below its own
-    ("hooks", "tokenizer", "cache", "results"),
-    ("model", "phrasebook", "together"),
-    ("checkpoints", "generation", "soft_prompts", "gradients", "losses"),
-    ("freezing", "history", "pictures"),
+    ("hooks", "tokenizer", "extras", "cache", "results"),
+    ("model", "phrasebook", "byte_pairs", "together"),
+    ("checkpoints", "generation", "soft_prompts", "gradients", "losses", "llama_files"),
+    ("freezing", "history", "pictures", "gguf_files"),
     ("training", "prompt_files", "peft_files", "plots"),
     ("base", "bank", "comparison"),
     ("__init__",),

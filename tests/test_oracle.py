@@ -7,6 +7,7 @@ import torch
 from laws import METHODS, equal, random_model, text
 
 from minitransformer import PromptTuning, Recorder, compile_prefix, generate
+from minitransformer.llama_files import from_huggingface, their_name
 from minitransformer.model import Transformer
 
 transformers = pytest.importorskip("transformers", exc_type=ImportError)
@@ -62,7 +63,7 @@ def test_the_gradients_are_too(pair):
         logits.log_softmax(-1)[..., 3].mean().backward()
     gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
     for name, parameter in model.named_parameters():
-        equal(parameter.grad, gradients[llama.their_name(name)], within=1e-4)
+        equal(parameter.grad, gradients[their_name(name)], within=1e-4)
 
 
 @torch.no_grad()
@@ -97,3 +98,15 @@ def test_a_compiled_prefix_is_what_they_call_past_key_values(method):
         turned = (left * angle.cos() - right * angle.sin(), left * angle.sin() + right * angle.cos())
         past.update(torch.cat(turned, -1).expand(2, -1, -1, -1), values.expand(2, -1, -1, -1), layer)
     equal(model(tokens, hooks), theirs(tokens, past_key_values=past).logits, within=1e-4)
+
+
+@pytest.mark.parametrize("size", ["1GB", "20KB"], ids=["one file", "in shards"])
+@torch.no_grad()
+def test_what_they_save_is_read_as_the_same_model(pair, size, tmp_path):
+    model, theirs = pair
+    theirs.save_pretrained(tmp_path, max_shard_size=size)
+    ours, tokenizer = from_huggingface(tmp_path)
+    tokens = text(model, 3, 20)
+    equal(ours(tokens), theirs(tokens).logits, within=1e-4)
+    assert tokenizer is None
+    assert vars(ours.config) == vars(model.config)

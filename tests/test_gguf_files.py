@@ -1,0 +1,188 @@
+"""GGUF files become the same Transformer, or are refused with a reason; the gguf package writes them here."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from laws import random_model, text
+
+from minitransformer import Transformer, from_gguf
+from minitransformer.gguf_files import their_name
+
+gguf = pytest.importorskip("gguf")
+tokenizers = pytest.importorskip("tokenizers")
+
+VOCABULARY = [*sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()), "th", "<|end|>"]
+
+
+def side_by_side(weight: np.ndarray, heads: int) -> np.ndarray:
+    """As llama.cpp's converter writes queries and keys: feature i beside feature i + d/2."""
+    half = len(weight) // heads // 2
+    order = [head * 2 * half + side * half + i for head in range(heads) for i in range(half) for side in (0, 1)]
+    return weight[order]
+
+
+def weights(model: Transformer) -> dict[str, np.ndarray]:
+    found = {their_name(name): weight.detach().numpy() for name, weight in model.state_dict().items()}
+    for name in found:
+        if "attn_q." in name or "attn_k." in name:
+            found[name] = side_by_side(found[name], model.config.heads if "_q." in name else model.config.kv_heads)
+    return found
+
+
+def described(model: Transformer) -> dict:
+    config = model.config
+    return {
+        "llama.context_length": config.context,
+        "llama.embedding_length": config.width,
+        "llama.block_count": config.layers,
+        "llama.attention.head_count": config.heads,
+        "llama.attention.head_count_kv": config.kv_heads,
+        "llama.feed_forward_length": config.hidden,
+        "llama.attention.layer_norm_rms_epsilon": config.eps,
+        "llama.rope.freq_base": config.rope_base,
+        "llama.vocab_size": config.vocab,
+    }
+
+
+SPOKEN = {
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "smollm",
+    "tokenizer.ggml.tokens": VOCABULARY,
+    "tokenizer.ggml.token_type": [*[1] * (len(VOCABULARY) - 1), 3],
+    "tokenizer.ggml.merges": ["t h"],
+    "tokenizer.ggml.eos_token_id": len(VOCABULARY) - 1,
+}
+
+
+def written(path: Path, about: dict, tensors: dict, kind: str = "llama", quantised=None) -> Path:
+    writer = gguf.GGUFWriter(path, kind)
+    for key, value in about.items():
+        add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
+        add.get(type(value), writer.add_array)(key, value)
+    for name, tensor in tensors.items():
+        if quantised is not None and tensor.ndim == 2:
+            writer.add_tensor(name, gguf.quants.quantize(tensor, quantised), raw_dtype=quantised)
+        else:
+            writer.add_tensor(name, tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.fixture
+def theirs() -> Transformer:
+    return random_model(dtype=torch.float32, vocab=len(VOCABULARY), width=64, hidden=96)
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "model.gguf"
+
+
+@torch.no_grad()
+def test_a_file_gives_the_model_it_was_made_of(theirs, path):
+    model, tokenizer = from_gguf(written(path, described(theirs), weights(theirs)))
+    right = theirs(text(theirs))
+    assert (model(text(theirs)) - right).abs().max() < 1e-4 < right.std()  # the file keeps eps as float32
+    assert tokenizer is None and model.config.end is None
+
+
+@pytest.mark.parametrize("quantised", ["Q4_1", "Q8_0", "F16", "BF16"])
+@torch.no_grad()
+def test_quantised_weights_are_dequantised_as_the_format_says(quantised, theirs, path):
+    kind = gguf.GGMLQuantizationType[quantised]
+    model, _ = from_gguf(written(path, described(theirs), weights(theirs), quantised=kind))
+    for parameter in theirs.parameters():
+        if parameter.dim() == 2:  # rows are quantised one by one, so their order does not matter
+            rounded = gguf.quants.dequantize(gguf.quants.quantize(parameter.numpy(), kind), kind)
+            parameter.copy_(torch.from_numpy(rounded))
+    right = theirs(text(theirs))
+    assert (model(text(theirs)) - right).abs().max() < 1e-4 < right.std()
+
+
+@torch.no_grad()
+def test_bfloat16_is_bfloat16_throughout(theirs, path):
+    model, _ = from_gguf(written(path, described(theirs), weights(theirs)), torch.bfloat16)
+    assert {tensor.dtype for tensor in [*model.parameters(), *model.buffers()]} == {torch.bfloat16}
+    right = theirs(text(theirs))
+    assert (model(text(theirs)) - right).abs().mean() < 0.05 * right.std()
+
+
+def test_the_tokenizer_comes_from_the_file(theirs, path):
+    about = described(theirs) | SPOKEN
+    del about["llama.vocab_size"]  # the tokens tell
+    model, tokenizer = from_gguf(written(path, about, weights(theirs)))
+    assert tokenizer.tokens(tokenizer.encode("th12<|end|>")) == ["th", "1", "2", "<|end|>"]
+    assert model.config.end == tokenizer.end == len(VOCABULARY) - 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"llama.rope.scaling.type": "yarn"}, "sets llama.rope.scaling.type to 'yarn', which this architecture does"),
+        ({"llama.expert_count": 8}, "sets llama.expert_count to 8"),
+        ({"llama.rope.dimension_count": 8}, "sets llama.rope.dimension_count to 8; here it is width / heads, 16"),
+        ({"llama.attention.head_count": 5}, "describes no model that can be"),
+        ({"llama.block_count": 4}, "lacks 'blk.3"),
+        ({"llama.vocab_size": 300}, r"'token_embd.weight' should be \(300, 64\)"),
+        ({"tokenizer.ggml.model": "llama"}, "a tokenizer of the kind 'llama'; byte-level pairs, 'gpt2', are read"),
+        ({"tokenizer.ggml.pre": "llama-bpe"}, "the way called 'llama-bpe', which is not known here"),
+        ({"tokenizer.ggml.add_bos_token": True}, "sets tokenizer.ggml.add_bos_token, so every text gets something"),
+        ({"tokenizer.ggml.add_space_prefix": True}, "sets tokenizer.ggml.add_space_prefix"),
+    ],
+)
+def test_what_is_not_covered_is_refused(change, message, theirs, path):
+    written(path, described(theirs) | SPOKEN | change, weights(theirs))
+    with pytest.raises(ValueError, match=message):
+        from_gguf(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"blk.0.attn_q.bias": np.zeros(64, np.float32)}, "there are no biases"),
+        ({"output.weight": np.zeros((258, 64), np.float32)}, "holds 'output.weight', and .* no place for it"),
+        ({"rope_freqs.weight": np.zeros(8, np.float32)}, "holds 'rope_freqs.weight'"),
+        ({"output_norm.weight": np.full(64, np.nan, np.float32)}, "NaN or infinite numbers in 'output_norm.weight'"),
+        ({"blk.0.attn_q.weight": np.zeros((63, 64), np.float32)}, r"should be \(64, 64\) and is \(63, 64\)"),
+        ({"output_norm.weight": np.ones(64, np.int8)}, "keeps 'output_norm.weight' as I8, which cannot be read"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(change, message, theirs, path):
+    written(path, described(theirs), weights(theirs) | change)
+    with pytest.raises(ValueError, match=message):
+        from_gguf(path)
+
+
+def test_another_kind_of_model_is_refused(theirs, path):
+    written(path, described(theirs), weights(theirs), kind="gemma")
+    with pytest.raises(ValueError, match="a model of the kind 'gemma'; expected 'llama'"):
+        from_gguf(path)
+
+
+def test_a_file_that_says_too_little_is_refused(theirs, path):
+    about = described(theirs)
+    del about["llama.block_count"]
+    with pytest.raises(ValueError, match=r"does not say llama\.block_count"):
+        from_gguf(written(path, about, weights(theirs)))
+
+
+def test_missing_and_damaged_files_are_refused(theirs, path):
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        from_gguf(path)
+    data = written(path, described(theirs) | SPOKEN, weights(theirs)).read_bytes()
+    for damaged in b"", b"GGUF", b"\xff" * 100, *(data[: len(data) * part // 12] for part in range(1, 12)), data[:-1]:
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is damaged or is no GGUF file"):
+            from_gguf(path)
+
+
+def test_without_the_library_it_is_said_what_to_install(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(ImportError, match=r"pip install --no-deps -r requirements-real\.txt"):
+        from_gguf(path)

@@ -1,0 +1,187 @@
+"""Folders of config.json and safetensors become the same Transformer, or are refused with a reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from laws import random_model, text
+from safetensors.torch import save_file
+
+from minitransformer import Transformer, from_huggingface, generate
+from minitransformer.llama_files import their_name
+
+
+def weights(model: Transformer) -> dict[str, torch.Tensor]:
+    return {their_name(name): weight.detach().clone() for name, weight in model.state_dict().items()}
+
+
+def described(model: Transformer) -> dict:
+    config = model.config
+    return {
+        "model_type": "llama",
+        "vocab_size": config.vocab,
+        "max_position_embeddings": config.context,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.layers,
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": config.kv_heads,
+        "intermediate_size": config.hidden,
+        "rms_norm_eps": config.eps,
+        "rope_theta": config.rope_base,
+        "eos_token_id": 3,
+        "tie_word_embeddings": True,
+    }
+
+
+def written(folder: Path, about: dict, *parts: dict[str, torch.Tensor]) -> Path:
+    """A checkpoint of one file, or of several and an index."""
+    (folder / "config.json").write_text(json.dumps(about))
+    if len(parts) == 1:
+        save_file(parts[0], folder / "model.safetensors")
+    else:
+        names = {}
+        for number, part in enumerate(parts):
+            save_file(part, folder / f"part-{number}.safetensors")
+            names |= dict.fromkeys(part, f"part-{number}.safetensors")
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    return folder
+
+
+@pytest.fixture
+def theirs() -> Transformer:
+    return random_model(dtype=torch.float32, rope_base=500.0, end=3)
+
+
+@torch.no_grad()
+def test_a_folder_gives_the_model_it_was_made_of(theirs, tmp_path):
+    model, tokenizer = from_huggingface(written(tmp_path, described(theirs), weights(theirs)))
+    assert torch.equal(model(text(theirs)), theirs(text(theirs)))
+    assert model.config == theirs.config and tokenizer is None
+    assert generate(model, [[1, 2]]) == generate(theirs, [[1, 2]])
+
+
+@torch.no_grad()
+def test_shards_give_the_model_too(theirs, tmp_path):
+    every = list(weights(theirs).items())
+    model, _ = from_huggingface(written(tmp_path, described(theirs), dict(every[:7]), dict(every[7:])))
+    assert torch.equal(model(text(theirs)), theirs(text(theirs)))
+
+
+@torch.no_grad()
+def test_a_word_table_that_is_written_twice_is_one_table(theirs, tmp_path):
+    twice = weights(theirs) | {"lm_head.weight": theirs.embedding.weight.detach().clone()}
+    model, _ = from_huggingface(written(tmp_path, described(theirs), twice))
+    assert torch.equal(model(text(theirs)), theirs(text(theirs)))
+
+
+@torch.no_grad()
+def test_newer_files_say_the_base_of_the_angles_elsewhere(theirs, tmp_path):
+    about = described(theirs) | {"rope_parameters": {"rope_type": "default", "rope_theta": theirs.config.rope_base}}
+    del about["rope_theta"]
+    model, _ = from_huggingface(written(tmp_path, about, weights(theirs)))
+    assert torch.equal(model(text(theirs)), theirs(text(theirs)))
+
+
+@torch.no_grad()
+def test_bfloat16_is_bfloat16_throughout_and_nearly_the_same(theirs, tmp_path):
+    model, _ = from_huggingface(written(tmp_path, described(theirs), weights(theirs)), torch.bfloat16)
+    assert {tensor.dtype for tensor in [*model.parameters(), *model.buffers()]} == {torch.bfloat16}
+    right = theirs(text(theirs))
+    assert (model(text(theirs)) - right).abs().mean() < 0.05 * right.std()
+
+
+def test_the_weights_stay_on_the_disk_and_training_does_not_write_to_it(theirs, tmp_path):
+    folder = written(tmp_path, described(theirs), weights(theirs))
+    before = (folder / "model.safetensors").read_bytes()
+    model, _ = from_huggingface(folder)
+    maps = Path("/proc/self/maps")
+    assert not maps.exists() or str(folder) in maps.read_text()
+    with torch.no_grad():
+        model.embedding.weight.add_(1)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "mistral"}, "model_type 'mistral'; this architecture has 'llama' only"),
+        ({"hidden_act": "gelu"}, "hidden_act 'gelu'; this architecture has 'silu' only"),
+        ({"tie_word_embeddings": False}, "tie_word_embeddings False"),
+        ({"attention_bias": True}, "attention_bias True"),
+        ({"mlp_bias": True}, "mlp_bias True"),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling .*linear"),
+        ({"rope_parameters": {"rope_type": "llama3"}}, "rope_scaling .*llama3"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config"),
+        ({"head_dim": 16}, "head_dim 16; here it is width / heads, 8"),
+        ({"eos_token_id": [3, 4]}, r"any of the tokens \[3, 4\]; here one token"),
+        ({"num_attention_heads": 5}, "describes no model that can be: Config.width must be a multiple of heads"),
+        ({"rms_norm_eps": "small"}, "describes no model that can be"),
+        ({"vocab_size": 51}, r"'model.embed_tokens.weight' should be \(51, 32\) and is \(50, 32\)"),
+        ({"num_hidden_layers": 2}, "holds 'model.layers.2.*no place for it"),
+        ({"num_hidden_layers": 4}, "lacks 'model.layers.3"),
+    ],
+)
+def test_what_the_architecture_does_not_cover_is_refused(change, message, theirs, tmp_path):
+    folder = written(tmp_path, described(theirs) | change, weights(theirs))
+    with pytest.raises(ValueError, match=message):
+        from_huggingface(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model.layers.0.self_attn.q_proj.bias": torch.zeros(32)}, "there are no biases"),
+        ({"lm_head.weight": torch.zeros(50, 32)}, "reads and writes words with different tables"),
+        ({"model.norm.weight": torch.full((32,), torch.nan)}, "NaN or infinite numbers in 'model.norm.weight'"),
+        ({"model.norm.weight": torch.ones(32, dtype=torch.int8)}, "as torch.int8; expected float32, bfloat16"),
+        ({"model.norm.weight": torch.ones(31)}, r"should be \(32,\) and is \(31,\)"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(change, message, theirs, tmp_path):
+    folder = written(tmp_path, described(theirs), weights(theirs) | change)
+    with pytest.raises(ValueError, match=message):
+        from_huggingface(folder)
+
+
+def test_other_types_of_numbers_are_refused(theirs, tmp_path):
+    with pytest.raises(ValueError, match=r"float32 or torch\.bfloat16; got torch\.float16"):
+        from_huggingface(written(tmp_path, described(theirs), weights(theirs)), torch.float16)
+
+
+def test_a_configuration_that_says_too_little_is_refused(theirs, tmp_path):
+    about = described(theirs)
+    del about["hidden_size"]
+    with pytest.raises(ValueError, match="does not say hidden_size"):
+        from_huggingface(written(tmp_path, about, weights(theirs)))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_missing_and_damaged_files_are_refused(name, theirs, tmp_path):
+    folder = written(tmp_path, described(theirs), weights(theirs))
+    data = (folder / name).read_bytes()
+    for damaged in data[: len(data) // 2], b"", b"[]", b"\xff" * 100:
+        (folder / name).write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            from_huggingface(folder)
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"there is no file .*{name}"):
+        from_huggingface(folder)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ("{", "is damaged or is no index"),
+        ("[]", "is damaged or is no index"),
+        ('{"weight_map": {"a": 1}}', "is damaged or is no index"),
+        ('{"weight_map": {"a": "../model.safetensors"}}', "not a file of its own folder"),
+        ('{"weight_map": {"a": "model.safetensors"}}', "promises 'a', which model.safetensors does not hold"),
+    ],
+)
+def test_a_wrong_index_is_refused(index, message, theirs, tmp_path):
+    folder = written(tmp_path, described(theirs), weights(theirs))
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ValueError, match=message):
+        from_huggingface(folder)
