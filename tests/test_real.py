@@ -86,14 +86,14 @@ def reference_tokens(
     return found
 
 
+WORDS = """the Transformer don't we'll've I'M naïve Straße 小心 привет 🐦 e\u0301 ½ ² ٣٤ x=3.14 0x1F 007 1,000 3rd
+2026-11-21 v2b3 100% <|im_end|> <|im_start|> () {}[] !?... — a.b/c?d=1 _ ' \""""
+
+
 def mixed(count: int) -> list[str]:
     """Words, numbers, signs, spaces and scripts thrown together, told by a seed."""
     rng = random.Random(0)
-    parts = [
-        *"the Transformer don't we'll've I'M naïve Straße 小心 привет 🐦 e\u0301 ½ ² ٣٤ x=3.14 0x1F 007 1,000 3rd".split()
-    ]
-    parts += [*"2026-11-21 v2b3 100% <|im_end|> <|im_start|> () {}[] !?... — a.b/c?d=1 _ '".split(), '"', "\t", "\n"]
-    parts += ["\n\n", "\r\n", "    ", "\u00a0", "\u3000"]
+    parts = [*WORDS.split(), "\t", "\n", "\n\n", "\r\n", "    ", "\u00a0", "\u3000"]
     joins = ["", " ", " ", "  ", "\n"]
     return ["".join(rng.choice(parts) + rng.choice(joins) for _ in range(rng.randint(1, 9))) for _ in range(count)]
 
