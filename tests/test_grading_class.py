@@ -52,7 +52,7 @@ def test_solved_earns_all_blank_nothing_and_half_its_part(small_class):
 
 def test_a_second_run_grades_nothing_again_and_says_the_same(small_class, monkeypatch):
     folder, out, rows = small_class
-    monkeypatch.setattr(isolation, "Box", None)  # would fail if it were asked
+    monkeypatch.setattr("minitransformer.grading.classroom.Box", None)  # would fail if it were asked
     again = grade([folder], 1, out, limits=Limits(call=30), processes=1, progress=False)
     assert {row["name"]: row for row in again} == rows
 

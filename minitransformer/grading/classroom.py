@@ -18,12 +18,13 @@ from tqdm.auto import tqdm
 
 from ..checkpoints import write_whole
 from . import course, intake, isolation, likeness, reports
+from .box import Box, Limits, NoChild
 from .marking import mark
 
 
 def grade(
     paths: list[str | Path], lesson: int, out: str | Path, *, profile: str = "auto",
-    secret: str | Path | None = None, processes: int | None = None, limits: isolation.Limits | None = None,
+    secret: str | Path | None = None, processes: int | None = None, limits: Limits | None = None,
     shard: tuple[int, int] = (1, 1), progress: bool = True,
 ) -> list[dict]:  # fmt: skip
     """Grade every submission under these paths and write all reports to `out`; return one row for each.
@@ -42,7 +43,7 @@ def grade(
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         os.chmod(folder, 0o755)
         opened = course.build(lesson, Path(folder, "open"))
-        desk = Desk(lesson, chosen, opened, limits or isolation.Limits(), key, out, course.fingerprint())
+        desk = Desk(lesson, chosen, opened, limits or Limits(), key, out, course.fingerprint())
         work = [found for place, found in enumerate(named(paths)) if place % shard[1] == shard[0] - 1]
         rows = list(tqdm(desk.rows(work, processes or os.cpu_count() or 1), total=len(work), disable=not progress,
                          unit="submission", dynamic_ncols=True))  # fmt: skip
@@ -67,7 +68,7 @@ class Desk:
     lesson: int
     profile: str
     course: Path
-    limits: isolation.Limits
+    limits: Limits
     key: bytes
     out: Path
     fingerprint: bytes
@@ -100,13 +101,13 @@ class Desk:
             result |= {"notes": handed_in.notes, "code": likeness.shingles(handed_in)}
             result["strange"] = likeness.strange(handed_in)
 
-            def open_box(seconds: float) -> isolation.Box:
-                return isolation.Box(self.profile, self.course, self.limits, seconds)
+            def open_box(seconds: float) -> Box:
+                return Box(self.profile, self.course, self.limits, seconds)
 
             result |= mark(assignment, handed_in, open_box, self.limits, key)
         except intake.Refused as why:
             return result | {"problem": str(why)}
-        except (Exception, isolation.NoChild) as error:  # the grader's or the machine's fault; tried again next time
+        except (Exception, NoChild) as error:  # the grader's or the machine's fault; tried again next time
             return result | {"problem": f"could not be graded: {type(error).__name__}: {error}"}
         result["seconds"] = round(time.perf_counter() - began, 1)
         write_whole(path, json.dumps(result, indent=1).encode())

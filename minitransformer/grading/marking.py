@@ -8,9 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from ..exercises.exercise import Call, Exercise, Misconception, NotWritten, Outcome, judge
+from .box import Limits, Stopped
 from .course import AWAY, Assignment, given
 from .intake import Submission
-from .isolation import Limits, Stopped
 
 
 class Asked:

@@ -1,0 +1,175 @@
+"""A child process with limits, in which a student's code answers calls, and of which nothing is left afterwards."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from . import wire
+from .isolation import PROFILES, gives_grades, stranger
+
+OPEN_TO_ALL = ("/tmp", "/var/tmp", "/dev/shm")
+ENDED = "your code ended the process that it ran in, or was ended for taking too much"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds for one call, a whole submission and the start; bytes; processes."""
+
+    call: float = 20.0
+    whole: float = 180.0
+    start: float = 60.0
+    memory: int = 4 << 30
+    processes: int = 64
+    file: int = 64 << 20
+    reply: int = 16 << 20
+
+
+class Stopped(Exception):
+    """The child gave no answer; its name and what to say about it."""
+
+    def __init__(self, name: str, message: str):
+        super().__init__(message)
+        self.name, self.message = name, message
+
+
+class Ended(Stopped):
+    """The exercise's process is gone, and the next one can begin."""
+
+
+class NoChild(BaseException):
+    """The machine's trouble and not the student's: no judge may take it for an answer."""
+
+
+class Box:
+    """One child process, asked over a pipe."""
+
+    def __init__(self, profile: str, course: Path, limits: Limits, seconds: float):
+        self.limits, self.number, self.began, self.look, self.closed = limits, 0, 0, 0.0, False
+        self.user = stranger() if gives_grades(profile) and os.geteuid() == 0 else None
+        self.scratch = Path(tempfile.mkdtemp(prefix="graded-"))
+        os.chown(self.scratch, self.user or -1, -1)
+        self.pipe, theirs = socket.socketpair()
+        self.pipe.settimeout(0.25)
+        bounds = {"AS": limits.memory, "NPROC": limits.processes, "FSIZE": limits.file, "NOFILE": 256, "CORE": 0}
+        given = [str(course), str(theirs.fileno()), json.dumps(bounds | {"REPLY": limits.reply})]
+        home = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "BOX": self.scratch.name}
+        self.process = subprocess.Popen(
+            [*PROFILES[profile](course, self.scratch), sys.executable, "-I", course / "child.py", *given],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            pass_fds=[theirs.fileno()], env=home | dict.fromkeys(("HOME", "TMPDIR"), str(self.scratch)),
+            cwd=self.scratch,
+        )  # fmt: skip
+        theirs.close()
+        try:
+            self.receive(time.monotonic() + min(seconds, limits.start))
+        except Stopped as why:
+            self.close()
+            if seconds < limits.start and why.name == "time-out":
+                raise
+            raise NoChild(f"the child did not start under {profile}: {why}") from None
+
+    def ask(self, kind: str, *given: object, seconds: float) -> tuple[str, object]:
+        """A call's kind of answer and its value; Stopped where there is none."""
+        deadline, self.number = time.monotonic() + seconds, self.number + 1
+        self.began = self.number if kind == "begin" else self.began
+        try:
+            with suppress(OSError):  # then there will be no answer either
+                self.pipe.settimeout(max(0.01, seconds))
+                self.pipe.sendall(wire.packed([self.number, kind, list(given)]))
+                self.pipe.settimeout(0.25)
+            return self.receive(deadline)
+        except Stopped as why:
+            if type(why) is not Ended:
+                self.close()
+            raise
+
+    def receive(self, deadline: float) -> tuple[str, object]:
+        while True:
+            (size,) = wire.LENGTH.unpack(self.read(wire.LENGTH.size, deadline))
+            if size > self.limits.reply:
+                raise Stopped("too-much", "your code gave back more than may be given back")
+            try:
+                number, kind, value = wire.unpacked(self.read(size, deadline))
+            except (ValueError, TypeError):
+                why = "what came back was no data: something in your code disturbs its own process"
+                raise Stopped("garbled", why) from None
+            if kind == "ended" and number in (self.began, self.number):
+                raise Ended("stopped", ENDED)
+            if number == self.number:  # an earlier call's second answer is nobody's
+                return kind, value
+
+    def read(self, count: int, deadline: float) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            now = time.monotonic()
+            if now >= deadline:
+                raise Stopped("time-out", "your code took longer than one call may take; is there an endless loop?")
+            if now >= self.look:
+                self.look = now + 0.25
+                if self.memory() > self.limits.memory:
+                    raise Stopped("memory", "your code took more memory than it may")
+            try:
+                part = self.pipe.recv(min(count - len(data), 1 << 20))
+            except TimeoutError:
+                if self.process.poll() is None:
+                    continue
+                part = b""  # another process may still hold its end of the pipe
+            except OSError:
+                part = b""
+            if not part:
+                raise Stopped("stopped", ENDED)
+            data += part
+        return bytes(data)
+
+    def family(self) -> list[psutil.Process]:
+        """All that lives of this child, whoever its parent is by now."""
+        found = {each for each in psutil.process_iter() if self.marked(each)}
+        with suppress(psutil.Error):
+            top = psutil.Process(self.process.pid)
+            found |= {top, *top.children(recursive=True)}
+        return [each for each in found if alive(each)]
+
+    def marked(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            return self.user == process.uids().real if self.user else process.environ().get("BOX") == self.scratch.name
+        return False
+
+    def memory(self) -> int:
+        found = 0
+        for each in self.family():
+            with suppress(psutil.Error):
+                found += each.memory_info().rss
+        return found
+
+    def close(self) -> None:
+        """End all of it, and remove what it wrote."""
+        self.closed = True
+        self.pipe.close()
+        while alive := self.family():
+            for each in alive:
+                with suppress(psutil.Error):
+                    each.kill()
+            self.process.poll()
+            time.sleep(0.01)
+        self.process.wait()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        for path in (path for folder in OPEN_TO_ALL if self.user for path in Path(folder).glob("*")):
+            with suppress(OSError):
+                if path.lstat().st_uid == self.user:
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def alive(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return False
