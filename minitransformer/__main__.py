@@ -115,8 +115,10 @@ def marks(
     """Grade a class."""
     import torch
 
-    from .grading import Limits, grade, terminal
-
+    try:
+        from .grading import Limits, grade, terminal
+    except ImportError as error:
+        sys.exit(f"the grader needs more than the lessons ({error}): run  pip install -r requirements.txt")
     torch.set_num_threads(1)  # the submissions share the cores
     named = dict(profile=profile, secret=secret, shard=shard, processes=processes)
     print(terminal(grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)), end="")

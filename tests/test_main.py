@@ -84,3 +84,16 @@ def test_ctrl_c_stops_with_a_word_and_leaves_nothing_half_written(tmp_path):
 def test_lab_without_lessons_says_so(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("minitransformer.__main__.LESSONS", tmp_path / "nowhere")
     assert "run this in a clone of the repository" in run(capsys, "lab")[1]
+
+
+def test_one_s_own_work_is_graded_for_practice_and_told_what_is_missing(capsys, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text("def embed(tokens, table):\n    return table[tokens]\n")
+    out, _ = run(capsys, "grade", str(mine), "--lesson", "1", "--profile", "local", "--out", str(tmp_path / "graded"))
+    assert "2 of 20" in out and "1.2 who may see whom: as many keys as queries: not written yet" in out
+    assert not list((tmp_path / "graded").glob("gradebook*")) and list((tmp_path / "graded/students").glob("*.html"))
+
+
+def test_a_part_of_a_class_that_is_none_is_refused(capsys):
+    _, err = run(capsys, "grade", "somewhere", "--lesson", "1", "--shard", "3/2")
+    assert "expected the number of a part and of all parts, as in 2/5; got '3/2'" in err
