@@ -119,9 +119,11 @@ def someone_may_be_gone() -> Iterator[None]:
 
 def team() -> Alone:
     """The processes that torchrun started, this one among them; or this one alone."""
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
+    if not dist.is_available():
+        return Alone()
+    if dist.is_torchelastic_launched() and not dist.is_initialized():
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
         dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         atexit.register(dist.destroy_process_group)
-    return Team() if dist.is_available() and dist.is_initialized() else Alone()
+    return Team() if dist.is_initialized() else Alone()

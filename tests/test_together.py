@@ -13,7 +13,7 @@ import pytest
 import torch
 from laws import random_model
 
-from minitransformer import Config, PromptTuning, Transformer, compare, train
+from minitransformer import Config, PromptTuning, Transformer, compare, train, training
 from minitransformer.comparison import Task
 from minitransformer.together import Alone, Team
 
@@ -93,7 +93,10 @@ def complaints(folder: Path) -> list[str]:
 
 def one_of_two(work, rank: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
+    if rank == 1:
+        training.suspend = None  # only the first one may write
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ["TORCHELASTIC_RUN_ID"] = "as torchrun does"
     try:
         found = work(folder)
     except OSError as error:
