@@ -14,9 +14,10 @@ from .tokenizer import Tokenizer, batch
 from .training import train
 
 BASE = Path(__file__).parent / "data" / "phrasebook.safetensors"
-SIZES = {  # 40 thousand parameters, 170 thousand, 0.8 million (the one that ships), 2.6 million, 8 million
+SIZES = {  # 50 thousand parameters, 190 thousand, 470 thousand, 840 thousand (which ships), 2.6 million, 8.3 million
     "tiny": dict(context=128, width=32, layers=2, heads=2, kv_heads=1, hidden=88),
-    "small": dict(context=128, width=64, layers=3, heads=2, kv_heads=1, hidden=176),
+    "mini": dict(context=128, width=64, layers=3, heads=2, kv_heads=1, hidden=176),
+    "small": dict(context=128, width=96, layers=4, heads=3, kv_heads=1, hidden=264),
     "base": dict(context=128, width=128, layers=4, heads=4, kv_heads=2, hidden=352),
     "large": dict(context=128, width=192, layers=6, heads=6, kv_heads=3, hidden=528),
     "huge": dict(context=128, width=320, layers=7, heads=10, kv_heads=5, hidden=880),
