@@ -2,17 +2,25 @@
 
 import argparse
 import io
+import json
 import os
 import sys
+import time
+from collections.abc import Iterable
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
 from .base import RECIPE, SIZES, pretrain
+from .checkpoints import write_whole
 from .comparison import METHODS, instruction, no_prompt, skill_task
 from .losses import loss
 from .phrasebook import WORLD, prompt
-from .results import in_words, spread
+from .real_data import SNIPPETS
+from .results import Row, in_words, spread
 from .together import team
 
 LESSONS = Path(__file__).parents[1] / "lessons"
@@ -90,13 +98,58 @@ def table(skills: list[str], length: int, seeds: int, steps: int, processes: int
     tasks = [skill_task(book, tokenizer, skill) for skill in skills or [*book.skills, *book.held_out]]
     rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes)
     rows += [method(model, task) for task in tasks for method in (no_prompt, instruction)]
+    show(rows, ["no prompt", "instruction", *METHODS])
+
+
+def show(rows: list[Row], methods: Iterable[str]) -> None:
+    """Print results as a table in Markdown, skill × method."""
     points = spread(rows, ("skill", "method"))
     cells = {(point["skill"], point["method"]): in_words(point).replace("\n", ", ") for point in points}
-    methods = ["no prompt", "instruction", *METHODS]
+    methods = list(methods)
     print(f"\n| skill | {' | '.join(methods)} |\n|---{'|---' * len(methods)}|")
-    for task in tasks:
-        print(f"| {task.name} | {' | '.join(cells[task.name, method] for method in methods)} |")
-    print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s")
+    for skill in dict.fromkeys(row["skill"] for row in rows):
+        print(f"| {skill} | {' | '.join(cells.get((skill, method), '') for method in methods)} |")
+    print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s", flush=True)
+
+
+def on_a_real_model(
+    tasks: list[str], length: int, seeds: int, steps: int | None, snippets: Path, dtype: str | None, out: Path
+) -> None:
+    """The same tuning, comparison and pictures on SmolLM2-135M."""
+    from . import plots, real
+
+    makers = {
+        "antonyms": real.antonym_texts,
+        "sentiment": lambda: real.sentiment_texts(snippets),
+        "chinese": real.chinese_texts,
+    }
+    unknown = [name for name in tasks if name not in makers]
+    if unknown:
+        raise ValueError(f"the tasks are {', '.join(makers)}; got {', '.join(unknown)}")
+    every = [makers[name]() for name in tasks or makers]
+    model, tokenizer, seconds = real.load(dtype and getattr(torch, dtype))
+    taken = ", ".join(f"{str(kind).removeprefix('torch.')} {1e3 * took:.0f} ms" for kind, took in seconds.items())
+    print(
+        f"SmolLM2: {sum(p.numel() for p in model.parameters()):,} parameters, frozen; a step of tuning takes {taken}:"
+    )
+    print(f"here it is tuned in {str(model.embedding.weight.dtype).removeprefix('torch.')}.", flush=True)
+    rows = []
+    for texts in every:
+        began = time.perf_counter()
+        found = texts.untuned(model, tokenizer, texts)
+        found += texts.tuned(model, tokenizer, texts, length, range(seeds), steps or texts.steps)
+        show(found, dict.fromkeys(row["method"] for row in found))
+        print(f"{texts.name}: {time.perf_counter() - began:.0f} s in all", flush=True)
+        rows += found
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "results.json", json.dumps(rows, indent=1).encode())
+    plots.save(plots.skill_matrix(rows), out / "comparison.png")
+    prompt, texts = PromptTuning(length, model.config), every[0]
+    one = real.task(replace(texts, test=texts.test[:1]), tokenizer)
+    train(model, one.batches(0), prompt, steps=steps or texts.steps)
+    step = gradients.record_step(model, *one.test, prompt)
+    plots.save(plots.training_diagram(step, tokenizer), out / "training.png")
+    print(f"wrote results.json, comparison.png and training.png, one step of tuning on {texts.name}, into {out}")
 
 
 def rebuild(seed: int, steps: int, size: str, out: Path, world: Path) -> None:
@@ -172,6 +225,16 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
     command.set_defaults(run=rebuild)
 
+    command = commands.add_parser("real", help="the same on a real model, SmolLM2-135M, and on real data")
+    command.add_argument("tasks", nargs="*", help="antonyms, sentiment, chinese (default all)")
+    command.add_argument("--length", type=at_least_one, default=10, help="virtual tokens (default 10)")
+    command.add_argument("--seeds", type=at_least_one, default=1, help="trainings of each (default 1)")
+    command.add_argument("--steps", type=at_least_one, help="training steps (default: what each task needs)")
+    command.add_argument("--dtype", choices=("float32", "bfloat16"), help="numbers (default: the faster ones here)")
+    command.add_argument("--snippets", type=Path, default=Path("real") / SNIPPETS, help="the sentences on films")
+    command.add_argument("--out", type=Path, default=Path("real"), help="folder for results and pictures")
+    command.set_defaults(run=on_a_real_model)
+
     command = commands.add_parser("grade", help="grade submissions, shut in and judged outside, and write all reports")
     command.add_argument(
         "submissions", nargs="+", type=Path, metavar="SUBMISSION", help="a notebook, .py, zip or folder"
@@ -194,7 +257,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with redirect_stdout(sys.stdout if team().rank == 0 else io.StringIO()):  # one voice, also under torchrun
             options.pop("run")(**options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         sys.exit(f"minitransformer: {error}")
     except KeyboardInterrupt:
         sys.exit("\nstopped: files are written whole or not at all, so nothing is half-written")

@@ -24,7 +24,7 @@ class BytePairs:
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """One readable token for each id: the labels under a picture's columns."""
-        return [self.decode([number]) for number in ids]
+        return [self.decode([number]).replace("\n", "⏎") for number in ids]
 
     def known(self, number: int) -> int:
         if not 0 <= number < len(self):

@@ -232,7 +232,7 @@ class Residual(nn.Module):
 
 def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, T, D) -> (B, …, P+T, D)
     """Put the same vectors in front of every row."""
-    return torch.cat((vectors.expand(len(x), *vectors.shape), x), -2)
+    return torch.cat((vectors.to(x.dtype).expand(len(x), *vectors.shape), x), -2)
 
 
 def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:

@@ -11,11 +11,12 @@ HOUSE = Path(minitransformer.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 FLOORS = (  # each imports only from floors strictly below its own
     ("hooks", "tokenizer", "extras", "cache", "results"),
-    ("model", "phrasebook", "byte_pairs", "together"),
+    ("model", "phrasebook", "byte_pairs", "real_data", "together"),
     ("checkpoints", "generation", "soft_prompts", "gradients", "losses", "llama_files"),
     ("freezing", "history", "pictures", "gguf_files"),
     ("training", "prompt_files", "peft_files", "plots"),
     ("base", "bank", "comparison"),
+    ("real",),
     ("__init__",),
     ("exercises",),
     ("grading",),
