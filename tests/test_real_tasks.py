@@ -31,12 +31,13 @@ from minitransformer.real_data import LABELS
 tokenizers = pytest.importorskip("tokenizers")
 
 BYTES = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-PAIRS = [(f"word{number}", " positive" if number % 2 else " negative") for number in range(12)]
+PAIRS = [(f"word{number}", " positive" if number % 2 else " negative") for number in range(30)]
 
 
 @pytest.fixture
 def tokenizer() -> BytePairs:
-    return BytePairs.from_merges([*BYTES, "<|end|>"], [], ["<|end|>"], "smollm", len(BYTES))
+    merges = ["Ġ p", "Ġ n"]  # so that the labels' first tokens are different ones
+    return BytePairs.from_merges([*BYTES, "<|end|>", "Ġp", "Ġn"], merges, ["<|end|>"], "smollm", len(BYTES))
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_untuned_answers_count_if_they_come_first_whatever_is_said_after(model, 
     said = {}
     for number in range(60):  # what the model says of its own accord, where that can be read
         (ids,) = generate(model, [tokenizer.encode(f" word{number} ->")], max_new_tokens=2)
-        if ids and tokenizer.decode(ids[:1]).isalnum() and tokenizer.decode(ids[1:]) != "\n":
+        if tokenizer.encode(tokenizer.decode(ids[:1])) == ids[:1] and tokenizer.decode(ids[1:]) != "\n":
             said[f"word{number}"] = tokenizer.decode(ids[:1])
     texts = replace(texts, test=list(said.items()))
     rows = untuned(model, tokenizer, texts, draws=2)
@@ -94,25 +95,31 @@ def test_untuned_answers_count_if_they_come_first_whatever_is_said_after(model, 
 
 @torch.no_grad()
 def test_a_leaning_is_the_difference_of_the_labels_first_logits(model, tokenizer, texts):
-    labels = [tokenizer.encode(label)[0] for label in LABELS]
-    assert labels[0] == labels[1]  # bytes: both begin with a space, so the frame without one tells them apart
-    wording = texts.wordings[1]
-    p, n = tokenizer.encode("p")[0], tokenizer.encode("n")[0]
-    for found, pair in zip(leanings(model, tokenizer, PAIRS, wording), PAIRS, strict=True):
-        last = model(torch.tensor([tokenizer.encode(f"What is {pair[0]}?")]))[0, -1]
-        assert abs(found - (last[p] - last[n])) < 1e-4
+    for asked, labels in ((" {} ->", (" p", " n")), ("What is {}?", ("p", "n"))):
+        wording = Wording(asked, "{1}!" if asked.endswith("?") else "{}")
+        first, second = (tokenizer.encode(label)[0] for label in labels)
+        for found, pair in zip(leanings(model, tokenizer, PAIRS, wording), PAIRS, strict=True):
+            last = model(torch.tensor([tokenizer.encode(asked.format(pair[0]))]))[0, -1]
+            assert abs(found - (last[first] - last[second])) < 1e-4
 
 
 @torch.no_grad()
-def test_calibrated_choices_say_each_label_of_half_of_the_training_texts(model, tokenizer, texts):
-    texts = replace(texts, wordings=[Wording(f"Say it.\n{FRAME}"), Wording("What is {}?", "{1}!")])
-    rows = {(row["method"], row["seed"]): row["accuracy"] for row in untuned_choices(model, tokenizer, texts, draws=1)}
-    assert list(rows) == [
-        ("no prompt", 0), ("instruction", 0), ("instruction", 1), ("four examples", 0), ("calibrated", 0)
+def test_calibrated_choices_stand_in_the_middle_of_the_training_texts(model, tokenizer, texts):
+    rows = {(row["method"], row["seed"]): row["accuracy"] for row in untuned_choices(model, tokenizer, texts, draws=3)}
+    assert [name for name, _ in rows] == [
+        "no prompt", "instruction", "instruction", *["four examples", "calibrated"] * 3
     ]  # fmt: skip
     first = torch.tensor([answer == LABELS[0] for _, answer in texts.test])
     asked = leanings(model, tokenizer, texts.test, texts.wordings[1]) > 0
     assert rows["instruction", 1] == pytest.approx((asked == first).float().mean().item())
+    moved = 0
+    for seed in range(3):
+        examples = in_words(model, tokenizer, shots(texts, 4, seed, "Say it.\n"))
+        new, old = (leanings(model, tokenizer, part, Wording(FRAME), examples) for part in (texts.test, texts.train))
+        for name, threshold in ("four examples", 0), ("calibrated", old.median()):
+            assert rows[name, seed] == pytest.approx(((new > threshold) == first).float().mean().item())
+        moved += rows["four examples", seed] != rows["calibrated", seed]
+    assert moved
 
 
 def test_tuning_is_that_of_compare(model, tokenizer, texts):
