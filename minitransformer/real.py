@@ -1,5 +1,6 @@
 """Tasks for a real model, in the form that `compare` wants, and what has to be beaten without any training."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .byte_pairs import BytePairs
-from .comparison import METHODS, Task, compare, row, soft_prompt
+from .comparison import METHODS, Task, row, soft_prompt
 from .extras import smollm2
 from .freezing import freeze
 from .gguf_files import from_gguf
@@ -24,9 +25,10 @@ from .model import Transformer
 from .phrasebook import Phrasebook
 from .real_data import LABELS, Pair, antonyms, snippets
 from .results import Row
-from .soft_prompts import PromptTuning, compile_prefix
+from .soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning, compile_prefix
 from .tokenizer import IGNORED, batch
 
+RECORDED = Path(__file__).parent / "data" / "smollm2.json"
 FRAME = " {} ->"  # what stands around a text where nothing is said about the task
 
 
@@ -151,22 +153,36 @@ def leanings(
     return logits[:, 0] - logits[:, 1]
 
 
-def compared(
-    model: Transformer, tokenizer: BytePairs, texts: Texts, length: int, seeds: Sequence[int], steps: int
-) -> list[Row]:
-    """Every method of soft prompts, tuned and tested on texts that it never saw."""
-    return compare(model, [task(texts, tokenizer)], lengths=[length], seeds=seeds, steps=steps)
+def first_words(model: Transformer, tokenizer: BytePairs, texts: Texts, length: int) -> dict[str, Hooks]:
+    """Every kind of soft prompt as it starts: as the task asked for in words, over and over up to this length.
+
+    Thirty layers of random vectors would silence the model, and training would first have to undo that.
+    """
+    asked = tokenizer.encode(texts.wordings[0].asked.removesuffix(FRAME))
+    words = (asked * length)[:length]
+    kinds = zip(METHODS, (PromptTuning, PrefixTuning, KeyValuePrefix), strict=True)
+    return {name: kind.from_tokens(model, words).float() for name, kind in kinds}
 
 
-def learned_and_new(
+def trainings(
     model: Transformer, tokenizer: BytePairs, texts: Texts, length: int, seeds: Sequence[int], steps: int
-) -> list[Row]:
+) -> Iterator[tuple[Row, Hooks]]:
+    """Every kind of soft prompt tuned with every seed, as in `compare`; a seed decides which examples come when."""
+    for method, seed in tqdm([*product(METHODS, seeds)], unit="run", dynamic_ncols=True):
+        hooks = first_words(model, tokenizer, texts, length)[method]
+        found = soft_prompt(model, task(texts, tokenizer), hooks, method, seed, steps)
+        yield found | {"length": length}, hooks
+
+
+def new_texts(model: Transformer, tokenizer: BytePairs, texts: Texts, *settings) -> list[Row]:
+    """How soft prompts do on texts that they never saw."""
+    return [found for found, _ in trainings(model, tokenizer, texts, *settings)]
+
+
+def learned_and_new(model: Transformer, tokenizer: BytePairs, texts: Texts, *settings) -> list[Row]:
     """The same, and how each does on the very texts that it was tuned on."""
-    new, rows = task(texts, tokenizer), []
-    learned = task(replace(texts, name=f"{texts.name}, learned", test=texts.train), tokenizer)
-    for (method, make), seed in tqdm([*product(METHODS.items(), seeds)], unit="run", dynamic_ncols=True):
-        hooks = make(length, model.config, seed)
-        found = soft_prompt(model, new, hooks, method, seed, steps) | {"length": length}
+    rows, learned = [], task(replace(texts, name=f"{texts.name}, learned", test=texts.train), tokenizer)
+    for found, hooks in trainings(model, tokenizer, texts, *settings):
         again = {"skill": learned.name, "accuracy": accuracy(model, learned.test, hooks)}
         rows += [found, found | again]
     return rows
@@ -176,7 +192,7 @@ def antonym_texts(count: int = 200) -> Texts:
     train, test = antonyms()
     chat = "<|im_start|>user\nWhat is the antonym of {0}?<|im_end|>\n<|im_start|>assistant\nThe antonym of {0} is"
     wordings = [Wording(f"Write the antonym of each word.\n{FRAME}"), Wording("The opposite of {} is"), Wording(chat)]
-    return Texts("antonyms", train, test[:count], wordings, untuned, compared, steps=60, rows=16)
+    return Texts("antonyms", train, test[:count], wordings, untuned, new_texts, steps=20, rows=16)
 
 
 def sentiment_texts(path: str | Path, count: int = 200) -> Texts:
@@ -184,7 +200,7 @@ def sentiment_texts(path: str | Path, count: int = 200) -> Texts:
     halves = [[pair for pair in test if pair[1] == label][: count // 2] for label in LABELS]
     chat = "<|im_start|>user\nIs this review positive or negative? {}<|im_end|>\n<|im_start|>assistant\nThis review is"
     wordings = [Wording(f"Say of each review whether it is positive or negative.\n{FRAME}"), Wording(chat)]
-    return Texts("sentiment", train, halves[0] + halves[1], wordings, untuned_choices, compared, steps=60, rows=8)
+    return Texts("sentiment", train, halves[0] + halves[1], wordings, untuned_choices, new_texts, steps=25, rows=8)
 
 
 def chinese_texts() -> Texts:
@@ -193,7 +209,12 @@ def chinese_texts() -> Texts:
     random.Random(0).shuffle(pairs)
     chat = "<|im_start|>user\nTranslate to Chinese: {}<|im_end|>\n<|im_start|>assistant\n"
     wordings = [Wording(f"Translate each sentence to Chinese.\n{FRAME}"), Wording(chat, "{1}")]
-    return Texts("chinese", pairs[:32], pairs[32:], wordings, untuned, learned_and_new, steps=100, rows=8)
+    return Texts("chinese", pairs[:32], pairs[32:], wordings, untuned, learned_and_new, steps=80, rows=8)
+
+
+def recorded() -> list[Row]:
+    """The results that lesson 7 and the README show, as the commands kept beside them gave them."""
+    return json.loads(RECORDED.read_text(encoding="utf-8"))["rows"]
 
 
 def load(dtype: torch.dtype | None = None) -> tuple[Transformer, BytePairs, dict[torch.dtype, float]]:

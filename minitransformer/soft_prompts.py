@@ -88,6 +88,17 @@ class PrefixTuning(SoftPrompt):
     def context(self, layer, x):
         return in_front(self.vectors[self.layers.index(layer)], x) if layer in self.layers else x
 
+    @classmethod
+    @torch.no_grad()
+    def from_tokens(cls, model: Transformer, tokens: Sequence[int]) -> "PrefixTuning":
+        """Starts as the hidden states of this text in every layer: at first it says exactly what the text says."""
+        recorder = Recorder(("input",))
+        model.hidden(torch.as_tensor(tokens, dtype=torch.long).reshape(1, -1), recorder)
+        prefix = cls(len(tokens), model.config)
+        states = [recorder["input", layer][0] for layer in prefix.layers]
+        prefix.vectors.data = torch.stack(states)
+        return prefix
+
 
 class KeyValuePrefix(SoftPrompt):
     """Learned keys and values in every layer (Li & Liang; P-tuning v2; PEFT): 2·L·P·G·d parameters."""

