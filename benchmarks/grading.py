@@ -58,6 +58,7 @@ def main() -> None:
         done.set()
         watcher.join()
     each = sorted(row["seconds"] for row in rows)
+    sizes = sizes[:-3] or sizes  # while everyone was at work
     quarters = [sizes[place * (len(sizes) - 1) // 4] >> 20 for place in range(1, 5)]
     rate = f"{60 * len(rows) / seconds:.0f} a minute"
     print(f"{len(rows)} submissions in {seconds:.0f} s on {options.processes} processes: {rate}")
