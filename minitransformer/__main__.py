@@ -144,7 +144,8 @@ def on_a_real_model(
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "results.json", json.dumps(rows, indent=1).encode())
     plots.save(plots.skill_matrix(rows), out / "comparison.png")
-    prompt, texts = PromptTuning(length, model.config), every[0]
+    texts = every[0]
+    prompt = real.first_words(model, tokenizer, texts, length)["prompt"]
     one = real.task(replace(texts, test=texts.test[:1]), tokenizer)
     train(model, one.batches(0), prompt, steps=steps or texts.steps)
     step = gradients.record_step(model, *one.test, prompt)

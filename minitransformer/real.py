@@ -200,7 +200,7 @@ def sentiment_texts(path: str | Path, count: int = 200) -> Texts:
     halves = [[pair for pair in test if pair[1] == label][: count // 2] for label in LABELS]
     chat = "<|im_start|>user\nIs this review positive or negative? {}<|im_end|>\n<|im_start|>assistant\nThis review is"
     wordings = [Wording(f"Say of each review whether it is positive or negative.\n{FRAME}"), Wording(chat)]
-    return Texts("sentiment", train, halves[0] + halves[1], wordings, untuned_choices, new_texts, steps=25, rows=8)
+    return Texts("sentiment", train, halves[0] + halves[1], wordings, untuned_choices, new_texts, steps=60, rows=8)
 
 
 def chinese_texts() -> Texts:
