@@ -82,7 +82,7 @@ def test_ctrl_c_stops_with_a_word_and_leaves_nothing_half_written(tmp_path):
 
 
 def test_lab_without_lessons_says_so(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("minitransformer.__main__.LESSONS", tmp_path / "nowhere")
+    monkeypatch.setattr("minitransformer.commands.LESSONS", tmp_path / "nowhere")
     assert "run this in a clone of the repository" in run(capsys, "lab")[1]
 
 

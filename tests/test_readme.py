@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from minitransformer.__main__ import show
+from minitransformer.commands import show
 from minitransformer.real import recorded
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

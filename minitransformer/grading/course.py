@@ -12,7 +12,7 @@ from ..exercises.exercise import Exercise
 
 HOUSE = Path(__file__).parents[1]
 LESSONS = HOUSE.parent / "lessons"
-HIDDEN = ("bank", "comparison", "peft_files", "prompt_files", "soft_prompts", "grading", "__main__")
+HIDDEN = ("bank", "comparison", "peft_files", "prompt_files", "soft_prompts", "grading", "commands", "__main__")
 BOTH = {"PromptTuning", "PrefixTuning"}
 SOFT_PROMPTS = {*BOTH, "KeyValuePrefix", "Gate", "compile_prefix", "reparametrise", "bake"}
 GIVEN = {  # what a lesson or an exercise hands out ready made: soft prompts by name, and whole files

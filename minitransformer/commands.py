@@ -1,0 +1,186 @@
+"""What the commands of `python -m minitransformer` do, and print."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
+from .base import pretrain
+from .checkpoints import write_whole
+from .comparison import METHODS, instruction, no_prompt, skill_task
+from .losses import loss
+from .phrasebook import prompt
+from .results import Row, in_words, spread
+from .together import team
+
+LESSONS = Path(__file__).parents[1] / "lessons"
+
+
+def demo(steps: int, out: Path) -> None:
+    """Tune four vectors so that a torn base answers in Chinese, and draw where the gradient went."""
+    model, tokenizer = pretrained()
+    book = Phrasebook()
+    text = "Look out!"
+    print(f"The base model: {sum(p.numel() for p in model.parameters()):,} parameters, frozen from here on.\n")
+
+    print("Asked for in words, it knows what to do:")
+    for skill in "chinese", "shout", "count":
+        asked = prompt(text, book.wordings(skill)[0])
+        print(f"    {asked} {answer(model, tokenizer, asked)}")
+    print("\nNot asked for anything, it is torn between its skills. Eight answers drawn at random:")
+    drawn = generate(model, [tokenizer.encode(prompt(text))] * 8, temperature=1.0, seed=0)
+    print(f"    {prompt(text)} {' | '.join(map(tokenizer.decode, drawn))}\n")
+
+    print(f'Now {steps} steps on four vectors in front of the text, with translations of everything but "{text}":')
+    book.phrases = [phrase for phrase in book.phrases if phrase.english != text]
+    four = PromptTuning(4, model.config)
+    history = train(model, Batches(book, tokenizer, ["chinese"]), four, steps=steps)
+    test = batch(tokenizer, book.examples("chinese", "test", 200))
+    print(f"    [p0 p1 p2 p3] {prompt(text)} {answer(model, tokenizer, prompt(text), four)}")
+    print(
+        f"    {accuracy(model, test):.1%} -> {accuracy(model, test, four):.1%} exactly right on 200 sentences "
+        f"never seen, with {four.vectors.numel()} numbers trained in {history.seconds:.1f} s\n"
+    )
+
+    loss(model, *batch(tokenizer, [(prompt(text), "小心!")]), four).backward()
+    from . import plots
+
+    picture = plots.gradient_reach(gradients.parameter_norms(model), gradients.token_norms(four))
+    out.mkdir(parents=True, exist_ok=True)
+    path = plots.save(picture.figure, out / "gradient.png")
+    found = history.proof
+    print(
+        f"Proof of freezing: of {found['base_parameters']} base parameters {found['base_gradients']} have a gradient, "
+        f"every byte is what it was; {found['prompt_rows_reached']} of {found['prompt_rows']} prompt vectors were "
+        f"reached, by gradients that flowed through layers {', '.join(map(str, found['layers_with_gradient_inside']))}."
+    )
+    print(f"Where the gradient landed, as a picture: {path}")
+
+
+def answer(model, tokenizer, text: str, *hooks) -> str:
+    return tokenizer.decode(generate(model, [tokenizer.encode(text)], *hooks)[0])
+
+
+def say(text: str, temperature: float, top_k: int | None, top_p: float | None, seed: int, samples: int) -> None:
+    """Print what the base model answers, token by token."""
+    model, tokenizer = pretrained()
+    asked = text if text.rstrip().endswith("→") else prompt(text)
+    said = tokenizer.encode(asked)
+    shown: list[int] = []
+
+    def show(row: int, token: int) -> None:
+        before = tokenizer.decode(said + shown)
+        shown.append(token)
+        print(tokenizer.decode(said + shown)[len(before) :], end="", flush=True)
+
+    for sample in range(samples):
+        print(asked, end="", flush=True)
+        settings = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed + sample)
+        generate(model, [said], max_new_tokens=64, on_token=show, **settings)
+        shown.clear()
+        print()
+
+
+def table(skills: list[str], length: int, seeds: int, steps: int, processes: int) -> None:
+    """Print the accuracy of each method on each skill, with its spread over the seeds."""
+    model, tokenizer = pretrained()
+    model, book = model.to(team().device), Phrasebook()
+    tasks = [skill_task(book, tokenizer, skill) for skill in skills or [*book.skills, *book.held_out]]
+    rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes)
+    rows += [method(model, task) for task in tasks for method in (no_prompt, instruction)]
+    show(rows, ["no prompt", "instruction", *METHODS])
+
+
+def show(rows: list[Row], methods: Iterable[str]) -> None:
+    """Print results as a table in Markdown, skill × method."""
+    points = spread(rows, ("skill", "method"))
+    cells = {(point["skill"], point["method"]): in_words(point).replace("\n", ", ") for point in points}
+    methods = list(methods)
+    print(f"\n| skill | {' | '.join(methods)} |\n|---{'|---' * len(methods)}|")
+    for skill in dict.fromkeys(row["skill"] for row in rows):
+        print(f"| {skill} | {' | '.join(cells.get((skill, method), '') for method in methods)} |")
+    print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s", flush=True)
+
+
+def on_a_real_model(
+    tasks: list[str], length: int, seeds: int, steps: int | None, snippets: Path, dtype: str | None, out: Path
+) -> None:
+    """The same tuning, comparison and pictures on SmolLM2-135M."""
+    from . import plots, real
+
+    makers = {
+        "antonyms": real.antonym_texts,
+        "sentiment": lambda: real.sentiment_texts(snippets),
+        "chinese": real.chinese_texts,
+    }
+    unknown = [name for name in tasks if name not in makers]
+    if unknown:
+        raise ValueError(f"the tasks are {', '.join(makers)}; got {', '.join(unknown)}")
+    every = [makers[name]() for name in tasks or makers]
+    model, tokenizer, seconds = real.load(dtype and getattr(torch, dtype))
+    taken = ", ".join(f"{str(kind).removeprefix('torch.')} {1e3 * took:.0f} ms" for kind, took in seconds.items())
+    print(
+        f"SmolLM2: {sum(p.numel() for p in model.parameters()):,} parameters, frozen; a step of tuning takes {taken}:"
+    )
+    print(f"here it is tuned in {str(model.embedding.weight.dtype).removeprefix('torch.')}.", flush=True)
+    rows = []
+    for texts in every:
+        began = time.perf_counter()
+        found = texts.untuned(model, tokenizer, texts)
+        found += texts.tuned(model, tokenizer, texts, length, range(seeds), steps or texts.steps)
+        show(found, dict.fromkeys(row["method"] for row in found))
+        print(f"{texts.name}: {time.perf_counter() - began:.0f} s in all", flush=True)
+        rows += found
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "results.json", json.dumps(rows, indent=1).encode())
+    plots.save(plots.skill_matrix(rows), out / "comparison.png")
+    texts = every[0]
+    prompt = real.first_words(model, tokenizer, texts, length)["prompt"]
+    one = real.task(replace(texts, test=texts.test[:1]), tokenizer)
+    train(model, one.batches(0), prompt, steps=steps or texts.steps)
+    step = gradients.record_step(model, *one.test, prompt)
+    plots.save(plots.training_diagram(step, tokenizer), out / "training.png")
+    print(f"wrote results.json, comparison.png and training.png, one step of tuning on {texts.name}, into {out}")
+
+
+def rebuild(seed: int, steps: int, size: str, out: Path, world: Path) -> None:
+    """Train the base model again, or one for another world."""
+    card = pretrain(out, Phrasebook(world), seed, steps, size)
+    known = [score for score in card["scores"].values() if not score["held_out"]]
+    for kind in "with", "without":
+        print(f"{kind} an instruction: {sum(score[kind] for score in known) / len(known):.1%} exactly right")
+    print(f"wrote {out} and its card {out.with_suffix('.md')}; fingerprint {card['fingerprint']}")
+
+
+def marks(
+    submissions: list[Path], lesson: int, out: Path, profile: str, secret: Path | None, shard: tuple[int, int],
+    processes: int | None, call: float, whole: float,
+) -> None:  # fmt: skip
+    """Grade a class."""
+    import torch
+
+    try:
+        from .grading import Limits, grade, terminal
+    except ImportError as error:
+        sys.exit(f"the grader needs more than the lessons ({error}): run  pip install -r requirements.txt")
+    torch.set_num_threads(1)  # the submissions share the cores
+    named = dict(profile=profile, secret=secret, shard=shard, processes=processes)
+    print(terminal(grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)), end="")
+    print(f"wrote {out}: teacher.html, students/ and, where the profile gives grades, gradebook.csv and more")
+
+
+def lab() -> None:
+    """Open JupyterLab on the lessons."""
+    if not LESSONS.is_dir():
+        sys.exit(f"there are no lessons at {LESSONS}: run this in a clone of the repository")
+    try:
+        import jupyterlab  # noqa: F401
+    except ImportError:
+        sys.exit("JupyterLab is not installed: run  pip install -r requirements.txt")
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(LESSONS)])
