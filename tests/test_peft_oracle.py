@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from laws import equal, random_model, text
+from laws import SHAPES, equal, random_model, text
 
 from minitransformer import KeyValuePrefix, PrefixTuning, PromptTuning, Stack, export_peft, generate, import_peft
 
@@ -17,13 +17,6 @@ peft = pytest.importorskip("peft", exc_type=ImportError)
 llama = import_module("llama").llama  # benchmarks/llama.py
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # they speak to each other
-SHAPES = [
-    dict(),
-    dict(kv_heads=4),
-    dict(kv_heads=1),
-    dict(width=48, heads=3, kv_heads=3, hidden=20, layers=1),
-    dict(width=64, heads=8, kv_heads=2, hidden=100, layers=5, rope_base=500_000.0, eps=1e-6),
-]
 OURS = {
     "prompt": lambda config: PromptTuning(4, config, scale=0.5),
     "prefix": lambda config: PrefixTuning(4, config, scale=0.5),
