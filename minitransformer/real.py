@@ -209,7 +209,7 @@ def chinese_texts() -> Texts:
     random.Random(0).shuffle(pairs)
     chat = "<|im_start|>user\nTranslate to Chinese: {}<|im_end|>\n<|im_start|>assistant\n"
     wordings = [Wording(f"Translate each sentence to Chinese.\n{FRAME}"), Wording(chat, "{1}")]
-    return Texts("chinese", pairs[:32], pairs[32:], wordings, untuned, learned_and_new, steps=80, rows=8)
+    return Texts("chinese", pairs[:32], pairs[32:], wordings, untuned, learned_and_new, steps=150, rows=8)
 
 
 def recorded() -> list[Row]:

@@ -539,7 +539,7 @@ else:
 
 # %% [markdown]
 # It knows what an antonym is. In the bare frame of the last line nothing says that one is wanted: this is the
-# phrasebook's torn base again. Ten steps on ten vectors, with pairs of words from WordNet. They start as the words of
+# phrasebook's torn base again. Eight steps on ten vectors, with pairs of words from WordNet. They start as the words of
 # the instruction: thirty blocks are easily silenced by vectors of noise, and training would have to undo that first.
 
 # %%
@@ -549,9 +549,9 @@ if real:
 
     pairs = antonym_texts()
     antonyms, prompt = task(pairs, words), first_words(real, words, pairs, 10)["prompt"]
-    history = train(real, antonyms.batches(0), prompt, steps=10)
+    history = train(real, antonyms.batches(0), prompt, steps=8)
     step = gradients.record_step(real, *(rows[:1] for rows in antonyms.test), prompt)
-    print(f"loss {history.loss[0]:.1f} at first, {history.loss[-1]:.1f} after 10 steps")
+    print(f"loss {history.loss[0]:.1f} at first, {history.loss[-1]:.1f} after 8 steps")
     print(f"{list(step.base.values()).count(None)} of {len(step.base)} parameters of the base have gradient None")
     print("gradient norm of each vector:", *(f"{norm:.1g}" for norm in gradients.whole_tokens(step.token_norms)))
 else:
@@ -610,8 +610,8 @@ plots.skill_matrix(results)
 # - *Sentiment*: four examples alone are a lottery, since the model leans to one of the two words. **Calibrated**, with
 # the threshold moved until it says each of them of half of some unlabelled texts, they need no training at all, and
 # tuning is hardly better. Whoever compares with an uncalibrated baseline sees a success that is none.
-# - *Chinese*: some of the phrases that it was trained on it can say, and hardly any other. What is not inside the base
-# is not called up by any vector: soft prompts elicit, they do not add (lesson 6).
+# - *Chinese*: phrases can be drummed into the vectors, and nothing comes out for any phrase that was not. What is not
+# inside the base is not called up by any vector: soft prompts elicit, they do not add (lesson 6).
 
 # %% [markdown]
 # ## What to take along
