@@ -1,0 +1,191 @@
+"""Side by side with everything a user could pick instead: same weights, same batches, same loss, interleaved rounds.
+
+    pip install '.[peers]' && OMP_NUM_THREADS=2 python benchmarks/bench.py --json benchmarks/results.json
+
+Losses, gradient norms, logits and greedy tokens are compared before anything is timed; a mismatch ends the run.
+`python benchmarks/page.py` makes the page of results from the JSON.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import learning
+import serving
+import starting
+import torch
+import transformers
+from torch.profiler import ProfilerActivity, profile
+from work import SIZES, Target, Work, agree
+
+KINDS = {
+    "pretraining": learning.pretraining,
+    "fine-tuning": learning.fine_tuning,
+    "prompt": learning.prompt,
+    "prefix": learning.prefix,
+    "prefill": serving.prefill,
+    "decoding": serving.decoding,
+    "soft-decoding": serving.soft_decoding,
+    "tenants": serving.tenants,
+    "loading": starting.loading,
+    "memory": starting.memory,
+    "growth": learning.growth,
+    "crowds": serving.crowds,
+}
+ONCE = {"import": starting.importing, "shipped": starting.loading_the_shipped}  # at no size
+
+
+def every_work(sizes: Sequence[str], only: Sequence[str]) -> Iterator[Work]:
+    """Each piece of work, made when it is its turn and forgotten after it."""
+    for name in ONCE:
+        if name in only:
+            yield from ONCE[name]()
+    for size in (SIZES[name] for name in sizes):
+        for name in KINDS:
+            if name in only and name not in size.without:
+                yield from KINDS[name](size)
+        vars(size).pop("model", None)
+
+
+def measure(work: Work, rounds: int, seconds: float) -> dict[str, list[float]]:
+    """What each run took, in rounds of everyone once, to and fro; three rounds at least, and then as time allows."""
+    taken: dict[str, list[float]] = {name: [] for name in work.competitors}
+    order, started = list(work.competitors), time.perf_counter()
+    for done in range(rounds):
+        if done >= 3 and time.perf_counter() - started > seconds:
+            break
+        for name in order:
+            began = time.perf_counter()
+            result = work.competitors[name].run()
+            elapsed = time.perf_counter() - began
+            taken[name].append(elapsed if work.timed else result)
+            del result
+        order.reverse()
+    return taken
+
+
+def ratio(taken: dict[str, list[float]], of: str, against: str) -> float:
+    """The median of the rounds' own ratios: what disturbs a round disturbs both."""
+    return statistics.median(a / b for a, b in zip(taken[of], taken[against], strict=True))
+
+
+def row(work: Work, taken: dict[str, list[float]]) -> dict:
+    """What was measured, and what was aimed at, as plain numbers."""
+    first = next(iter(taken))
+    return {
+        "work": work.name,
+        "size": work.size,
+        "unit": work.unit,
+        "rounds": len(taken[first]),
+        "medians": {name: statistics.median(each) for name, each in taken.items()},
+        "ratios": {name: ratio(taken, name, first) for name in taken},
+        "taken": taken,
+        "targets": [judged(target, work.size, taken) for target in work.targets if work.size in target.most],
+    }
+
+
+def judged(target: Target, size: str, taken: dict[str, list[float]]) -> dict:
+    most, of, against = target.most[size], target.of, target.against
+    reached = statistics.median(taken[of]) if against is None else ratio(taken, of, against)
+    return {"of": of, "against": against, "most": most, "reached": reached, "met": reached <= most}
+
+
+def explained(work: Work, targets: Sequence[dict]) -> dict[str, dict[str, float]]:
+    """For each target that was missed, where the time of both of its sides goes, if a floor was measured with them."""
+    floors = {learning.FLOOR, serving.PRODUCTS}
+    missed = [target for target in targets if floors & work.competitors.keys() and not target["met"]]
+    names = dict.fromkeys(name for target in missed for name in (target["against"], target["of"]))
+    return {name: shares(work.competitors[name].run) for name in names if name not in floors}
+
+
+GROUPS = {  # by a part of an operator's name; the first that fits
+    "optimizer": ("adam",),
+    "attention": ("scaled_dot_product",),
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::matmul", "mkl"),
+}
+OTHERS, PYTHON = "other operators", "between operators"
+
+
+def shares(run: Callable[[], object]) -> dict[str, float]:
+    """Where the time of a run goes, by the operators' own time; what is between them is Python's."""
+    run()
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        began = time.perf_counter()
+        run()
+        whole = 1e6 * (time.perf_counter() - began)
+    spent = dict.fromkeys([*GROUPS, OTHERS], 0.0)
+    for event in seen.key_averages():
+        fits = (group for group, parts in GROUPS.items() if any(part in event.key.lower() for part in parts))
+        spent[next(fits, OTHERS)] += event.self_cpu_time_total
+    spent[PYTHON] = max(0.0, whole - sum(spent.values()))
+    return {group: time / sum(spent.values()) for group, time in spent.items()}
+
+
+def line(row: dict) -> str:
+    """A row of the table, in words."""
+    scale, unit = (1e3, "ms") if row["unit"] == "s" else (1, row["unit"])
+    parts = [f"{name} {scale * each:.1f} {unit} ({row['ratios'][name]:.2f})" for name, each in row["medians"].items()]
+    goals = [f"{goal(target)}: {'met' if target['met'] else 'NOT met'}" for target in row["targets"]]
+    return "\n".join([f"{row['size']:8}{row['work']}", *(f"          {part}" for part in (*parts, *goals))])
+
+
+def goal(target: dict) -> str:
+    against = f" × {target['against']}" if target["against"] else " s"
+    return f"{target['of']} {target['reached']:.2f}{against}, target {target['most']}"
+
+
+def machine() -> dict:
+    """What the figures were measured on."""
+    cpus = Path("/proc/cpuinfo")
+    names = [each.split(":")[1].strip() for each in cpus.read_text().splitlines() if each.startswith("model name")] \
+        if cpus.exists() else []  # fmt: skip
+    packages = {name: version(name) for name in ("torch", "transformers", "peft")}
+    return {
+        "processor": names[0] if names else platform.processor(),
+        "vector instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+        **packages,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["S", "M", "SmolLM2"])
+    parser.add_argument("--only", nargs="+", choices=[*ONCE, *KINDS], default=[*ONCE, *KINDS], metavar="WORK")
+    parser.add_argument("--rounds", type=int, default=15, help="of each piece of work")
+    parser.add_argument("--seconds", type=float, default=10.0, help="after which a piece of work has no more rounds")
+    parser.add_argument("--json", type=Path, help="where to write all figures")
+    options = parser.parse_args(arguments)
+    torch.manual_seed(0)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", module="(peft|transformers)")
+    about, load, rows = machine(), [os.getloadavg()[0]], []
+    command = " ".join(["python benchmarks/bench.py", *(sys.argv[1:] if arguments is None else arguments)])
+    print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
+    for work in every_work(options.sizes, options.only):
+        agree(work)
+        found = row(work, measure(work, options.rounds, options.seconds))
+        rows.append(found | {"shares": explained(work, found["targets"])})
+        load.append(os.getloadavg()[0])
+        print(line(found), flush=True)
+        if options.json:  # after each piece of work: an interrupted run is not lost
+            result = {"machine": about | {"mean load": statistics.mean(load)}, "command": command, "rows": rows}
+            options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    met = [target["met"] for found in rows for target in found["targets"]]
+    print(f"{sum(met)} of {len(met)} targets met; mean load {statistics.mean(load):.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The page of results, `benchmarks/README.md`, and its plots, from the JSON of one or several runs of `bench.py`.
+
+    python benchmarks/page.py [benchmarks/results.json …]
+
+Every figure on the page comes from those files; the first of them is shown whole, the others for their targets.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from minitransformer.pictures import BLUE, COLOURS, GREY, RED, Picture, save, styled
+
+HERE = Path(__file__).parent
+FLOORS = ("floor", "products alone")
+INTRODUCTION = """# Side by side
+
+The same work, by this code and by what a user could pick instead: Hugging Face's Llama and its `generate`, PEFT, a GPT
+of nanoGPT's shape with as many parameters, and bare matrix products. The same weights, the same batches, the same
+loss. Losses, gradient norms, logits and greedy tokens are compared before anything is timed, and a mismatch ends the
+run. (The nanoGPT-shaped peer is another architecture; its loss and gradient are held against Hugging Face's GPT-2.)
+
+Everyone runs once in each round, and the order turns round from round to round. Times are medians over the rounds; a
+ratio is the median of the ratios within the rounds. *floor* is as many floating-point operations as our step takes, in
+large square matrix products; *products alone* is the model's own matrices times as many vectors as are decoded, and
+nothing else. S has 4 layers of width 128, M 6 of 256, with random weights; SmolLM2 is SmolLM2-135M in float32.
+Training takes 32 rows of 64 tokens (SmolLM2: 4 rows) and 10 virtual tokens; decoding reads 16 tokens and says 64.
+"""
+UNMET = """## Where a target is missed, and why
+
+Where the time of a run goes: its median in milliseconds, shared out by the operators' own time in one profiled run,
+ours and the rival's. Matrix products and attention are the same library calls for everybody. *between operators* is
+Python, and what the profiler itself costs. The floor is measured in the same rounds.
+"""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def amount(row: dict, value: float) -> str:
+    if row["unit"] != "s":
+        return f"{value:,.0f} {row['unit']}"
+    return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.1f} ms"
+
+
+def sides(target: dict) -> str:
+    return f"{target['of']} / {target['against']}" if target["against"] else target["of"]
+
+
+def growing(row: dict) -> bool:
+    return " against " in row["work"]
+
+
+def results(rows: Sequence[dict]) -> str:
+    """Everyone's median and ratio."""
+    lines = []
+    for row in rows:
+        each = [f"{name} {amount(row, value)} ({row['ratios'][name]:.2f})" for name, value in row["medians"].items()]
+        lines.append([row["size"], row["work"], "<br>".join(each), str(row["rounds"])])
+    return table(("size", "work", "median (ratio to the first)", "rounds"), lines)
+
+
+def targets(runs: Sequence[dict]) -> str:
+    """What was aimed at, and what each run reached."""
+    lines = []
+    for row in runs[0]["rows"]:
+        for place, target in enumerate(row["targets"]):
+            same = [
+                other["targets"][place]
+                for run in runs
+                for other in run["rows"]
+                if (other["work"], other["size"]) == (row["work"], row["size"])
+            ]
+            met = {True: "met", False: "**not met**"}[all(other["met"] for other in same)]
+            reached, unit = ", ".join(f"{other['reached']:.2f}" for other in same), "" if target["against"] else " s"
+            lines.append([row["size"], row["work"], sides(target), f"≤ {target['most']}{unit}", reached, met])
+    return table(("size", "work", "what against what", "target", "reached", ""), lines)
+
+
+def profiles(rows: Sequence[dict]) -> str:
+    """For what missed its target and for its rival: where the time goes."""
+    lines, head = [], []
+    for row in rows:
+        for name, shares in row["shares"].items():
+            head, whole = list(shares), row["medians"][name]
+            floor = next((row["medians"][each] for each in FLOORS if each in row["medians"]), None)
+            parts = [f"{1e3 * whole * share:.1f} ({share:.0%})" for share in shares.values()]
+            limit = "–" if floor is None else f"{1e3 * floor:.1f}"
+            lines.append([row["size"], row["work"], name, f"{1e3 * whole:.1f}", *parts, limit])
+    return table(("size", "work", "whose", "ms", *head, "floor, ms"), lines) if lines else ""
+
+
+@styled
+def ratios_picture(rows: Sequence[dict], path: Path) -> None:
+    """Each target as a line, and what was reached as a bar up to it or beyond it."""
+    found = [(row, target) for row in rows for target in row["targets"]]
+    picture = Picture((7, 0.6 + 0.24 * len(found)))
+    ax = picture.panel()
+    names = [f"{row['size']}  {row['work']}: {sides(target)}" for row, target in found]
+    shares = [target["reached"] / target["most"] for _, target in found]
+    ax.barh(names, shares, color=[BLUE if target["met"] else RED for _, target in found])
+    ax.axvline(1, color=GREY)
+    ax.invert_yaxis()
+    ax.set_xlabel("reached, as a share of the target: left of the line is met")
+    met = sum(target["met"] for _, target in found)
+    ax.set_label(f"Of {len(found)} targets {met} are met; the table gives the same numbers.")
+    save(picture, path)
+
+
+@styled
+def growth_picture(rows: Sequence[dict], path: Path) -> None:
+    """One panel a quantity, one line a method, both axes logarithmic."""
+    panels: dict[str, list[dict]] = {}
+    for row in rows:
+        panels.setdefault(row["work"].split(" against ")[1], []).append(row)
+    picture = Picture((2.2 * len(panels), 2.4))
+    for place, (quantity, lines) in enumerate(panels.items(), 1):
+        ax = picture.panel(1, len(panels), place)
+        for row, colour in zip(lines, COLOURS, strict=False):
+            counts, times = [int(name) for name in row["medians"]], [1e3 * each for each in row["medians"].values()]
+            ax.loglog(counts, times, marker="o", markersize=3, color=colour, label=row["work"].split(" against ")[0])
+        ax.set_xticks(counts, [str(count) for count in counts])
+        ax.minorticks_off()
+        ax.set_ylim(bottom=min(1e3 * min(row["medians"].values()) for row in lines) / 3)
+        ax.set_title(f"against {quantity}")
+        ax.legend(fontsize=6)
+        said = [f"{row['work']}: {1e3 * min(row['medians'].values()):.0f} ms at least" for row in lines]
+        ax.set_label("; ".join(said) + ".")
+        if place == 1:
+            ax.set_ylabel("ms")
+    save(picture, path)
+
+
+def write(runs: Sequence[dict], folder: Path) -> None:
+    """The page and its plots."""
+    first, rows = runs[0], runs[0]["rows"]
+    machine = ", ".join(f"{name} {value}" for name, value in first["machine"].items() if name != "mean load")
+    loads = " and ".join(f"{run['machine']['mean load']:.1f}" for run in runs)
+    parts = [
+        INTRODUCTION,
+        f"Command: `{first['command']}`. Machine: {machine}. Mean load during the run: {loads}; more than the number of"
+        " threads means that others were at work on the machine too, and then times are longer and more uneven.\n",
+        "## Targets\n",
+        targets(runs),
+    ]
+    if any(row["targets"] for row in rows):
+        ratios_picture(rows, folder / "targets.png")
+        parts.append("![What was reached against the targets](targets.png)\n")
+    if unmet := profiles(rows):
+        parts += [UNMET, unmet]
+    parts += ["## Everything\n", results([row for row in rows if not growing(row)])]
+    if grown := [row for row in rows if growing(row)]:
+        growth_picture(grown, folder / "growth.png")
+        parts += ["## How our own steps grow\n", "![Our times against one quantity each](growth.png)\n", results(grown)]
+    (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="*", type=Path, default=[HERE / "results.json"])
+    parser.add_argument("--folder", type=Path, default=HERE, help="where to write the page")
+    options = parser.parse_args(arguments)
+    write([json.loads(path.read_text(encoding="utf-8")) for path in options.runs], options.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""A piece of work: who does it, what they must say alike before anyone is timed, and what is aimed at."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minitransformer import Config, Transformer, freeze, from_gguf
+from minitransformer.extras import smollm2
+
+Says = dict[str, Any]  # a loss, a gradient norm, logits, tokens: numbers and tensors by name
+
+
+@dataclass(frozen=True)
+class Competitor:
+    """Something to be timed, and how what it returned is put in comparable numbers."""
+
+    run: Callable[[], Any]
+    says: Callable[[Any], Says] = lambda result: {}
+
+
+@dataclass(frozen=True)
+class Target:
+    """`of` takes at most so many times what `against` takes, or at most so much where nobody is named; by size."""
+
+    of: str
+    against: str | None
+    most: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing that several can do. The first competitor is the one that ratios refer to."""
+
+    name: str
+    size: str
+    competitors: Mapping[str, Competitor]
+    alike: tuple[tuple[str, ...], ...] = ()  # groups that must say the same
+    witnesses: Mapping[str, Competitor] = field(default_factory=dict)  # members of those groups that nobody times
+    targets: tuple[Target, ...] = ()
+    unit: str = "s"
+    timed: bool = True  # or each run returns its own number
+
+
+TOLERANCES = {  # absolute and relative
+    "loss": (1e-4, 0.0),
+    "gradient norm": (0.0, 1e-3),
+    "logits": (1e-3, 0.0),
+    "tokens": (0.0, 0.0),
+}
+
+
+def agree(work: Work) -> None:
+    """Run everyone once and compare what they say; a SystemExit where two of a group disagree."""
+    everyone = {**work.witnesses, **work.competitors}
+    said = {name: competitor.says(competitor.run()) for name, competitor in everyone.items()}
+    for first, *others in work.alike:
+        for other in others:
+            shared = [key for key in said[first] if key in said[other]]
+            wrong = [key for key in shared if apart(said[first][key], said[other][key], *TOLERANCES[key])]
+            if wrong or not shared:
+                raise SystemExit(
+                    f"{work.size}, {work.name}: {first} and {other} disagree about the {wrong[0] if wrong else 'work'}"
+                    f"{describe(said[first][wrong[0]], said[other][wrong[0]]) if wrong else ''}; nothing was timed"
+                )
+
+
+def apart(a: Any, b: Any, absolute: float, relative: float) -> bool:
+    a, b = (torch.as_tensor(value, dtype=torch.float64) for value in (a, b))
+    return a.shape != b.shape or not torch.allclose(a, b, rtol=relative, atol=absolute)
+
+
+def describe(a: Any, b: Any) -> str:
+    a, b = (torch.as_tensor(value, dtype=torch.float64) for value in (a, b))
+    if a.shape != b.shape:
+        return f": shapes {tuple(a.shape)} and {tuple(b.shape)}"
+    return f": {a.item():.6g} and {b.item():.6g}" if a.dim() == 0 else f": up to {(a - b).abs().max():.3g} apart"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model and the batches that it is tried on."""
+
+    name: str
+    config: Config | None  # none: SmolLM2, as its file has it
+    rows: int = 32
+    width: int = 64  # tokens a row in training
+    virtual: int = 10  # tokens of a soft prompt
+    read: int = 16  # tokens read before decoding
+    new: int = 64  # tokens decoded
+    batches: tuple[int, ...] = (1, 16)  # rows decoded at once
+    without: tuple[str, ...] = ()  # kinds of work that are not for this size
+
+    @cached_property
+    def model(self) -> Transformer:
+        """Frozen; weights so large that everything in it shows in the logits; answers that never end."""
+        if self.config is None:
+            model, _ = from_gguf(smollm2())
+            model.config = replace(model.config, end=None)
+            return freeze(model)
+        model = Transformer(self.config)
+        generator = torch.Generator().manual_seed(0)
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.data = 1 + 0.1 * noise if noise.dim() == 1 else 1.5 * noise * noise.shape[1] ** -0.5
+        return freeze(model)
+
+    def tokens(self, rows: int, width: int) -> Tensor:
+        return torch.randint(self.model.config.vocab, (rows, width), generator=torch.Generator().manual_seed(1))
+
+
+def shape(width: int, layers: int, heads: int, kv_heads: int, hidden: int, vocab: int = 1024, context: int = 256):
+    return Config(vocab, context, width, layers, heads, kv_heads, hidden)
+
+
+NOT_LARGE = ("pretraining", "fine-tuning", "prefix", "soft-decoding", "tenants", "memory", "growth", "crowds")
+SIZES = {
+    "toy": Size("toy", shape(16, 2, 4, 2, 24, vocab=50, context=64), 4, 8, 3, 4, 5),
+    "S": Size("S", shape(128, 4, 4, 2, 352)),
+    "M": Size("M", shape(256, 6, 8, 4, 704), without=("tenants", "growth", "crowds")),
+    "SmolLM2": Size("SmolLM2", None, rows=4, new=32, batches=(1,), without=NOT_LARGE),
+}

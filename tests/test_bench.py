@@ -1,0 +1,173 @@
+"""The benchmark runs at a toy size, and times nobody who computes something else."""
+
+import json
+import re
+import sys
+from dataclasses import replace
+from importlib import import_module
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+pytest.importorskip("transformers", exc_type=ImportError)
+pytest.importorskip("peft", exc_type=ImportError)
+bench, page, memory, peers, learning, serving, starting, work = (  # benchmarks/*.py
+    import_module(name) for name in ("bench", "page", "memory", "peers", "learning", "serving", "starting", "work")
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # peers speak to each other
+TOY = work.SIZES["toy"]
+QUICK = [name for name in bench.KINDS if name != "memory"]  # which starts processes that import everything
+
+
+def run(*only, **options):
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    bench.main(["--sizes", "toy", "--rounds", "1", "--only", *only, *words])
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """What a whole run at the toy size writes."""
+    path = tmp_path_factory.mktemp("bench") / "results.json"
+    run("shipped", *QUICK, json=path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_every_piece_of_work_runs_and_every_competitor_is_measured(toy):
+    names = {row["work"] for row in toy["rows"]}
+    assert {"pretraining step", "prompt step", "greedy decoding, batch 16", "tenants in a batch of 16"} <= names
+    assert len(names) == len(toy["rows"]) == 25
+    for row in toy["rows"]:
+        assert row["taken"].keys() == row["medians"].keys() == row["ratios"].keys() and len(row["medians"]) > 1
+        assert all(len(taken) == row["rounds"] == 1 and taken[0] > 0 for taken in row["taken"].values())
+
+
+def test_the_run_says_on_what_machine_and_how_it_was_made(toy, capsys):
+    run("prefill")
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert f"threads {torch.get_num_threads()}, " in first and f"torch {torch.__version__}" in first
+    assert toy["machine"]["threads"] == torch.get_num_threads() and toy["machine"]["processor"]
+    assert toy["command"].startswith("python benchmarks/bench.py --sizes toy --rounds 1 --only shipped")
+
+
+def perturbed(make, part):
+    """A peer of which one matrix is off by this part of itself."""
+
+    def off(*given):
+        peer = make(*given)
+        weight = next(each for name, each in peer.named_parameters() if ".0." in name and each.dim() == 2)
+        weight.data += part * torch.randn_like(weight)
+        weight.data[0] += part
+        return peer
+
+    return off
+
+
+@pytest.mark.parametrize(
+    ("kind", "peer", "part", "about"),
+    [
+        ("pretraining", "hf_llama", 0.01, "loss"),
+        ("pretraining", "hf_gpt2", 0.01, "loss"),
+        ("fine-tuning", "hf_llama", 0.01, "loss"),
+        ("prompt", "hf_llama", 0.01, "loss"),
+        ("prefix", "hf_llama", 0.01, "loss"),
+        ("prefill", "hf_llama", 0.01, "logits"),
+        ("decoding", "hf_llama", 5.0, "tokens"),
+        ("soft-decoding", "hf_llama", 5.0, "tokens"),
+        ("shipped", "hf_llama", 0.01, "logits"),
+    ],
+    ids=str,
+)
+def test_a_peer_with_other_weights_ends_the_run_before_anyone_is_timed(kind, peer, part, about, monkeypatch):
+    monkeypatch.setattr(peers, peer, perturbed(getattr(peers, peer), part))
+    monkeypatch.setattr(bench, "measure", lambda *_: pytest.fail("someone was timed"))
+    with pytest.raises(SystemExit, match=rf"disagree about the {about}: .*; nothing was timed"):
+        run(kind)
+
+
+def test_a_gradient_that_is_off_is_noticed_where_the_loss_is_right():
+    piece = next(learning.fine_tuning(TOY))
+    ours = piece.competitors["ours"]
+    halved = replace(
+        ours, says=lambda loss: {name: value / (1 + (name != "loss")) for name, value in ours.says(loss).items()}
+    )
+    with pytest.raises(SystemExit, match="disagree about the gradient norm: "):
+        work.agree(replace(piece, competitors=piece.competitors | {"ours": halved}))
+
+
+def test_tenants_who_get_each_other_s_soft_prompts_end_the_run(monkeypatch):
+    rows = serving.PromptBank.rows
+    monkeypatch.setattr(serving.PromptBank, "rows", lambda bank, names: rows(bank, names[::-1]))
+    with pytest.raises(SystemExit, match="16 tenants, one by one disagree about the tokens"):
+        run("tenants")
+
+
+def test_a_checkpoint_loaded_wrongly_ends_the_run(monkeypatch):
+    monkeypatch.setattr(starting, "from_huggingface", lambda folder: starting.pretrained())
+    with pytest.raises(SystemExit, match="disagree about the logits: shapes "):
+        run("loading")
+
+
+def test_those_who_have_nothing_in_common_are_not_called_alike():
+    piece = work.Work("it", "toy", dict.fromkeys("ab", work.Competitor(lambda: None)), alike=(("a", "b"),))
+    with pytest.raises(SystemExit, match="toy, it: a and b disagree about the work; nothing was timed"):
+        work.agree(piece)
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios():
+    taken = {"ours": [1.0, 9.0, 3.0], "theirs": [2.0, 10.0, 1.0]}
+    assert bench.ratio(taken, "ours", "theirs") == 0.9
+
+
+@pytest.mark.parametrize(("most", "met"), [(0.9, True), (0.89, False)], ids=str)
+def test_a_target_is_met_when_no_more_than_that_is_taken(most, met):
+    taken = {"ours": [1.0, 9.0, 3.0], "theirs": [2.0, 10.0, 1.0]}
+    for target in work.Target("ours", "theirs", {"S": most}), work.Target("ours", None, {"S": 10 * most / 3}):
+        judged = bench.judged(target, "S", taken)
+        assert judged["met"] is met and judged["reached"] in (0.9, 3.0)
+
+
+@pytest.mark.parametrize("name", ["S", "M"])
+def test_the_nanogpt_shaped_peer_has_as_many_parameters(name):
+    ours = work.SIZES[name].model
+    counts = [sum(parameter.numel() for parameter in each.parameters()) for each in (ours, peers.NanoGPT(ours))]
+    assert abs(counts[1] / counts[0] - 1) < 0.01
+
+
+@pytest.mark.parametrize("flops", [5e4, 3e8, 5.7e9], ids=str)
+def test_the_floor_does_as_many_operations_as_it_should(flops):
+    with FlopCounterMode(display=False) as counter:
+        peers.full_speed(flops)()
+    assert abs(counter.get_total_flops() / flops - 1) < 0.05
+
+
+def test_the_shares_of_a_run_are_shares():
+    square = torch.randn(100, 100)
+    found = bench.shares(lambda: torch.relu(square @ square))
+    assert sum(found.values()) == pytest.approx(1) and found["matrix products"] > 0 < found["other operators"]
+    assert found["attention"] == found["optimizer"] == 0
+
+
+@pytest.mark.parametrize("who", ["ours", "peft"])
+def test_a_process_says_its_own_peak_of_memory(who, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["memory.py", who, "toy"])
+    memory.main()
+    assert 50 < float(capsys.readouterr().out) < 20_000
+
+
+def test_the_page_shows_every_figure_and_says_what_was_missed_and_why(toy, tmp_path):
+    prompt = next(row for row in toy["rows"] if row["work"] == "prompt step")
+    prompt["targets"] = [{"of": "ours", "against": "HF + PEFT", "most": 0.6, "reached": 0.75, "met": False}]
+    prompt["shares"] = {"ours": {"matrix products": 0.6, "other operators": 0.4}}
+    again = json.loads(json.dumps(toy))
+    again["rows"][toy["rows"].index(prompt)]["targets"][0] |= {"reached": 0.5, "met": True}
+    page.write([toy, again], tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "| toy | prompt step | ours / HF + PEFT | ≤ 0.6 | 0.75, 0.50 | **not met** |" in text
+    assert re.search(r"\| toy \| prompt step \| ours \| [\d.]+ \| [\d.]+ \(60%\) \| [\d.]+ \(40%\) \| [\d.]+ \|", text)
+    assert all(f"| toy | {row['work']} |" in text or row["size"] == "base" for row in toy["rows"])
+    assert f"`{toy['command']}`" in text and toy["machine"]["processor"] in text
+    for picture in re.findall(r"\]\((.*?\.png)\)", text):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    assert text.count(".png)") == 2
