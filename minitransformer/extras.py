@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-INSTALL = "pip install --no-deps -r requirements-real.txt"
+INSTALL = "pip install --no-deps -r lessons/requirements-real.txt"
 
 
 def library(name: str, use: str) -> ModuleType:

@@ -73,5 +73,5 @@ def test_a_tokenizer_that_adds_tokens_of_its_own_is_refused(tmp_path):
 
 def test_without_the_library_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(ImportError, match=r"pip install --no-deps -r requirements-real\.txt"):
+    with pytest.raises(ImportError, match=r"pip install --no-deps -r lessons/requirements-real\.txt"):
         made()

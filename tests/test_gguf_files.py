@@ -184,5 +184,5 @@ def test_missing_and_damaged_files_are_refused(theirs, path):
 
 def test_without_the_library_it_is_said_what_to_install(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(ImportError, match=r"pip install --no-deps -r requirements-real\.txt"):
+    with pytest.raises(ImportError, match=r"pip install --no-deps -r lessons/requirements-real\.txt"):
         from_gguf(path)

