@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .byte_pairs import BytePairs
 from .extras import library
-from .llama_files import assemble, shaped
+from .llama_files import assemble, said, shaped
 from .model import Config, Transformer
 
 THEIRS = {  # our names -> theirs
@@ -83,10 +83,7 @@ def read_config(about: dict, path: Path) -> Config:
     )
     if unknown:
         raise ValueError(f"{path} sets {unknown[0]} to {about[unknown[0]]!r}, which this architecture does not have")
-    lacking = [theirs for theirs in SIZES.values() if theirs not in about]
-    if lacking:
-        raise ValueError(f"{path} does not say {', '.join(lacking)}; fetch it again")
-    sizes = {ours: about[theirs] for ours, theirs in SIZES.items()}
+    sizes = said(about, SIZES, path)
     more = {
         "vocab": about.get(VOCAB) or len(about.get("tokenizer.ggml.tokens", ())),
         "kv_heads": about.get(KV_HEADS, sizes["heads"]),

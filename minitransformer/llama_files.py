@@ -118,10 +118,7 @@ def read_config(path: Path) -> Config:
     for key, (wanted, unsaid) in ONLY.items():
         if about.get(key, unsaid) != wanted:
             raise ValueError(f"{path} has {key} {about.get(key, unsaid)!r}; this architecture has {wanted!r} only")
-    lacking = [theirs for theirs in SIZES.values() if theirs not in about]
-    if lacking:
-        raise ValueError(f"{path} does not say {', '.join(lacking)}; fetch it again")
-    sizes = {ours: about[theirs] for ours, theirs in SIZES.items()}
+    sizes = said(about, SIZES, path)
     more = {
         "kv_heads": about.get("num_key_value_heads") or sizes["heads"],
         "rope_base": rotary.get("rope_theta", about.get("rope_theta", 10_000.0)),
@@ -131,6 +128,14 @@ def read_config(path: Path) -> Config:
     if about.get("head_dim") not in (None, config.head):
         raise ValueError(f"{path} has head_dim {about['head_dim']}; here it is width / heads, {config.head}")
     return config
+
+
+def said(about: dict, names: dict[str, str], path: Path) -> dict:
+    """What a file says under its own names, under ours."""
+    lacking = [theirs for theirs in names.values() if theirs not in about]
+    if lacking:
+        raise ValueError(f"{path} does not say {', '.join(lacking)}; fetch it again")
+    return {ours: about[theirs] for ours, theirs in names.items()}
 
 
 def shaped(sizes: dict, path: Path) -> Config:
