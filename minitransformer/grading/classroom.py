@@ -43,7 +43,7 @@ def grade(
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         os.chmod(folder, 0o755)
         opened = course.build(lesson, Path(folder, "open"))
-        desk = Desk(lesson, chosen, opened, limits or Limits(), key, out, course.fingerprint())
+        desk = Desk(assignment, chosen, opened, limits or Limits(), key, out, course.fingerprint())
         work = [found for place, found in enumerate(named(paths)) if place % shard[1] == shard[0] - 1]
         rows = list(tqdm(desk.rows(work, processes or os.cpu_count() or 1), total=len(work), disable=not progress,
                          unit="submission", dynamic_ncols=True))  # fmt: skip
@@ -65,7 +65,7 @@ def named(paths: list[Path]) -> Iterator[intake.Found]:
 class Desk:
     """Where submissions are graded one by one, by as many processes as there are."""
 
-    lesson: int
+    assignment: course.Assignment
     profile: str
     course: Path
     limits: Limits
@@ -85,8 +85,8 @@ class Desk:
 
     def row(self, found: intake.Found) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
-        began, assignment = time.perf_counter(), course.Assignment.of(self.lesson)
-        result = {"name": found.name, "lesson": self.lesson, "profile": self.profile}
+        began, assignment = time.perf_counter(), self.assignment
+        result = {"name": found.name, "lesson": assignment.lesson, "profile": self.profile}
         result |= {"earned": 0.0, "points": assignment.points}
         try:
             data = intake.content(found)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ..exercises import catalogue, question_files
@@ -73,6 +74,7 @@ class Assignment:
         return sum(each.points for each in self.exercises.values()) + len(self.questions)
 
 
+@cache
 def given(exercise: str) -> dict[str, str]:
     """The sources of what this exercise hands out: the soft prompts cut down to its own, and whole files."""
     names = GIVEN.get(exercise) or GIVEN.get(exercise[0], set())

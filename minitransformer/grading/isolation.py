@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,8 +26,14 @@ def local(course: Path, scratch: Path) -> list[str]:
 
 def uid_drop(course: Path, scratch: Path) -> list[str]:
     """Another user, who may read neither the course nor others' work; no network, where it can be closed."""
-    offline = ["unshare", "--net", "--ipc"]
-    return [*(offline if works([*offline, "true"]) is None else ()), *as_stranger()]
+    return [*offline(), *as_stranger()]
+
+
+@cache
+def offline() -> tuple[str, ...]:
+    """What closes the network to a command, where this can be done."""
+    closed = "unshare", "--net", "--ipc"
+    return closed if works([*closed, "true"]) is None else ()
 
 
 def as_stranger() -> list[str]:
