@@ -6,6 +6,8 @@ import pytest
 
 from minitransformer.extras import library, shipped
 
+INSTALL = "run  pip install --no-deps -r lessons/requirements-real.txt"
+
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
@@ -23,12 +25,10 @@ def test_a_package_s_file_is_found_without_importing_the_package(package):
 
 @pytest.mark.parametrize(("name", "file"), [("bringer", "other.txt"), ("nobody", "data.txt"), ("json", "data.txt")])
 def test_what_is_not_shipped_is_said_with_what_to_install(package, name, file):
-    with pytest.raises(FileNotFoundError, match=rf"no {file} of a package {name}: run  pip install --no-deps -r req"):
+    with pytest.raises(FileNotFoundError, match=rf"no {file} of a package {name}: {INSTALL}"):
         shipped(name, file)
 
 
 def test_a_missing_library_is_said_with_its_use_and_what_to_install(package):
-    with pytest.raises(
-        ImportError, match=r"flying needs the package bringer \(.*\): run  pip install --no-deps -r req"
-    ):
+    with pytest.raises(ImportError, match=rf"flying needs the package bringer \(.*\): {INSTALL}"):
         library("bringer", "flying")
