@@ -42,10 +42,10 @@ def test_solved_earns_all_blank_nothing_and_half_its_part(small_class):
     assert {name: (row["earned"], row["points"]) for name, row in rows.items() if name != "half"} == {
         "solved": (20, 20), "blank": (0, 20), "broken": (0, 20)}  # fmt: skip
     half = rows["half"]
-    assert [each["earned"] for each in half["exercises"]] == [2, 1, 0]
-    assert half["exercises"][1]["parts"][1]["misconception"] == "wrong-corner"
-    assert {part["came"] for part in half["exercises"][2]["parts"]} == {"not written yet"}
-    credit = {each["id"]: each["earned"] for each in half["questions"]}
+    assert [item["earned"] for item in half["items"][:3]] == [2, 1, 0]
+    assert half["items"][1]["parts"][1]["misconception"] == "wrong-corner"
+    assert {part["came"] for part in half["items"][2]["parts"]} == {"not written yet"}
+    credit = {item["id"]: item["earned"] for item in half["items"][3:]}
     assert credit["1.q3"] == 1 and credit["1.q4"] == 0 and 0 < credit["1.q1"] < 1
     assert half["earned"] == pytest.approx(3 + sum(credit.values()), abs=1e-3)
 

@@ -1,6 +1,7 @@
 """A child process with limits, in which a student's code answers calls, and of which nothing is left afterwards."""
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -10,7 +11,9 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Event, Thread
 
 import psutil
 
@@ -51,15 +54,15 @@ class NoChild(BaseException):
 
 
 class Box:
-    """One child process, asked over a pipe."""
+    """One child process, asked over a pipe, and a thread that ends it when it takes too long or too much."""
 
     def __init__(self, profile: str, course: Path, limits: Limits, seconds: float):
-        self.limits, self.number, self.began, self.look, self.closed = limits, 0, 0, 0.0, False
+        self.limits, self.number, self.began, self.deadline = limits, 0, 0, math.inf
         self.user = stranger() if gives_grades(profile) and os.geteuid() == 0 else None
         self.scratch = Path(tempfile.mkdtemp(prefix="graded-"))
         os.chown(self.scratch, self.user or -1, -1)
-        self.pipe, theirs = socket.socketpair()
-        self.pipe.settimeout(0.25)
+        self.socket, theirs = socket.socketpair()
+        self.pipe = Connection(os.dup(self.socket.fileno()))
         bounds = {"AS": limits.memory, "NPROC": limits.processes, "FSIZE": limits.file, "NOFILE": 256, "CORE": 0}
         given = [str(course), str(theirs.fileno()), json.dumps(bounds | {"REPLY": limits.reply})]
         home = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "BOX": self.scratch.name}
@@ -70,66 +73,56 @@ class Box:
             cwd=self.scratch,
         )  # fmt: skip
         theirs.close()
+        self.why, self.closed, self.watcher = Stopped("stopped", ENDED), Event(), Thread(target=self.watch, daemon=True)
+        self.watcher.start()
         try:
-            self.receive(time.monotonic() + min(seconds, limits.start))
+            self.ask("end", seconds=min(seconds, limits.start))
+        except Ended:  # nothing runs yet: it is ready
+            pass
         except Stopped as why:
-            self.close()
             if seconds < limits.start and why.name == "time-out":
                 raise
             raise NoChild(f"the child did not start under {profile}: {why}") from None
 
     def ask(self, kind: str, *given: object, seconds: float) -> tuple[str, object]:
         """A call's kind of answer and its value; Stopped where there is none."""
-        deadline, self.number = time.monotonic() + seconds, self.number + 1
+        self.deadline, self.number = time.monotonic() + seconds, self.number + 1
         self.began = self.number if kind == "begin" else self.began
         try:
-            with suppress(OSError):  # then there will be no answer either
-                self.pipe.settimeout(max(0.01, seconds))
-                self.pipe.sendall(wire.packed([self.number, kind, list(given)]))
-                self.pipe.settimeout(0.25)
-            return self.receive(deadline)
-        except Stopped as why:
-            if type(why) is not Ended:
-                self.close()
-            raise
+            self.pipe.send_bytes(wire.packed([self.number, kind, list(given)]))
+            while True:
+                number, kind, value = wire.unpacked(self.pipe.recv_bytes(self.limits.reply))
+                if kind == "ended" and number in (self.began, self.number):
+                    raise Ended("stopped", ENDED)
+                if number == self.number:  # an earlier call's second answer is nobody's
+                    return kind, value
+        except (OSError, EOFError):
+            why = self.why
+        except (ValueError, TypeError):
+            why = Stopped("garbled", "what came back was no data: something in your code disturbs its own process")
+        finally:
+            self.deadline = math.inf
+        self.close()
+        raise why
 
-    def receive(self, deadline: float) -> tuple[str, object]:
-        while True:
-            (size,) = wire.LENGTH.unpack(self.read(wire.LENGTH.size, deadline))
-            if size > self.limits.reply:
-                raise Stopped("too-much", "your code gave back more than may be given back")
-            try:
-                number, kind, value = wire.unpacked(self.read(size, deadline))
-            except (ValueError, TypeError):
-                why = "what came back was no data: something in your code disturbs its own process"
-                raise Stopped("garbled", why) from None
-            if kind == "ended" and number in (self.began, self.number):
-                raise Ended("stopped", ENDED)
-            if number == self.number:  # an earlier call's second answer is nobody's
-                return kind, value
+    def end(self, seconds: float) -> bool:
+        """Make an end of the exercise that runs, if one does; whether the next one can begin."""
+        with suppress(Stopped):
+            self.ask("end", seconds=seconds)
+        return not self.closed.is_set()
 
-    def read(self, count: int, deadline: float) -> bytes:
-        data = bytearray()
-        while len(data) < count:
-            now = time.monotonic()
-            if now >= deadline:
-                raise Stopped("time-out", "your code took longer than one call may take; is there an endless loop?")
-            if now >= self.look:
-                self.look = now + 0.25
-                if self.memory() > self.limits.memory:
-                    raise Stopped("memory", "your code took more memory than it may")
-            try:
-                part = self.pipe.recv(min(count - len(data), 1 << 20))
-            except TimeoutError:
-                if self.process.poll() is None:
-                    continue
-                part = b""  # another process may still hold its end of the pipe
-            except OSError:
-                part = b""
-            if not part:
-                raise Stopped("stopped", ENDED)
-            data += part
-        return bytes(data)
+    def watch(self) -> None:
+        while not self.closed.wait(0.25):
+            if time.monotonic() > self.deadline:
+                why = "time-out", "your code took longer than one call may take; is there an endless loop?"
+            elif self.memory() > self.limits.memory:
+                why = "memory", "your code took more memory than it may"
+            elif self.process.poll() is None:
+                continue
+            else:
+                why = "stopped", ENDED
+            self.why = Stopped(*why)
+            return self.kill()
 
     def family(self) -> list[psutil.Process]:
         """All that lives of this child, whoever its parent is by now."""
@@ -151,17 +144,27 @@ class Box:
                 found += each.memory_info().rss
         return found
 
-    def close(self) -> None:
-        """End all of it, and remove what it wrote."""
-        self.closed = True
-        self.pipe.close()
+    def kill(self) -> None:
+        """All of it, so that nobody waits for an answer any more."""
         while alive := self.family():
             for each in alive:
                 with suppress(psutil.Error):
                     each.kill()
             self.process.poll()
             time.sleep(0.01)
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End all of it, and remove what it wrote."""
+        if self.closed.is_set():
+            return
+        self.closed.set()
+        self.watcher.join()
+        self.kill()
         self.process.wait()
+        self.socket.close()
+        self.pipe.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
         for path in (path for folder in OPEN_TO_ALL if self.user for path in Path(folder).glob("*")):
             with suppress(OSError):

@@ -8,10 +8,10 @@ import importlib
 import json
 import os
 import resource
-import socket
 import sys
 import traceback
 import types
+from multiprocessing.connection import Connection
 
 
 class Desk:
@@ -58,31 +58,25 @@ def main(folder: str, pipe: str, limits: str) -> None:
 
     import minitransformer  # noqa: F401
 
-    link = socket.socket(fileno=int(pipe))
-    stream = link.makefile("rb")
+    link = Connection(int(pipe))
 
-    def received() -> list | None:
-        size = stream.read(wire.LENGTH.size)
-        return wire.unpacked(stream.read(*wire.LENGTH.unpack(size))) if size else None
-
-    def serve(message: list | None) -> None:
+    def serve(message: list) -> None:
         desk, here = Desk(), os.getpid()
-        while message and message[1] != "end":
+        while message[1] != "end":
             number, kind, given = message
             reply = wire.packed([number, *desk.reply(kind, given)])
             if os.getpid() != here:  # a student's fork that came back
                 break
-            link.sendall(reply if len(reply) <= longest else wire.packed([number, "too-much", None]))
-            message = received()
+            link.send_bytes(reply if len(reply) <= longest else wire.packed([number, "too-much", None]))
+            message = wire.unpacked(link.recv_bytes())
         os._exit(0)
 
-    link.sendall(wire.packed([0, "ready", None]))
-    while message := received():
+    while message := wire.unpacked(link.recv_bytes()):
         if message[1] == "begin":
             if not os.fork():
                 serve(message)
             os.wait()
-        link.sendall(wire.packed([message[0], "ended", None]))
+        link.send_bytes(wire.packed([message[0], "ended", None]))
 
 
 if __name__ == "__main__":

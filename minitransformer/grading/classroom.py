@@ -56,7 +56,7 @@ def named(paths: list[Path]) -> Iterator[intake.Found]:
     """Submissions whose names differ, whatever the files are called."""
     seen: dict[str, int] = {}
     for found in intake.find(paths):
-        name = reports.clean(found.name, 120)
+        name = intake.clean(found.name, 120)
         seen[name] = seen.get(name, 0) + 1
         yield replace(found, name=f"{name} ({seen[name]})" if seen[name] > 1 else name)
 
@@ -87,7 +87,7 @@ class Desk:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
         began, assignment = time.perf_counter(), self.assignment
         result = {"name": found.name, "lesson": assignment.lesson, "profile": self.profile}
-        result |= {"earned": 0.0, "points": assignment.points}
+        result |= {"earned": 0.0, "points": assignment.points, "items": []}
         try:
             data = intake.content(found)
             # another student, other code: other inputs, so that what leaked once is of no use
@@ -108,7 +108,7 @@ class Desk:
         except intake.Refused as why:
             return result | {"problem": str(why)}
         except (Exception, NoChild) as error:  # the grader's or the machine's fault; tried again next time
-            return result | {"problem": f"could not be graded: {type(error).__name__}: {error}"}
+            return result | {"problem": intake.clean(f"could not be graded: {type(error).__name__}: {error}")}
         result["seconds"] = round(time.perf_counter() - began, 1)
         write_whole(path, json.dumps(result, indent=1).encode())
         return result

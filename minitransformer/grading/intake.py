@@ -182,3 +182,9 @@ def answers(tree: ast.Module | None) -> dict[str, str]:
             if len(texts) == 2 and texts[1].strip():
                 found[texts[0]] = texts[1][:200]
     return found
+
+
+def clean(text: str, longest: int = 400) -> str:
+    """A student's text, fit for a terminal, XML and a page: no control signs, no halves of characters, not too long."""
+    kept = "".join(sign if sign.isprintable() else " " for sign in text[:longest])
+    return kept.encode("utf-8", "replace").decode()

@@ -5,12 +5,12 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from ..exercises.exercise import Call, Exercise, Misconception, NotWritten, Outcome, judge
+from ..exercises.questions import Reply
 from .box import Limits, Stopped
 from .course import AWAY, Assignment, given
-from .intake import Submission
+from .intake import Submission, clean
 
 
 class Asked:
@@ -44,10 +44,7 @@ class Asked:
 
     def begin(self, exercise: str) -> None:
         """A fresh process that has read what stands before this exercise and its own cell, but no deadly piece."""
-        with suppress(Stopped):  # the process of the exercise before
-            if self.box and not self.box.closed:
-                self.ask("end")
-        if self.box is None or self.box.closed:
+        if not (self.box and self.box.end(min(self.left(), self.limits.call))):
             self.box = self.open_box(self.left())
         self.ask("begin", self.assignment.lesson, given(exercise))
         last = max(place for place, (owner, _) in enumerate(self.pieces) if owner == exercise)
@@ -95,7 +92,7 @@ class Asked:
         return left
 
     def close(self) -> None:
-        if self.box and not self.box.closed:
+        if self.box:
             self.box.close()
 
 
@@ -105,13 +102,12 @@ def mark(assignment: Assignment, submission: Submission, open_box: Callable, lim
     try:  # those that are given soft prompts come last, when nobody is asked to write them any more
         for each in sorted(assignment.exercises.values(), key=lambda each: bool(given(each.id))):
             seed = int.from_bytes(hmac.digest(key, each.id.encode(), hashlib.sha256)[:8], "big")
-            outcomes[each.id] = told(judge(each, asked.call(each), seed))
+            outcomes[each.id] = judge(each, asked.call(each), seed)
     finally:
         asked.close()
-    exercises = [outcomes[each] for each in assignment.exercises]
-    questions = [replied(each, submission.answers.get(each.id)) for each in assignment.questions.values()]
-    earned = sum(each["earned"] for each in (*exercises, *questions))
-    return {"earned": round(earned, 3), "exercises": exercises, "questions": questions}
+    items = [told(outcomes[each]) for each in assignment.exercises]
+    items += [replied(each, submission.answers.get(each.id)) for each in assignment.questions.values()]
+    return {"earned": round(sum(item["earned"] for item in items), 3), "items": items}
 
 
 def told(outcome: Outcome) -> dict:
@@ -119,19 +115,22 @@ def told(outcome: Outcome) -> dict:
     exercise, parts = outcome.exercise, []
     for finding in outcome.findings:
         found = finding.misconception
-        came = "right" if finding.right else found.message if found else "not written yet"
-        part = {"name": finding.part.name, "earned": finding.earned, "points": finding.part.points, "came": came}
-        parts.append(part | {"misconception": found.name if found else None})
-    about = {"id": exercise.id, "title": exercise.title, "earned": outcome.earned, "points": exercise.points}
-    return about | {"parts": parts, "hint": None if outcome.passed else exercise.hints[0]}
+        came = "right" if finding.right else clean(found.message) if found else "not written yet"
+        about = {"name": finding.part.name, "earned": finding.earned, "points": finding.part.points}
+        parts.append(about | {"came": came, "misconception": found.name if found else None})
+    hint = None if outcome.passed else exercise.hints[0]
+    about = {"id": exercise.id, "title": exercise.title, "asked": None}
+    return about | {"earned": outcome.earned, "points": exercise.points, "parts": parts, "hint": hint}
 
 
 def replied(question, answer: str | None) -> dict:
-    about = {"id": question.id, "title": question.prompt, "answered": answer, "earned": 0.0, "points": 1}
-    if answer is None:
-        return about | {"said": ["not answered yet"]}
+    """The same for a question, as an item of one part."""
     try:
-        reply = question.grade(answer)
+        reply = question.grade(answer) if answer else Reply(0.0, ("not answered yet",))
     except ValueError as error:
-        return about | {"said": [str(error)]}
-    return about | {"earned": round(reply.credit, 3), "said": list(reply.said)}
+        reply = Reply(0.0, (clean(str(error)),))
+    earned = {"earned": round(reply.credit, 3), "points": 1}
+    came = "\n\n".join((f"you answered {clean(answer)}", *reply.said) if answer else reply.said)
+    part = {"name": "answer", "came": came, "misconception": None}
+    about = {"id": question.id, "title": "question", "asked": question.prompt}
+    return about | earned | {"parts": [part | earned], "hint": None}

@@ -19,5 +19,5 @@ def parts(lesson: int):
 def questions(lesson: int):
     """One test for each question."""
     known = question_files.questions(lesson) if lesson in question_files.lessons() else ()
-    found = [pytest.param(lesson, f"question {name}", id=name, marks=pytest.mark.points(1)) for name in known]
+    found = [pytest.param(lesson, f"{name} question: answer", id=name, marks=pytest.mark.points(1)) for name in known]
     return pytest.mark.parametrize(("lesson", "name"), found)
