@@ -21,7 +21,10 @@ def shared_loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hook
     """The same loss and gradients as `loss` for less work: the virtual tokens' own stream is run once, not once a row.
 
     A step without text puts their keys and values into a cache of one row; every row of the batch goes on from there.
+    What only adds keys and values, as prefixes do, has no such stream, and nothing is won by sharing it.
     """
+    if type(hooks).embed is Hooks.embed:
+        return loss(model, tokens, targets, hooks)
     cache = Cache()
     model.hidden(tokens[:1, :0], hooks, cache)
     return target_loss(model, model.hidden(tokens, hooks, cache), targets)

@@ -229,6 +229,14 @@ def test_the_shared_stream_gives_the_same_loss_and_gradients_as_the_concatenatio
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
 
 
+@pytest.mark.parametrize(("method", "times"), [(PromptTuning, 2), (PrefixTuning, 1), (KeyValuePrefix, 1)])
+def test_only_a_stream_is_worth_a_forward_of_its_own(model, method, times, monkeypatch):
+    forwards, hidden = [], model.hidden
+    monkeypatch.setattr(model, "hidden", lambda *given: forwards.append(given) or hidden(*given))
+    shared_loss(model, *next(iter(Successor())), method(3, CONFIG))
+    assert len(forwards) == times
+
+
 def test_the_progress_bar_shows_loss_and_tokens_per_second(model, capsys):
     train(model, Successor(), steps=3)
     shown = capsys.readouterr().err
