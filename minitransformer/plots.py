@@ -136,8 +136,11 @@ def flows_and_lands(step: Step, tokenizer: Tokenizer, row: int = 0) -> Picture:
 def training_diagram(step: Step, tokenizer: Tokenizer, row: int = 0, ax: Axes | None = None) -> Axes:
     """One recorded training step: embeddings go up to the loss, and the gradient's way back, to the prompt alone."""
     words, norms, answers = tokenizer.tokens(step.tokens[row]), whole_tokens(step.token_norms), step.answers[row]
+    said = [tokenizer.tokens((answer.predicted, answer.target)) for answer in answers]
     count, columns = len(norms), len(norms) + len(words)
-    bare(ax := ax or Picture((max(9, 0.82 * columns), 5.2)).panel(), columns, 7)
+    longest = max(len(f"{word} 0.00") for both in said for word in both)
+    inches = max(0.82, 0.085 * max(map(len, words)), 0.065 * longest)  # for a column, so that its words fit in
+    bare(ax := ax or Picture((max(9, inches * columns), 5.2)).panel(), columns, 7)
     first, reached, told = count + answers[0].position, norms + step.activations[0][step.virtual :], []
     names = virtual(count) + [f"e{place}\n{word}" for place, word in enumerate(words)]
     frozen = f"{list(step.base.values()).count(None)} of {len(step.base)} model parameters have gradient None"
@@ -152,8 +155,8 @@ def training_diagram(step: Step, tokenizer: Tokenizer, row: int = 0, ax: Axes | 
         arrow(x + 0.35, 1.9, 2.7)
         if norm is not None:
             arrow(x + 0.65, 2.7, 1.9, RED, *((2.2, "-") if x < count else (1, ":")))
-    for answer in answers:
-        x, (guess, target) = count + answer.position, tokenizer.tokens((answer.predicted, answer.target))
+    for answer, (guess, target) in zip(answers, said, strict=True):
+        x = count + answer.position
         odds = f"{guess} {answer.predicted_probability:.2f}\n{target} {answer.target_probability:.2f}"
         told.append(odds)
         box(ax, x + 0.02, 4.5, 0.96, 0.9, odds, edgecolor=INK)
