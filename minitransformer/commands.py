@@ -163,8 +163,6 @@ def marks(
     processes: int | None, call: float, whole: float,
 ) -> None:  # fmt: skip
     """Grade a class."""
-    import torch
-
     try:
         from .grading import Limits, grade, terminal
     except ImportError as error:
