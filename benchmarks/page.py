@@ -1,6 +1,6 @@
 """The page of results, `benchmarks/README.md`, and its plots, from the JSON of one or several runs of `bench.py`.
 
-    python benchmarks/page.py [benchmarks/results.json …]
+    python benchmarks/page.py [benchmarks/results/1.json …]
 
 Every figure on the page comes from those files; the first of them is shown whole, the others for their targets.
 """
@@ -9,11 +9,13 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
-from minitransformer.pictures import BLUE, COLOURS, GREY, RED, Picture, save, styled
+from minitransformer.pictures import BLUE, COLOURS, GREY, INK, RED, Picture, save, styled
 
 HERE = Path(__file__).parent
 FLOORS = ("floor", "products alone")
+NEEDED = ("matrix products", "attention")
 INTRODUCTION = """# Side by side
 
 The same work, by this code and by what a user could pick instead: Hugging Face's Llama and its `generate`, PEFT, a GPT
@@ -31,12 +33,13 @@ Training takes 32 rows of 64 tokens (SmolLM2: 4 rows) and 10 virtual tokens; dec
 UNMET = """## Where a target is missed, and why
 
 Where the time of a run goes: its median in milliseconds, shared out by the operators' own time in one profiled run,
-the rival's and ours. *between operators* is Python, and what the profiler itself costs. The floor is measured in the
-same rounds.
+the rival's and ours. *between operators* is Python, and what the profiler itself costs. *were the rest free* is the
+ratio that would be left if everything but our matrix products and our attention took no time at all. The floor is
+measured in the same rounds.
 
 How to read it: matrix products and attention are the same library calls for everybody, and nobody who computes the
-same can save them. Where they are a larger share of the rival's time than the target, the target is out of reach. In
-decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
+same can save them. Where what is left without the rest is above the target or close to it, the target is out of
+reach. In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
 """
 
 
@@ -90,34 +93,45 @@ def span(row: dict, target: dict) -> str:
     return f"{min(each):.2f}–{max(each):.2f}"
 
 
-def profiles(rows: Sequence[dict]) -> str:
-    """For what missed its target and for its rival: where the time goes."""
+def profiles(runs: Sequence[dict]) -> str:
+    """For what missed its target and for its rival: where the time goes, in the first run that missed it."""
     lines, head = [], []
-    for row in rows:
+    for rows in zip(*(run["rows"] for run in runs), strict=True):
+        row = next((row for row in rows if row["shares"]), rows[0])
+        floor = next((row["medians"][each] for each in FLOORS if each in row["medians"]), None)
         for name, shares in row["shares"].items():
             head, whole = list(shares), row["medians"][name]
-            floor = next((row["medians"][each] for each in FLOORS if each in row["medians"]), None)
             parts = [f"{1e3 * whole * share:.1f} ({share:.0%})" for share in shares.values()]
             limit = "–" if floor is None else f"{1e3 * floor:.1f}"
-            lines.append([row["size"], row["work"], name, f"{1e3 * whole:.1f}", *parts, limit])
-    return table(("size", "work", "whose", "ms", *head, "floor, ms"), lines) if lines else ""
+            lines.append([row["size"], row["work"], name, f"{1e3 * whole:.1f}", *parts, least(row, name), limit])
+    return table(("size", "work", "whose", "ms", *head, "were the rest free", "floor, ms"), lines) if lines else ""
+
+
+def least(row: dict, name: str) -> str:
+    """The ratio that this one would reach with products and attention alone, for each target that it missed."""
+    needed = row["medians"][name] * sum(row["shares"][name].get(each, 0.0) for each in NEEDED)
+    missed = [target for target in row["targets"] if target["of"] == name and not target["met"]]
+    rivals = [target for target in missed if target["against"] in row["shares"]]
+    return ", ".join(f"{needed / row['medians'][each['against']]:.2f} (target {each['most']})" for each in rivals)
 
 
 @styled
-def ratios_picture(rows: Sequence[dict], path: Path) -> None:
-    """Each target as a line, and what was reached as a bar up to it or beyond it."""
-    found = [(row, target) for row in rows for target in row["targets"]]
-    picture = Picture((7, 0.6 + 0.24 * len(found)))
-    ax = picture.panel()
-    names = [f"{row['size']}  {row['work']}: {sides(target)}" for row, target in found]
-    shares = [target["reached"] / target["most"] for _, target in found]
-    ax.barh(names, shares, color=[BLUE if target["met"] else RED for _, target in found])
+def ratios_picture(runs: Sequence[dict], path: Path) -> None:
+    """Each target as a line, and what was reached as a bar up to it or beyond it, with how far the runs differ."""
+    picture = Picture((7, 0.6 + 0.24 * sum(len(row["targets"]) for row in runs[0]["rows"])))
+    ax, met = picture.panel(), []
+    for rows in zip(*(run["rows"] for run in runs), strict=True):
+        for same in zip(*(row["targets"] for row in rows), strict=True):
+            shares = sorted(target["reached"] / target["most"] for target in same)
+            middle, name = median(shares), f"{rows[0]['size']}  {rows[0]['work']}: {sides(same[0])}"
+            met.append(all(target["met"] for target in same))
+            spread = [[middle - shares[0]], [shares[-1] - middle]]
+            ax.barh(name, middle, xerr=spread, color=BLUE if met[-1] else RED, ecolor=INK)
     ax.axvline(1, color=GREY)
     ax.margins(y=0.01)
     ax.invert_yaxis()
     ax.set_xlabel("reached / target")
-    met = sum(target["met"] for _, target in found)
-    ax.set_label(f"Of {len(found)} targets {met} are met; the table gives the same numbers.")
+    ax.set_label(f"Of {len(met)} targets {sum(met)} are met in every run; the table gives the same numbers.")
     save(picture, path)
 
 
@@ -165,9 +179,9 @@ def write(runs: Sequence[dict], folder: Path) -> None:
         targets(runs),
     ]
     if any(row["targets"] for row in rows):
-        ratios_picture(rows, folder / "targets.png")
+        ratios_picture(runs, folder / "targets.png")
         parts.append("![What was reached against the targets](targets.png)\n")
-    if unmet := profiles(rows):
+    if unmet := profiles(runs):
         parts += [UNMET, unmet]
     parts += ["## Everything\n", results([row for row in rows if not growing(row)])]
     if grown := [row for row in rows if growing(row)]:
@@ -178,7 +192,7 @@ def write(runs: Sequence[dict], folder: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="*", type=Path, default=[HERE / "results.json"])
+    parser.add_argument("runs", nargs="*", type=Path, default=sorted(HERE.glob("results/*.json")))
     parser.add_argument("--folder", type=Path, default=HERE, help="where to write the page")
     options = parser.parse_args(arguments)
     write([json.loads(path.read_text(encoding="utf-8")) for path in options.runs], options.folder)

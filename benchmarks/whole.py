@@ -1,0 +1,72 @@
+"""How long the demo, the lessons, the suite and the grader take: this commit beside an earlier one, turn by turn.
+
+    python benchmarks/whole.py COMMIT --json benchmarks/whole.json
+
+Both are cloned, and run with this Python and its packages, one thread a process.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+WORK = {
+    "demo": "-m minitransformer demo --out drawn",
+    "lessons, built": "lessons/build.py",
+    "suite": "-m pytest -n 2",
+    "grader, 12 submissions": "benchmarks/grading.py --count 12",
+}
+
+
+def clone(commit: str, folder: Path) -> Path:
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+    subprocess.run(["git", "checkout", "--quiet", commit], cwd=folder, check=True)
+    return folder
+
+
+def seconds(command: str, folder: Path) -> float:
+    """How long it took; a SystemExit with the end of what it said where it failed."""
+    surroundings = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *command.split()], cwd=folder, env=surroundings, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"{command} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return time.perf_counter() - began
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("commit", help="the earlier one")
+    parser.add_argument("--only", nargs="+", choices=WORK, default=list(WORK))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        commits = {"before": options.commit, "after": "HEAD"}
+        places = {name: clone(commit, Path(folder, name)) for name, commit in commits.items()}
+        taken = {work: {"before": [], "after": []} for work in options.only}
+        for number in range(options.rounds):
+            for work in options.only:
+                for name in sorted(places, reverse=number % 2 == 0):
+                    taken[work][name].append(seconds(WORK[work], places[name]))
+                    print(f"{work}, {name}: {taken[work][name][-1]:.1f} s", flush=True)
+    for work, each in taken.items():
+        ratio = statistics.median(after / before for before, after in zip(each["before"], each["after"], strict=True))
+        middle = {name: statistics.median(times) for name, times in each.items()}
+        print(f"{work}: {middle['before']:.1f} s before, {middle['after']:.1f} s after ({ratio:.2f})")
+    if options.json:
+        about = {"before": options.commit, "rounds": options.rounds, "seconds": taken}
+        options.json.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
