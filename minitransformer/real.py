@@ -200,16 +200,16 @@ def sentiment_texts(path: str | Path, count: int = 200) -> Texts:
     halves = [[pair for pair in test if pair[1] == label][: count // 2] for label in LABELS]
     chat = "<|im_start|>user\nIs this review positive or negative? {}<|im_end|>\n<|im_start|>assistant\nThis review is"
     wordings = [Wording(f"Say of each review whether it is positive or negative.\n{FRAME}"), Wording(chat)]
-    return Texts("sentiment", train, halves[0] + halves[1], wordings, untuned_choices, new_texts, steps=60, rows=8)
+    return Texts("sentiment", train, halves[0] + halves[1], wordings, untuned_choices, new_texts, steps=50, rows=8)
 
 
 def chinese_texts() -> Texts:
-    """The set phrases of the phrasebook: 32 to learn, the others to translate."""
+    """The set phrases of the phrasebook: 16 to learn, the others to translate."""
     pairs = [(phrase.english, f" {phrase.chinese}") for phrase in Phrasebook().phrases]
     random.Random(0).shuffle(pairs)
     chat = "<|im_start|>user\nTranslate to Chinese: {}<|im_end|>\n<|im_start|>assistant\n"
     wordings = [Wording(f"Translate each sentence to Chinese.\n{FRAME}"), Wording(chat, "{1}")]
-    return Texts("chinese", pairs[:32], pairs[32:], wordings, untuned, learned_and_new, steps=150, rows=8)
+    return Texts("chinese", pairs[:16], pairs[16:], wordings, untuned, learned_and_new, steps=80, rows=8)
 
 
 def recorded() -> list[Row]:

@@ -574,7 +574,7 @@ else:
 # %% [markdown]
 # ### Three tasks, compared
 #
-# The whole comparison takes some minutes a task, so it was run once with
+# The whole comparison takes two minutes and more a task, so it was run once with
 #
 # ```
 # python -m minitransformer real
@@ -585,7 +585,7 @@ else:
 # - **antonyms**: pairs from WordNet 3.0 (Princeton University). Exactly the one right word.
 # - **sentiment**: sentences on films that people rated (Hutto & Gilbert, 2014). Half are positive, so guessing gives
 # one half.
-# - **chinese**: the phrasebook's own set phrases, 32 to learn and 18 others to translate.
+# - **chinese**: the phrasebook's own set phrases, 16 to learn and 34 others to translate.
 #
 # Before looking: *predict* what the prompt reaches. The model was trained on English; it has seen very little Chinese.
 
