@@ -1,4 +1,4 @@
-"""The page of results, `benchmarks/README.md`, and its plots, from the JSON of one or several runs of `bench.py`.
+"""The page of results, `benchmarks/README.md`, and its plots, from the JSON of runs of `bench.py` and of `whole.py`.
 
     python benchmarks/page.py [benchmarks/results/1.json …]
 
@@ -40,6 +40,11 @@ measured in the same rounds.
 How to read it: matrix products and attention are the same library calls for everybody, and nobody who computes the
 same can save them. Where what is left without the rest is above the target or close to it, the target is out of
 reach. In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
+"""
+WHOLE = """## Demo, lessons, suite and grader
+
+Seconds from start to end, this commit beside an earlier one in turns, one thread a process, as
+`python benchmarks/whole.py {before}` measures it.
 """
 
 
@@ -83,6 +88,15 @@ def targets(runs: Sequence[dict]) -> str:
             unit = "" if target["against"] else " s"
             lines.append([row["size"], row["work"], sides(target), f"≤ {target['most']}{unit}", reached, met])
     return table(("size", "work", "what against what", "target", "reached (of the rounds)", ""), lines)
+
+
+def wholes(taken: dict[str, dict[str, list[float]]]) -> str:
+    """Medians, and the median of the rounds' ratios."""
+    lines = []
+    for work, times in taken.items():
+        ratio = median(after / before for before, after in zip(times["before"], times["after"], strict=True))
+        lines.append([work, *(f"{median(each):.1f}" for each in times.values()), f"{ratio:.2f}"])
+    return table(("what", *next(iter(taken.values())), "ratio"), lines)
 
 
 def span(row: dict, target: dict) -> str:
@@ -166,8 +180,8 @@ def growth_picture(rows: Sequence[dict], path: Path) -> None:
     save(picture, path)
 
 
-def write(runs: Sequence[dict], folder: Path) -> None:
-    """The page and its plots."""
+def write(runs: Sequence[dict], folder: Path, whole: dict | None = None) -> None:
+    """The page and its plots; `whole` is what `whole.py` measured."""
     first, rows = runs[0], runs[0]["rows"]
     machine = ", ".join(f"{name} {value}" for name, value in first["machine"].items() if name != "mean load")
     loads = " and ".join(f"{run['machine']['mean load']:.1f}" for run in runs)
@@ -187,15 +201,19 @@ def write(runs: Sequence[dict], folder: Path) -> None:
     if grown := [row for row in rows if growing(row)]:
         growth_picture(grown, folder / "growth.png")
         parts += ["## How our own steps grow\n", "![Our times against one quantity each](growth.png)\n", results(grown)]
+    if whole:
+        parts += [WHOLE.format(**whole), wholes(whole["seconds"])]
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, default=sorted(HERE.glob("results/*.json")))
+    parser.add_argument("--whole", type=Path, default=HERE / "whole.json", help="what whole.py wrote, if it did")
     parser.add_argument("--folder", type=Path, default=HERE, help="where to write the page")
     options = parser.parse_args(arguments)
-    write([json.loads(path.read_text(encoding="utf-8")) for path in options.runs], options.folder)
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.runs]
+    write(runs, options.folder, json.loads(options.whole.read_text("utf-8")) if options.whole.exists() else None)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WORK = {
-    "demo": "-m minitransformer demo --out drawn",
-    "lessons, built": "lessons/build.py",
+    "demo": "-m minitransformer demo --out {new}",
+    "grader, lesson 3 solved": "-m minitransformer grade lessons/solutions/03_one_training_step.ipynb --lesson 3 "
+    "--out {new}",
     "suite": "-m pytest -n 2",
-    "grader, 12 submissions": "benchmarks/grading.py --count 12",
+    "lessons built": "lessons/build.py",
 }
 
 
@@ -34,13 +35,14 @@ def clone(commit: str, folder: Path) -> Path:
 def seconds(command: str, folder: Path) -> float:
     """How long it took; a SystemExit with the end of what it said where it failed."""
     surroundings = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *command.split()], cwd=folder, env=surroundings, capture_output=True, text=True
-    )
+    with tempfile.TemporaryDirectory() as new:
+        line = [sys.executable, *command.format(new=new).split()]
+        began = time.perf_counter()
+        done = subprocess.run(line, cwd=folder, env=surroundings, capture_output=True, text=True)
+        taken = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"{command} failed:\n{(done.stdout + done.stderr)[-2000:]}")
-    return time.perf_counter() - began
+    return taken
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -48,23 +50,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("commit", help="the earlier one")
     parser.add_argument("--only", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="where to write all times")
     options = parser.parse_args(arguments)
+    taken = {work: {"before": [], "after": []} for work in options.only}
     with tempfile.TemporaryDirectory() as folder:
         commits = {"before": options.commit, "after": "HEAD"}
         places = {name: clone(commit, Path(folder, name)) for name, commit in commits.items()}
-        taken = {work: {"before": [], "after": []} for work in options.only}
         for number in range(options.rounds):
             for work in options.only:
                 for name in sorted(places, reverse=number % 2 == 0):
                     taken[work][name].append(seconds(WORK[work], places[name]))
                     print(f"{work}, {name}: {taken[work][name][-1]:.1f} s", flush=True)
-    for work, each in taken.items():
-        ratio = statistics.median(after / before for before, after in zip(each["before"], each["after"], strict=True))
-        middle = {name: statistics.median(times) for name, times in each.items()}
-        print(f"{work}: {middle['before']:.1f} s before, {middle['after']:.1f} s after ({ratio:.2f})")
+    for work, times in taken.items():
+        print(f"{work}: {', '.join(f'{name} {statistics.median(each):.1f} s' for name, each in times.items())}")
     if options.json:
-        about = {"before": options.commit, "rounds": options.rounds, "seconds": taken}
+        about = {"before": options.commit, "seconds": taken}
         options.json.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

@@ -164,7 +164,10 @@ def test_the_page_shows_every_figure_and_says_what_was_missed_and_why(toy, tmp_p
     other = again["rows"][toy["rows"].index(prompt)]
     other["targets"][0] |= {"reached": 0.5, "met": True}
     other["shares"] = {}
-    page.write([again, toy], tmp_path)  # the profile is in the run that missed its target
+    times = {"demo": {"before": [2.0, 4.0], "after": [1.0, 1.0]}}
+    page.write(
+        [again, toy], tmp_path, {"before": "abc", "seconds": times}
+    )  # the profile is in the run that missed its target
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     alone = f"({prompt['ratios']['ours']:.2f}–{prompt['ratios']['ours']:.2f})"  # there was one round
     line = f"| toy | prompt step | ours / HF + PEFT | ≤ 0.6 | 0.50 {alone}, 0.75 {alone} | **not met** |"
@@ -177,3 +180,4 @@ def test_the_page_shows_every_figure_and_says_what_was_missed_and_why(toy, tmp_p
     for picture in re.findall(r"\]\((.*?\.png)\)", text):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert text.count(".png)") == 2
+    assert "| demo | 3.0 | 1.0 | 0.38 |" in text and "whole.py abc" in text
