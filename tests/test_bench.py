@@ -12,8 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 pytest.importorskip("transformers", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
-bench, page, memory, peers, learning, serving, starting, work = (  # benchmarks/*.py
-    import_module(name) for name in ("bench", "page", "memory", "peers", "learning", "serving", "starting", "work")
+bench, page, memory, peers, learning, serving, starting, whole, work = (  # benchmarks/*.py
+    import_module(name)
+    for name in ("bench", "page", "memory", "peers", "learning", "serving", "starting", "whole", "work")
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # peers speak to each other
@@ -181,3 +182,10 @@ def test_the_page_shows_every_figure_and_says_what_was_missed_and_why(toy, tmp_p
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert text.count(".png)") == 2
     assert "| demo | 3.0 | 1.0 | 0.38 |" in text and "whole.py abc" in text
+
+
+def test_a_whole_command_is_timed_in_its_own_clone_or_its_failure_told(tmp_path):
+    (tmp_path / "here.py").write_text("import pathlib, sys; pathlib.Path(sys.argv[1], 'x').write_text('new')")
+    assert whole.seconds("here.py {new}", tmp_path) > 0
+    with pytest.raises(SystemExit, match=r"(?s)nowhere.py failed:.*No such file"):
+        whole.seconds("nowhere.py", tmp_path)
