@@ -112,17 +112,19 @@ class Box:
         return not self.closed.is_set()
 
     def watch(self) -> None:
-        while not self.closed.wait(0.25):
-            if time.monotonic() > self.deadline:
-                why = "time-out", "your code took longer than one call may take; is there an endless loop?"
-            elif self.memory() > self.limits.memory:
-                why = "memory", "your code took more memory than it may"
-            elif self.process.poll() is None:
-                continue
-            else:
-                why = "stopped", ENDED
-            self.why = Stopped(*why)
-            return self.kill()
+        """Wait until it takes too long or too much, ends, or is closed; then leave nothing of it."""
+        try:
+            while not self.closed.wait(0.25):
+                if time.monotonic() > self.deadline:
+                    self.why = Stopped("time-out", "your code took longer than a call may take; an endless loop?")
+                elif self.memory() > self.limits.memory:
+                    self.why = Stopped("memory", "your code took more memory than it may")
+                elif self.process.poll() is None:
+                    continue
+                break
+        except Exception as error:
+            self.why = NoChild(f"the child could not be watched: {error!r}")
+        self.kill()
 
     def family(self) -> list[psutil.Process]:
         """All that lives of this child, whoever its parent is by now."""
@@ -161,7 +163,6 @@ class Box:
             return
         self.closed.set()
         self.watcher.join()
-        self.kill()
         self.process.wait()
         self.socket.close()
         self.pipe.close()
