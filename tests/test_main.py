@@ -69,8 +69,16 @@ def test_pretrain_writes_a_model_of_the_size_asked_for_and_its_card(capsys, tmp_
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.md", "tiny.safetensors"]
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C, even where the tests run in the background, which ignores it and hands that down."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
-def test_ctrl_c_stops_with_a_word_and_leaves_nothing_half_written(tmp_path):
+def test_ctrl_c_stops_with_a_word_and_leaves_nothing_half_written(tmp_path, heeded):
     command = [sys.executable, "-m", "minitransformer", "pretrain", "--out", str(tmp_path / "base.safetensors")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while "step/s" not in process.stderr.readline(200):
