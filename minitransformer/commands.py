@@ -164,12 +164,13 @@ def marks(
 ) -> None:  # fmt: skip
     """Grade a class."""
     try:
-        from .grading import Limits, grade, terminal
+        from .grading import Limits, grade
     except ImportError as error:
         sys.exit(f"the grader needs more than the lessons ({error}): run  pip install -r requirements.txt")
     torch.set_num_threads(1)  # the submissions share the cores
     named = dict(profile=profile, secret=secret, shard=shard, processes=processes)
-    print(terminal(grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)), end="")
+    grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)
+    print((out / "summary.txt").read_text(encoding="utf-8"), end="")
     print(f"wrote {out}: teacher.html, students/ and, where the profile gives grades, gradebook.csv and more")
 
 

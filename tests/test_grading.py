@@ -12,8 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent / "hostile"))
 
 import cases
 
-from minitransformer.exercises import catalogue
-from minitransformer.grading import course, grade, intake, isolation, likeness, reports
+from minitransformer.exercises import assignment, catalogue
+from minitransformer.exercises.assignment import Assignment
+from minitransformer.exercises.showing import clean
+from minitransformer.grading import grade, intake, likeness, reports
+from minitransformer.sandbox import choose, course, walls
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 every_lesson = pytest.mark.parametrize("lesson", catalogue.LESSONS)
@@ -21,12 +24,12 @@ every_lesson = pytest.mark.parametrize("lesson", catalogue.LESSONS)
 
 @every_lesson
 def test_the_open_part_of_the_course_holds_no_reference_no_judge_and_no_answer(lesson, tmp_path):
-    assignment = course.Assignment.of(lesson)
-    folder = course.build(lesson, tmp_path / "open")
+    lessons = Assignment.of(lesson)
+    folder = course.open_part(lesson, tmp_path / "open")
     text = "\n".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
     assert "Suspect(" not in text and "EXERCISES" not in text and not list(folder.rglob("*.ipynb"))
     assert not list(folder.rglob("questions")) and not (folder / "minitransformer/exercises/lesson1.py").exists()
-    assert set(assignment.names) == set(assignment.exercises)
+    assert set(lessons.names) == set(lessons.exercises)
     for name in ("PromptTuning", "PrefixTuning", "compile_prefix", "PromptBank"):
         assert f"class {name}" not in text and f"def {name}" not in text
     for path in folder.rglob("*.py"):
@@ -35,25 +38,27 @@ def test_the_open_part_of_the_course_holds_no_reference_no_judge_and_no_answer(l
 
 @every_lesson
 def test_every_exercise_is_given_what_its_first_cell_imports_and_what_it_must_not_have_stays_away(lesson, tmp_path):
-    assignment = course.Assignment.of(lesson)
-    for exercise in assignment.exercises:
+    lessons = Assignment.of(lesson)
+    for exercise in lessons.exercises:
         given = course.given(exercise)
-        for node in ast.walk(ast.parse(assignment.setup)):
+        for node in ast.walk(ast.parse(lessons.setup)):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("minitransformer"):
-                away = {alias.name for alias in node.names} & course.SOFT_PROMPTS
+                away = {alias.name for alias in node.names} & assignment.SOFT_PROMPTS
                 assert not away or all(name in given["soft_prompts"] for name in away)
                 assert node.module.rpartition(".")[2] not in course.HIDDEN or node.module[16:] in given
-    assert not {"2.1", "2.3", "5.1", "5.2", "5.3"} & course.GIVEN.keys() and not {"2", "5"} & course.GIVEN.keys()
+    assert (
+        not {"2.1", "2.3", "5.1", "5.2", "5.3"} & assignment.GIVEN.keys() and not {"2", "5"} & assignment.GIVEN.keys()
+    )
     assert "def compile_prefix" not in course.given("5.4")["soft_prompts"]
 
 
 def test_what_is_hidden_says_so_when_it_is_imported(tmp_path):
-    folder = course.build(2, tmp_path / "open")
+    folder = course.open_part(2, tmp_path / "open")
     lines = ["from minitransformer import Hooks, Stack, Recorder, Cache, Transformer, Config, freeze, train, loss",
              "from minitransformer import shared_loss, accuracy, generate, pretrained, Batches, Phrasebook, batch",
-             "from minitransformer import Tokenizer, plots, gradients; pretrained()",
-             "from minitransformer.exercises import check, use, quiz"]  # fmt: skip
-    for line in ("import minitransformer.soft_prompts", "check('2.1', 1)", "from minitransformer import check",
+             "from minitransformer import Tokenizer, plots, gradients; pretrained()"]  # fmt: skip
+    for line in ("import minitransformer.soft_prompts", "from minitransformer.exercises import check",
+                 "from minitransformer import check",
                  "import minitransformer.bank", "plots.grid()", "from minitransformer import PromptTuning",
                  "from minitransformer import compare"):  # fmt: skip
         lines += ["try:", f"    {line}", "except ImportError as e: assert 'while graded' in str(e)",
@@ -64,7 +69,7 @@ def test_what_is_hidden_says_so_when_it_is_imported(tmp_path):
 
 
 def submission(text: str, name: str = "a.ipynb", lesson: int = 1) -> intake.Submission:
-    return intake.read(name, text.encode(), course.Assignment.of(lesson))
+    return intake.read(name, text.encode(), Assignment.of(lesson))
 
 
 def test_only_exercise_cells_and_literal_answers_are_taken_from_a_notebook():
@@ -103,7 +108,7 @@ def test_what_cannot_be_read_is_refused_with_one_line(name, tmp_path):
     make(tmp_path / name)
     (found,) = intake.find([tmp_path])
     with pytest.raises(intake.Refused, match=word):
-        intake.read(name, intake.content(found), course.Assignment.of(1))
+        intake.read(name, intake.content(found), Assignment.of(1))
 
 
 def test_folders_zips_and_files_of_any_are_found_in_order(tmp_path):
@@ -120,21 +125,21 @@ def test_folders_zips_and_files_of_any_are_found_in_order(tmp_path):
 
 
 def test_a_profile_that_does_not_work_says_why(monkeypatch):
-    monkeypatch.setattr(isolation, "works", lambda command: "user namespaces are closed")
+    monkeypatch.setattr(walls, "failure", lambda command: "user namespaces are closed")
     with pytest.raises(
         ValueError, match=r"bubblewrap: user namespaces are closed; uid-drop: user.*practise: --profile"
     ):
-        isolation.choose("auto")
+        choose("auto")
     with pytest.raises(ValueError, match=r"profiles are auto, bubblewrap, uid-drop, local; got 'none'"):
-        isolation.choose("none")
-    assert isolation.choose("local") == "local"
+        choose("none")
+    assert choose("local") == "local"
 
 
 def test_the_hidden_inputs_change_with_the_student_s_file_and_with_the_secret(tmp_path, monkeypatch):
     from minitransformer.grading import classroom
 
     seen = []
-    monkeypatch.setattr(classroom, "mark", lambda *given: seen.append(given[-1]) or {})
+    monkeypatch.setattr(classroom, "mark", lambda *given: seen.append(given[-1]) or [])
     for number, text in enumerate([cases.GOOD, cases.GOOD, cases.GOOD + " "]):
         (tmp_path / "a.ipynb").write_text(text)
         grade([tmp_path / "a.ipynb"], 1, tmp_path / f"out{number}", profile="local", progress=False,
@@ -143,7 +148,7 @@ def test_the_hidden_inputs_change_with_the_student_s_file_and_with_the_secret(tm
 
 
 def test_practice_gives_no_grade(tmp_path, monkeypatch):
-    monkeypatch.setattr("minitransformer.grading.classroom.mark", lambda *given: {})
+    monkeypatch.setattr("minitransformer.grading.classroom.mark", lambda *given: [])
     (tmp_path / "a.ipynb").write_text(cases.GOOD)
     grade([tmp_path / "a.ipynb"], 1, tmp_path / "out", profile="local", progress=False)
     written = {path.name for path in (tmp_path / "out").rglob("*")}
@@ -159,7 +164,7 @@ def test_reports_do_not_go_among_the_submissions(tmp_path):
 
 
 def test_shards_are_parts_that_make_up_the_class(tmp_path, monkeypatch):
-    monkeypatch.setattr("minitransformer.grading.classroom.mark", lambda *given: {})
+    monkeypatch.setattr("minitransformer.grading.classroom.mark", lambda *given: [])
     folder = tmp_path / "class"
     folder.mkdir()
     for name in "abcde":
@@ -172,7 +177,7 @@ def test_shards_are_parts_that_make_up_the_class(tmp_path, monkeypatch):
 def test_a_formula_a_control_sign_and_half_a_character_are_made_harmless():
     assert [reports.harmless(text) for text in ("=1", " +1", "-1", "@x")] == ["'=1", "' +1", "'-1", "'@x"]
     assert [reports.harmless(text) for text in ("x=1", -1)] == ["x=1", -1]
-    assert intake.clean("a\x1b[31m\nb\ud800") == "a [31m b "
+    assert clean("a\x1b[31m\nb\ud800") == "a [31m b "
 
 
 def test_copies_are_flagged_and_what_everyone_writes_is_not():

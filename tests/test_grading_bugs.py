@@ -3,10 +3,10 @@
 import pytest
 
 from minitransformer.exercises import planted_bugs
+from minitransformer.exercises.assignment import Assignment
 from minitransformer.exercises.catalogue import exercise
 from minitransformer.exercises.exercise import beside, judge
 from minitransformer.exercises.lesson5 import guarding
-from minitransformer.grading.course import Assignment
 
 
 def judged(exercise_id: str, cell: str):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from minitransformer.grading import course
+from minitransformer import grading
 
-ENGINES = Path(course.__file__).parent / "engines"
+ENGINES = Path(grading.__file__).parent / "engines"
 
 
 @pytest.mark.parametrize("name", ["setup.sh", "run_autograder"])

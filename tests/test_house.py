@@ -19,11 +19,12 @@ FLOORS = (  # each imports only from floors strictly below its own
     ("real",),
     ("__init__",),
     ("exercises",),
+    ("sandbox",),
     ("grading",),
     ("commands",),
     ("__main__",),
 )
-RUNNERS = ("grading/child.py", "exercises/asks/lesson5.py")  # their job: run students' code, and code for them to test
+RUNNERS = ("sandbox/child.py", "exercises/asks/lesson5.py")  # their job: run students' code, and code for them to test
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
 ROOMS = {path.relative_to(HOUSE).parts[0].removesuffix(".py") for path in FILES}

@@ -56,6 +56,16 @@ def plain_text(text: str) -> str:
     return re.sub(r"```\w*\n|```|\*\*|`", "", text.strip())
 
 
+def clean(text: str, longest: int = 400) -> str:
+    """A student's text, fit for a terminal, XML and a page: no control signs, and not too long."""
+    return whole("".join(sign if sign.isprintable() else " " for sign in text[:longest]))
+
+
+def whole(text: str) -> str:
+    """The same without halves of characters, which no file can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def in_notebook() -> bool:
     """Whether a notebook's kernel is running this, and not a terminal or a test."""
     if find_spec("IPython") is None:

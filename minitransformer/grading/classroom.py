@@ -7,9 +7,9 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,9 +17,11 @@ import torch
 from tqdm.auto import tqdm
 
 from ..checkpoints import write_whole
-from . import course, intake, isolation, likeness, reports
-from .box import Box, Limits, NoChild
-from .marking import mark
+from ..exercises.assignment import Assignment, fingerprint
+from ..exercises.showing import clean
+from ..sandbox import Box, Limits, choose, open_part
+from . import intake, likeness, reports
+from .marking import Session, mark
 
 
 def grade(
@@ -32,91 +34,62 @@ def grade(
     `secret` is a file that tells the hidden inputs; where none is named, one is made in `out`. `shard=(2, 5)` takes
     the second of five parts of the class.
     """
-    out, paths = Path(out), [Path(path) for path in paths]
+    out, paths, secret = Path(out), [Path(path) for path in paths], Path(secret or Path(out, "secret"))
     if missing := [str(path) for path in paths if not os.path.lexists(path)]:
         raise FileNotFoundError(f"there is nothing at {', '.join(missing)}; expected notebooks, .py, zips or folders")
     if any(out.resolve().is_relative_to(path.resolve()) for path in paths):
         raise ValueError(f"the reports would stand among the submissions: name an --out outside of them; got {out}")
-    assignment, chosen = course.Assignment.of(lesson), isolation.choose(profile)
+    assignment, profile = Assignment.of(lesson), choose(profile)
     (out / "rows").mkdir(parents=True, exist_ok=True)
-    key = kept_secret(Path(secret) if secret else out / "secret")
-    with tempfile.TemporaryDirectory(prefix="course-") as folder:
+    if not secret.exists():
+        secret.touch(0o600)
+        secret.write_text(secrets.token_hex(32))
+    work = [found for place, found in enumerate(intake.find(paths)) if place % shard[1] == shard[0] - 1]
+    workers = max(1, min(processes or os.cpu_count() or 1, len(work)))
+    # processes and not threads: torch's random numbers, which judges draw, are one stream for all threads
+    alone = dict(max_workers=workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+    with tempfile.TemporaryDirectory(prefix="course-") as folder, ProcessPoolExecutor(**alone) as pool:
         os.chmod(folder, 0o755)
-        opened = course.build(lesson, Path(folder, "open"))
-        desk = Desk(assignment, chosen, opened, limits or Limits(), key, out, course.fingerprint())
-        work = [found for place, found in enumerate(named(paths)) if place % shard[1] == shard[0] - 1]
-        rows = list(tqdm(desk.rows(work, processes or os.cpu_count() or 1), total=len(work), disable=not progress,
-                         unit="submission", dynamic_ncols=True))  # fmt: skip
-    rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
-    reports.write(rows, assignment, out, isolation.gives_grades(chosen))
+        box = profile, open_part(lesson, Path(folder, "open")), lesson, limits or Limits()
+        desk = Desk(assignment, box, secret.read_bytes(), fingerprint(), out)
+        rows = (pool.map if workers > 1 else map)(desk.row, work)
+        rows = list(tqdm(rows, total=len(work), disable=not progress, unit="submission", dynamic_ncols=True))
+    reports.write(rows, assignment, out)
     return rows
-
-
-def named(paths: list[Path]) -> Iterator[intake.Found]:
-    """Submissions whose names differ, whatever the files are called."""
-    seen: dict[str, int] = {}
-    for found in intake.find(paths):
-        name = intake.clean(found.name, 120)
-        seen[name] = seen.get(name, 0) + 1
-        yield replace(found, name=f"{name} ({seen[name]})" if seen[name] > 1 else name)
 
 
 @dataclass(frozen=True)
 class Desk:
     """Where submissions are graded one by one, by as many processes as there are."""
 
-    assignment: course.Assignment
-    profile: str
-    course: Path
-    limits: Limits
-    key: bytes
-    out: Path
+    assignment: Assignment
+    box: tuple[str, Path, int, Limits]
+    secret: bytes
     fingerprint: bytes
-
-    def rows(self, work: list[intake.Found], workers: int) -> Iterator[tuple[int, dict]]:
-        """Judges share torch's one stream of random numbers, so they run in processes and not in threads."""
-        if min(workers, len(work)) <= 1:
-            yield from ((place, self.row(found)) for place, found in enumerate(work))
-            return
-        context = get_context("spawn")
-        with ProcessPoolExecutor(workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            futures = {pool.submit(self.row, found): place for place, found in enumerate(work)}
-            yield from ((futures[future], future.result()) for future in as_completed(futures))
+    out: Path
 
     def row(self, found: intake.Found) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
-        began, assignment = time.perf_counter(), self.assignment
-        result = {"name": found.name, "lesson": assignment.lesson, "profile": self.profile}
-        result |= {"earned": 0.0, "points": assignment.points, "items": []}
+        began, (profile, _, lesson, limits) = time.perf_counter(), self.box
+        row = {"name": found.name, "lesson": lesson, "profile": profile, "earned": 0.0}
+        row |= {"points": self.assignment.points, "tests": []}
         try:
             data = intake.content(found)
             # another student, other code: other inputs, so that what leaked once is of no use
-            key = hmac.digest(self.key, found.name.encode() + b"\0" + data, hashlib.sha256)
-            about = f"{self.profile} {self.limits}".encode() + self.fingerprint
-            result["content"] = hmac.digest(key, about, hashlib.sha256).hex()
+            key = hmac.digest(self.secret, found.name.encode() + b"\0" + data, "sha256")
+            row["content"] = hmac.digest(key, f"{profile} {limits}".encode() + self.fingerprint, "sha256").hex()
             path = self.out / "rows" / f"{hashlib.sha256(found.name.encode()).hexdigest()[:24]}.json"
-            if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == result["content"]:
+            if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == row["content"]:
                 return kept
-            handed_in = intake.read(found.member or found.path.name, data, assignment)
-            result |= {"notes": handed_in.notes, "code": likeness.shingles(handed_in)}
-            result["strange"] = likeness.strange(handed_in)
-
-            def open_box(seconds: float) -> Box:
-                return Box(self.profile, self.course, self.limits, seconds)
-
-            result |= mark(assignment, handed_in, open_box, self.limits, key)
+            handed_in = intake.read(found.member or found.path.name, data, self.assignment)
+            row |= likeness.traces("\n".join(source for _, source in handed_in.pieces)) | {"notes": handed_in.notes}
+            session = Session(self.assignment, handed_in, limits, partial(Box, *self.box))
+            row["tests"] = list(mark(session, handed_in.answers, key))
+            row["earned"] = round(sum(test["earned"] for test in row["tests"]), 3)
+            row["seconds"] = round(time.perf_counter() - began, 1)
+            write_whole(path, json.dumps(row, indent=1).encode())
         except intake.Refused as why:
-            return result | {"problem": str(why)}
-        except (Exception, NoChild) as error:  # the grader's or the machine's fault; tried again next time
-            return result | {"problem": intake.clean(f"could not be graded: {type(error).__name__}: {error}")}
-        result["seconds"] = round(time.perf_counter() - began, 1)
-        write_whole(path, json.dumps(result, indent=1).encode())
-        return result
-
-
-def kept_secret(path: Path) -> bytes:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_hex(32))
-    return path.read_bytes()
+            row["problem"] = str(why)
+        except Exception as error:  # the grader's or the machine's fault; tried again next time
+            row["problem"] = clean(f"could not be graded: {type(error).__name__}: {error}")
+        return row

@@ -6,16 +6,18 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import IO
 
-from .course import Assignment
+from ..exercises.assignment import Assignment
+from ..exercises.showing import clean, whole
 
-LARGEST, LARGEST_CLASS, LONGEST, MEMBERS = 8 << 20, 1 << 30, 400_000, 2000
+LARGEST, LARGEST_CLASS, LONGEST = 8 << 20, 1 << 30, 400_000
 FOR_ALL = "for all exercises"
 MAGIC = re.compile(r"^([ \t]*)[!%?].*$", re.MULTILINE)
+LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
 
 
 class Refused(ValueError):
@@ -28,11 +30,10 @@ class Found:
 
     name: str
     path: Path
-    member: str | None = None
-    problem: str | None = None
+    member: str | None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Submission:
     """What counts: pieces of code in order, each for an exercise or for all of them, and the answers to questions."""
 
@@ -41,54 +42,36 @@ class Submission:
     notes: list[str] = field(default_factory=list)
 
 
-def find(paths: list[Path]) -> Iterator[Found]:
-    """Every submission under these paths, in order of name; what is none gets a row that says why."""
+def find(paths: list[Path]) -> list[Found]:
+    """Everything under these paths but hidden files, in order and under names that differ."""
+    found: dict[str, Found] = {}
     for path in paths:
-        top = path if path.is_dir() and not path.is_symlink() else path.parent
-        for each in sorted(walk(path)) if top is path else [path]:
-            name, zipped = str(each.relative_to(top).with_suffix("")), each.suffix == ".zip"
-            yield from members(name, each) if zipped and stat.S_ISREG(each.lstat().st_mode) else [Found(name, each)]
+        top = path.parent if path.is_symlink() or not path.is_dir() else path
+        for each in sorted(path.rglob("*")) if top == path else [path]:
+            inside, within = each.relative_to(top), members(each)
+            for member in within if top != path or "/." not in f"/{inside}" else ():
+                name = f"{inside.with_suffix('')}/{member.rpartition('.')[0]}" if within[1:] else inside.with_suffix("")
+                name = clean(str(name), 120)
+                while name in found:
+                    name += " again"
+                found[name] = Found(name, each, member)
+    return [*found.values()]
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            yield from walk(Path(entry.path)) if entry.name != ".ipynb_checkpoints" else ()
-        elif not entry.name.startswith("."):
-            yield Path(entry.path)
-
-
-def members(name: str, path: Path) -> Iterator[Found]:
-    """One row for each notebook or file in a zip; a row of its own for what is refused."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir() and "__MACOSX" not in info.filename]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        yield Found(name, path, problem="this is no zip, or a broken one")
-        return
-    if not infos or len(infos) > MEMBERS or sum(info.file_size for info in infos) > LARGEST_CLASS:
-        yield Found(name, path, problem="expected a zip of 1 to 2000 files, together at most 1 GiB")
-        return
-    for info in infos:
-        inside = PurePosixPath(info.filename.replace("\\", "/"))
-        safe = "/".join(part for part in inside.with_suffix("").parts if part not in ("..", "/"))
-        yield Found(name if len(infos) == 1 else f"{name}/{safe}", path, info.filename, oddity(info, inside))
-
-
-def oddity(info: zipfile.ZipInfo, inside: PurePosixPath) -> str | None:
-    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-        return "a link or a device in a zip"
-    if inside.is_absolute() or ".." in inside.parts or re.match(r"[A-Za-z]:", info.filename):
-        return "a path that leads out of the zip"
-    if info.file_size > LARGEST or info.file_size > 200 * max(info.compress_size, 1):
-        return "a file that unpacks to more than it may: an archive bomb"
-    return "a file with a password" if info.flag_bits & 1 else None
+def members(path: Path) -> list[str | None]:
+    """The files in a zip; no name inside for another file, or a zip that is none; nothing for a folder."""
+    mode = path.lstat().st_mode
+    with suppress(zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        if path.suffix == ".zip" and stat.S_ISREG(mode):
+            with zipfile.ZipFile(path) as archive:
+                infos = [each for each in archive.infolist() if not each.is_dir() and "__MACOSX" not in each.filename]
+            if 0 < len(infos) <= 2000 and sum(each.file_size for each in infos) <= LARGEST_CLASS:
+                return [each.filename for each in infos]
+    return [] if stat.S_ISDIR(mode) else [None]
 
 
 def content(found: Found) -> bytes:
     """The bytes of one submission, at most LARGEST of them."""
-    if found.problem:
-        raise Refused(found.problem)
     try:
         handle = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -96,15 +79,32 @@ def content(found: Found) -> bytes:
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Refused("it is no file: hand in a notebook or a .py")
+        if found.path.suffix == ".zip" and not found.member:
+            raise Refused("this is no zip, or a broken one: expected 1 to 2000 files, together at most 1 GiB")
         if (found.member or found.path.name).rpartition(".")[2] not in ("ipynb", "py"):
             raise Refused("expected a notebook (.ipynb), a .py, or a zip of them")
-        try:
-            data = (zipfile.ZipFile(file).open(found.member) if found.member else file).read(LARGEST + 1)  # noqa: SIM115
-        except Exception:  # a zip may be wrong in every way there is
-            raise Refused("this file cannot be unpacked") from None
+        data = unzipped(file, found.member) if found.member else file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise Refused(f"it is larger than {LARGEST >> 20} MiB: clear the outputs, and hand it in again")
     return data
+
+
+def unzipped(file: IO[bytes], member: str) -> bytes:
+    """One file in a zip."""
+    try:
+        archive = zipfile.ZipFile(file)
+        info = archive.getinfo(member)
+        if LEADS_OUT.search(member):
+            raise Refused("a path that leads out of the zip")
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise Refused("a link or a device in a zip")
+        if info.file_size > min(LARGEST, 200 * max(info.compress_size, 1)):
+            raise Refused("a file that unpacks to more than it may: an archive bomb")
+        return archive.read(info)
+    except Refused:
+        raise
+    except Exception:  # a zip may be wrong in every way there is
+        raise Refused("this file cannot be unpacked: it is broken, or has a password") from None
 
 
 def read(name: str, data: bytes, assignment: Assignment) -> Submission:
@@ -113,23 +113,21 @@ def read(name: str, data: bytes, assignment: Assignment) -> Submission:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Refused("it is not UTF-8: save it as UTF-8, and hand it in again") from None
-    if "\0" in text:
-        raise Refused("it holds zero bytes: it is no text")
-    cells = statements(text) if name.endswith(".py") else notebook_cells(text)
-    clean = [parsed(source) for _, source in cells]
-    made, chosen = Submission(), {}
+    handed_in = statements(text) if name.endswith(".py") else notebook_cells(text)
+    cells, owners, made = [(cell, *parsed(source)) for cell, source in handed_in], {}, Submission()
     for exercise, answer in assignment.names.items():
-        mark = f"exercise-{exercise.replace('.', '-')}"
-        places = [n for n, (cell, _) in enumerate(cells) if cell == mark]
-        places = places or [n for n, (_, tree) in enumerate(clean) if answer in defined(tree)]
-        chosen |= {places[-1]: exercise} if places else {}
-    for n, ((cell, handed_in), (source, tree)) in enumerate(zip(cells, clean, strict=True)):
-        made.answers |= answers(tree)
-        if n in chosen or cell == FOR_ALL:
-            made.pieces.append((chosen.get(n), source))
-            if source != handed_in:
-                made.notes.append(f"lines that start with ! or % were left out of exercise {chosen.get(n)}")
-    if not chosen and not made.answers:
+        own = [n for n, (cell, _, _) in enumerate(cells) if cell == f"exercise-{exercise.replace('.', '-')}"]
+        own = own or [
+            n for n, (_, _, body) in enumerate(cells) if any(getattr(it, "name", 0) == answer for it in body or ())
+        ]
+        owners |= dict.fromkeys(own[-1:], exercise)
+    for n, (cell, source, body) in enumerate(cells):
+        made.answers.update(answers(body or []))
+        if n in owners or cell == FOR_ALL:
+            made.pieces.append((owners.get(n), source))
+            if source != handed_in[n][1]:
+                made.notes.append(f"lines that start with ! or % were left out of exercise {owners.get(n)}")
+    if not owners and not made.answers:
         made.notes.append(f"nothing of lesson {assignment.lesson} was found in this file: is it the right one?")
     return made
 
@@ -139,52 +137,37 @@ def notebook_cells(text: str) -> list[tuple[str, str]]:
     try:
         cells = [cell for cell in json.loads(text)["cells"] if cell.get("cell_type") == "code"]
         names = [cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", cell.get("id")) for cell in cells]
-        sources = ["".join(cell["source"]).encode("utf-8", "replace").decode() for cell in cells]
+        return [(str(name), whole("".join(cell["source"]))) for name, cell in zip(names, cells, strict=True)]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Refused("this is no notebook, or a damaged one: its JSON cannot be read as cells") from None
-    return list(zip(map(str, names), sources, strict=True))
 
 
 def statements(text: str) -> list[tuple[str, str]]:
     """A file's imports, definitions and constants, for all to use; what it calls is only looked at for answers."""
-    source, tree = parsed(text)
-    if tree is None:
+    _, body = parsed(text)
+    if body is None:
         raise Refused("this is no Python: run it once yourself, and hand it in again")
-    cells = []
-    for node in tree.body:
-        first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
-        tools = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
-        constant = isinstance(node, ast.Assign) and not any(isinstance(each, ast.Call) for each in ast.walk(node.value))
-        lines = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
-        cells.append((FOR_ALL if tools or constant else "", lines))
+    tools, cells = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef, []
+    for node in body:
+        constant = isinstance(node, ast.Assign) and not any(isinstance(each, ast.Call) for each in ast.walk(node))
+        cells.append((FOR_ALL if constant or isinstance(node, tools) else "", ast.unparse(node)))
     return cells
 
 
-def parsed(source: str) -> tuple[str, ast.Module | None]:
-    """What Python can read of it: as it is, or without the lines that only a notebook understands; else no tree."""
+def parsed(source: str) -> tuple[str, list[ast.stmt] | None]:
+    """What Python can read of it: as it is, or without the lines that only a notebook understands; else nothing."""
     for text in (source, MAGIC.sub(r"\1pass", source)) if len(source) <= LONGEST else ():
         with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-            return text, ast.parse(text)
+            return text, ast.parse(text).body
     return source, None
 
 
-def defined(tree: ast.Module | None) -> set[str]:
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)} if tree else set()
-
-
-def answers(tree: ast.Module | None) -> dict[str, str]:
+def answers(body: list[ast.stmt]) -> dict[str, str]:
     """The answers that stand as texts: quiz("1.q1", answer="b")."""
     found = {}
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("quiz", "answer"):
-            given = [*node.args, *(named.value for named in node.keywords if named.arg == "answer")]
-            texts = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-            if len(texts) == 2 and texts[1].strip():
-                found[texts[0]] = texts[1][:200]
+    for call in (each for statement in body for each in ast.walk(statement) if isinstance(each, ast.Call)):
+        parts = [*call.args, *(named.value for named in call.keywords if named.arg == "answer")]
+        texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+        if getattr(call.func, "id", "") in ("quiz", "answer") and len(texts) == 2 and texts[1].strip():
+            found[texts[0]] = texts[1][:200]
     return found
-
-
-def clean(text: str, longest: int = 400) -> str:
-    """A student's text, fit for a terminal, XML and a page: no control signs, no halves of characters, not too long."""
-    kept = "".join(sign if sign.isprintable() else " " for sign in text[:longest])
-    return kept.encode("utf-8", "replace").decode()

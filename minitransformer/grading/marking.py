@@ -1,136 +1,120 @@
 """One submission's marks: every judge runs here, beside copies of its own, and only asks the child."""
 
 import builtins
-import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 
+from ..exercises.assignment import Assignment
 from ..exercises.exercise import Call, Exercise, Misconception, NotWritten, Outcome, judge
-from ..exercises.questions import Reply
-from .box import Limits, Stopped
-from .course import AWAY, Assignment, given
-from .intake import Submission, clean
+from ..exercises.questions import Question, Reply
+from ..exercises.showing import clean
+from ..sandbox import AWAY, Box, Limits, Lost, given
+from .intake import Submission
 
 
-class Asked:
-    """A student's code, asked through a box that is opened when needed, and again when it was lost."""
+class Session:
+    """A student's code, asked through a box: a fresh process for each exercise, and a new box where one was lost."""
 
-    def __init__(self, assignment: Assignment, submission: Submission, open_box: Callable, limits: Limits):
-        self.assignment, self.open_box, self.limits, self.box, self.now = assignment, open_box, limits, None, None
-        self.pieces = [(None, assignment.setup), *submission.pieces]
-        self.deadline = time.monotonic() + limits.whole
-        self.lost: dict[str, Misconception] = {}  # exercises whose code cannot be asked again
-        self.deadly: set[int] = set()  # pieces that no process survived
+    def __init__(self, assignment: Assignment, submission: Submission, limits: Limits, open_box: Callable[[], Box]):
+        self.assignment, self.limits, self.open_box, self.box = assignment, limits, open_box, None
+        self.pieces, self.sound = [(None, assignment.setup), *submission.pieces], {None}  # whose code can be read
+        self.deadline, self.trouble = time.monotonic() + limits.whole, None
 
     def call(self, exercise: Exercise) -> Call:
-        """What the judges of this exercise ask with."""
-        answer = self.assignment.names[exercise.id]
-
-        def call(*given):
-            if not any(owner == exercise.id for owner, _ in self.pieces):
-                raise NotWritten
-            if exercise.id in self.lost:
-                raise self.lost[exercise.id]
-            try:
-                if self.now != exercise.id:
-                    self.begin(exercise.id)
-                return self.sense(*self.ask("call", exercise.ask.__name__, answer, list(given)))
-            except Stopped as why:
-                self.lost[exercise.id] = Misconception(why.name, why.message)
-                raise self.lost[exercise.id] from None
-
-        return call
+        """What the judges of this exercise ask with, until the next one begins."""
+        self.trouble = None
+        try:
+            self.begin(exercise.id)
+        except (Misconception, NotWritten) as why:
+            self.trouble = why
+        if not isinstance(self.trouble, Lost):
+            self.sound.add(exercise.id)
+        return partial(self.ask, "call", exercise.ask.__name__, self.assignment.names[exercise.id])
 
     def begin(self, exercise: str) -> None:
-        """A fresh process that has read what stands before this exercise and its own cell, but no deadly piece."""
-        if not (self.box and self.box.end(min(self.left(), self.limits.call))):
-            self.box = self.open_box(self.left())
-        self.ask("begin", self.assignment.lesson, given(exercise))
-        last = max(place for place, (owner, _) in enumerate(self.pieces) if owner == exercise)
-        for place, (owner, source) in enumerate(self.pieces[: last + 1]):
-            try:
-                kind, value = ("gave", None) if place in self.deadly else self.ask("load", f"piece{place}", source)
-            except Stopped:
-                self.deadly.add(place)
-                if owner == exercise:
-                    raise
-                return self.begin(exercise)  # someone else's fault: on without it
-            if kind != "gave" and owner == exercise:
-                self.sense(kind, value)
-        self.now = exercise
+        """A process that has read this exercise's code, and what is sound of the rest."""
+        own = [place for place, (owner, _) in enumerate(self.pieces) if owner == exercise]
+        if not own:
+            raise NotWritten
+        if not (self.box and self.box.begin(self.left(self.limits.call))):
+            self.close()
+            self.box, seconds = self.open_box(), self.left(self.limits.start)
+            if not self.box.begin(seconds):
+                raise Lost("out-of-time") if seconds < self.limits.start else RuntimeError("the child did not start")
+        wanted = {*self.sound, exercise}
+        pieces = [(place, source) for place, (owner, source) in enumerate(self.pieces) if owner in wanted]
+        self.ask("begin", self.assignment.lesson, given(exercise), pieces, own[0], self.assignment.names[exercise])
 
-    def ask(self, kind: str, *given: object) -> tuple[str, object]:
-        self.now, now = None, self.now  # nothing goes on in a process that gave no answer
-        answer = self.box.ask(kind, *given, seconds=min(self.left(), self.limits.call))
-        self.now = now
-        return answer
-
-    def sense(self, kind: str, value: object) -> object:
+    def ask(self, *message: object) -> object:
         """What came, or what it means that nothing came."""
+        if self.trouble:
+            raise self.trouble
+        try:
+            kind, value = self.box.ask(*message, seconds=self.left(self.limits.call))
+        except Lost as why:
+            self.trouble = why
+            raise
         if kind == "gave":
             return value
         if kind == "blank":
             raise NotWritten
-        if kind == "too-much":
-            raise Misconception("too-much", "what your code gave back is larger than may be given back")
-        # the error's kind and line only; its text is left out, since code can write hidden inputs into it
-        name, piece, line = value if type(value) is list and len(value) == 3 else ("", "", 0)
-        known = str(name) if isinstance(getattr(builtins, str(name), None), type) else "an error of its own"
-        if known == "TypeError" and not piece:
-            raise Misconception("raises", "what your code gave back is no data, or it cannot be called as asked")
-        place = str(piece).removeprefix("piece")
-        lines = self.pieces[int(place)][1].splitlines() if place.isdigit() and int(place) < len(self.pieces) else []
-        shown = f", at the line: {lines[line - 1].strip()}" if type(line) is int and 0 < line <= len(lines) else ""
-        away = f" (soft prompts and checks are {AWAY})" if known == "ImportError" else ""
-        raise Misconception("raises", f"your code stopped with {known}{shown}{away}")
+        said = "your code stopped in a way of its own"
+        with suppress(TypeError, IndexError):  # what came may be anything
+            said = self.said(*value)
+        raise Misconception("raises", said)
 
-    def left(self) -> float:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise Stopped("out-of-time", "the time for this whole submission was used up before this was asked")
-        return left
+    def said(self, name: str, place: int, line: int) -> str:
+        """An error's kind and line; its text is left out, since code can write hidden inputs into it."""
+        known = name if name in vars(builtins) else "an error of its own"
+        if known == "TypeError" and not line:
+            return "what your code gave back is no data, or it cannot be called as asked"
+        shown = f", at the line: {self.pieces[place][1].splitlines()[line - 1].strip()}" if line else ""
+        away = f" (soft prompts and checks are {AWAY})" if known == "ImportError" else ""
+        return f"your code stopped with {known}{shown}{away}"
+
+    def left(self, longest: float) -> float:
+        """Seconds for one thing, out of those for this submission."""
+        if time.monotonic() > self.deadline:
+            raise Lost("out-of-time")
+        return min(longest, self.deadline - time.monotonic())
 
     def close(self) -> None:
         if self.box:
             self.box.close()
 
 
-def mark(assignment: Assignment, submission: Submission, open_box: Callable, limits: Limits, key: bytes) -> dict:
-    """Marks out of the full sum, as plain data; `key` tells the hidden inputs."""
-    asked, outcomes = Asked(assignment, submission, open_box, limits), {}
-    try:  # those that are given soft prompts come last, when nobody is asked to write them any more
-        for each in sorted(assignment.exercises.values(), key=lambda each: bool(given(each.id))):
-            seed = int.from_bytes(hmac.digest(key, each.id.encode(), hashlib.sha256)[:8], "big")
-            outcomes[each.id] = judge(each, asked.call(each), seed)
+def mark(session: Session, answers: dict[str, str], key: bytes) -> Iterator[dict]:
+    """A test for each part of each exercise and for each question, as plain data; `key` tells the hidden inputs."""
+    try:
+        for exercise in session.assignment.exercises.values():
+            seed = int.from_bytes(hmac.digest(key, exercise.id.encode(), "sha256")[:8], "big")
+            yield from told(judge(exercise, session.call(exercise), seed))
     finally:
-        asked.close()
-    items = [told(outcomes[each]) for each in assignment.exercises]
-    items += [replied(each, submission.answers.get(each.id)) for each in assignment.questions.values()]
-    return {"earned": round(sum(item["earned"] for item in items), 3), "items": items}
+        session.close()
+    for question in session.assignment.questions.values():
+        yield replied(question, answers.get(question.id, ""))
 
 
-def told(outcome: Outcome) -> dict:
-    """An exercise's outcome as plain data, without what may tell a hidden input."""
-    exercise, parts = outcome.exercise, []
+def told(outcome: Outcome) -> Iterator[dict]:
+    """The tests of an exercise, without what may tell a hidden input."""
+    exercise = outcome.exercise
     for finding in outcome.findings:
-        found = finding.misconception
+        part, found = finding.part, finding.misconception
         came = "right" if finding.right else clean(found.message) if found else "not written yet"
-        about = {"name": finding.part.name, "earned": finding.earned, "points": finding.part.points}
-        parts.append(about | {"came": came, "misconception": found.name if found else None})
-    hint = None if outcome.passed else exercise.hints[0]
-    about = {"id": exercise.id, "title": exercise.title, "asked": None}
-    return about | {"earned": outcome.earned, "points": exercise.points, "parts": parts, "hint": hint}
+        yield {"id": exercise.id, "title": exercise.title, "part": part.name, "asked": None, "came": came,
+               "earned": finding.earned, "points": part.points, "misconception": found and found.name,
+               "hint": None if finding.right else exercise.hints[0]}  # fmt: skip
 
 
-def replied(question, answer: str | None) -> dict:
-    """The same for a question, as an item of one part."""
+def replied(question: Question, answer: str) -> dict:
+    """A question's test."""
     try:
         reply = question.grade(answer) if answer else Reply(0.0, ("not answered yet",))
     except ValueError as error:
         reply = Reply(0.0, (clean(str(error)),))
-    earned = {"earned": round(reply.credit, 3), "points": 1}
-    came = "\n\n".join((f"you answered {clean(answer)}", *reply.said) if answer else reply.said)
-    part = {"name": "answer", "came": came, "misconception": None}
-    about = {"id": question.id, "title": "question", "asked": question.prompt}
-    return about | earned | {"parts": [part | earned], "hint": None}
+    came = "\n\n".join([f"you answered {clean(answer)}"] * bool(answer) + [*reply.said])
+    return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": came,
+            "earned": round(reply.credit, 3), "points": 1, "misconception": None, "hint": None}  # fmt: skip

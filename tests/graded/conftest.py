@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from minitransformer.grading import grade
-from minitransformer.grading.reports import tests
+from minitransformer.grading.reports import said
 
 
 def pytest_configure(config):
@@ -28,7 +28,7 @@ def practice(tmp_path_factory):
         (row,) = grade([path], lesson, tmp_path_factory.mktemp("out"), profile="local", progress=False)
         if row.get("problem"):
             pytest.fail(row["problem"], pytrace=False)
-        return {test["name"]: test for test in tests(row)}
+        return {f"{test['id']} {test['title']}: {test['part']}": test for test in row["tests"]}
 
     return of
 
@@ -40,6 +40,6 @@ def full_points(practice, request):
     def check(lesson: int, name: str) -> None:
         test = practice(lesson)[name]
         if test["earned"] < test["points"]:
-            pytest.fail(f"{test['earned']:g} of {test['points']} points: {test['said']}", pytrace=False)
+            pytest.fail(f"{test['earned']:g} of {test['points']} points: {said(test)}", pytrace=False)
 
     return check

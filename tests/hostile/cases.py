@@ -157,7 +157,7 @@ FILES = {
     "cells-of-numbers.ipynb": (write('{"cells": [{"cell_type": "code", "source": 3}]}'), "damaged"),
     "latin.py": (write("name = 'é'".encode("latin-1")), "UTF-8"),
     "wide.ipynb": (write(GOOD.encode("utf-16")), "UTF-8"),
-    "zeros.py": (write(b"\0" * 100), "zero bytes"),
+    "zeros.py": (write(b"\0" * 100), "no Python"),
     "large.ipynb": (write(b" " * (9 << 20)), "larger than"),
     "picture.png": (write(b"\x89PNG"), "expected a notebook"),
     "bomb.zip": (write(zipped(("a.ipynb", b" " * (300 << 20)))), "archive bomb"),

@@ -8,12 +8,8 @@ from safetensors.numpy import load, save
 ARRAYS = {"bool": np.uint8, "int64": np.int64, "float32": np.float32, "float64": np.float64}  # and how they are read
 
 
-class Garbled(ValueError):
-    """These bytes are no message."""
-
-
 def packed(message: list) -> bytes:
-    arrays: dict[str, np.ndarray] = {}
+    arrays = {}
 
     def put_aside(array: np.ndarray) -> dict[str, str]:
         arrays[name := str(len(arrays))] = array.copy()  # in order: safetensors writes memory as it lies
@@ -31,4 +27,4 @@ def unpacked(data: bytes) -> list:
         arrays = {name: array.view(ARRAYS[array.dtype.name]).astype(array.dtype) for name, array in arrays.items()}
         return json.loads(tree, object_hook=lambda it: arrays[it["array"]] if it.keys() == {"array"} else it)
     except Exception as error:  # these bytes may be wrong in every way there is
-        raise Garbled(f"no message: {type(error).__name__}") from None
+        raise ValueError(f"this is no message: {type(error).__name__}") from None
