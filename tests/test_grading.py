@@ -98,8 +98,9 @@ def test_shell_lines_are_left_out_and_named():
     assert found.notes == ["lines that start with ! or % were left out of exercise 1.1"]
 
 
-def test_the_wrong_lesson_s_file_is_told_so():
-    assert "nothing of lesson 1 was found" in submission("x = 1\n", "a.py").notes[0]
+@pytest.mark.parametrize("text", ["x = 1\n", "# only words\n", ""])
+def test_a_file_with_nothing_of_this_lesson_is_told_so(text):
+    assert "nothing of lesson 1 was found" in submission(text, "a.py").notes[0]
 
 
 @pytest.mark.parametrize("name", cases.FILES)
@@ -120,8 +121,11 @@ def test_folders_zips_and_files_of_any_are_found_in_order(tmp_path):
     with zipfile.ZipFile(tmp_path / "dora.zip", "w") as archive:
         archive.writestr("whatever.ipynb", cases.GOOD)
     (tmp_path / "emil.py").write_text("x = 1")
-    names = [found.name for found in intake.find([tmp_path])]
-    assert names == ["anna/hand in", "class/bert", "class/carl/x", "dora", "emil"]
+    (tmp_path / "emil.ipynb").write_text(cases.GOOD)
+    (tmp_path / "folder").symlink_to("/etc")
+    (tmp_path / ".hidden.py").write_text("x = 1")
+    names = [found.name for found in intake.find([tmp_path, tmp_path / ".hidden.py"])]
+    assert names == ["anna/hand in", "class/bert", "class/carl/x", "dora", "emil", "emil again", "folder", ".hidden"]
 
 
 def test_a_profile_that_does_not_work_says_why(monkeypatch):
