@@ -89,6 +89,11 @@ def test_no_file_is_longer_than_can_be_read_in_a_sitting(path):
     assert lines <= (200 if path.name == "model.py" else 300)
 
 
+def test_the_grader_can_be_read_in_an_evening():
+    """What looks at a submission, asks, judges and reports; where students' code runs is a room of its own."""
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if room(path) == "grading") <= 500
+
+
 @every_file
 def test_one_file_draws(path):
     assert "matplotlib" not in modules(path) or path.name in ("plots.py", "pictures.py")  # what is drawn; how it looks

@@ -82,6 +82,7 @@ class Session:
         return min(longest, self.deadline - time.monotonic())
 
     def close(self) -> None:
+        self.trouble = None  # where it was raised it holds this session: a circle
         if self.box:
             self.box.close()
 
