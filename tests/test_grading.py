@@ -44,6 +44,7 @@ def test_every_exercise_is_given_what_its_first_cell_imports_and_what_it_must_no
         for node in ast.walk(ast.parse(lessons.setup)):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("minitransformer"):
                 away = {alias.name for alias in node.names} & assignment.SOFT_PROMPTS
+                assert not {alias.asname or alias.name for alias in node.names} & {*lessons.names.values()}
                 assert not away or all(name in given["soft_prompts"] for name in away)
                 assert node.module.rpartition(".")[2] not in course.HIDDEN or node.module[16:] in given
     assert (
@@ -189,3 +190,9 @@ def test_copies_are_flagged_and_what_everyone_writes_is_not():
     rows = [{"name": f"s{n}", "code": usual + [f"{n}-{m}" for m in range(20)]} for n in range(30)]
     rows.append(rows[3] | {"name": "copy"})
     assert [pair[:2] for pair in likeness.alike(rows)] == [("s3", "copy")]
+
+
+def test_a_name_that_is_away_does_not_take_others_with_it_out_of_a_file_s_imports():
+    found = submission("from minitransformer import Cache, PromptTuning as P\nimport os, re\n", "a.py")
+    one, two = "from minitransformer import Cache", "from minitransformer import PromptTuning as P"
+    assert [source for _, source in found.pieces] == [one, two, "import os, re"]

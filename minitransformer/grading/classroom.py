@@ -9,7 +9,6 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -71,8 +70,7 @@ class Desk:
     def row(self, found: intake.Found) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
         began, (profile, _, lesson, limits) = time.perf_counter(), self.box
-        row = {"name": found.name, "lesson": lesson, "profile": profile, "earned": 0.0}
-        row |= {"points": self.assignment.points, "tests": []}
+        row = dict(name=found.name, lesson=lesson, profile=profile, earned=0.0, points=self.assignment.points, tests=[])
         try:
             data = intake.content(found)
             # another student, other code: other inputs, so that what leaked once is of no use
@@ -83,7 +81,7 @@ class Desk:
                 return kept
             handed_in = intake.read(found.member or found.path.name, data, self.assignment)
             row |= likeness.traces("\n".join(source for _, source in handed_in.pieces)) | {"notes": handed_in.notes}
-            session = Session(self.assignment, handed_in, limits, partial(Box, *self.box))
+            session = Session(self.assignment, handed_in, limits, lambda: Box(*self.box))
             row["tests"] = list(mark(session, handed_in.answers, key))
             row["earned"] = round(sum(test["earned"] for test in row["tests"]), 3)
             row["seconds"] = round(time.perf_counter() - began, 1)

@@ -148,9 +148,11 @@ def statements(text: str) -> list[tuple[str, str]]:
     if body is None:
         raise Refused("this is no Python: run it once yourself, and hand it in again")
     tools, cells = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef, []
-    for node in body:
-        constant = isinstance(node, ast.Assign) and not any(isinstance(each, ast.Call) for each in ast.walk(node))
-        cells.append((FOR_ALL if constant or isinstance(node, tools) else "", ast.unparse(node)))
+    for it in body:  # each imported name by itself: one that is away must not cost the others
+        single = isinstance(it, ast.ImportFrom) and [ast.ImportFrom(it.module, [name], it.level) for name in it.names]
+        constant = isinstance(it, ast.Assign) and not any(isinstance(each, ast.Call) for each in ast.walk(it))
+        for part in single or [it]:
+            cells.append((FOR_ALL if constant or isinstance(it, tools) else "", ast.unparse(part)))
     return cells
 
 

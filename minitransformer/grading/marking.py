@@ -14,6 +14,8 @@ from ..exercises.showing import clean
 from ..sandbox import AWAY, Box, Limits, Lost, given
 from .intake import Submission
 
+MISSING = {"ImportError": f" ({AWAY})", "NameError": " (what other cells make is not there while graded)"}
+
 
 class Session:
     """A student's code, asked through a box: a fresh process for each exercise, and a new box where one was lost."""
@@ -44,8 +46,7 @@ class Session:
             self.box, seconds = self.open_box(), self.left(self.limits.start)
             if not self.box.begin(seconds):
                 raise Lost("out-of-time") if seconds < self.limits.start else RuntimeError("the child did not start")
-        wanted = {*self.sound, exercise}
-        pieces = [(place, source) for place, (owner, source) in enumerate(self.pieces) if owner in wanted]
+        pieces = [(n, source) for n, (owner, source) in enumerate(self.pieces) if owner in {*self.sound, exercise}]
         self.ask("begin", self.assignment.lesson, given(exercise), pieces, own[0], self.assignment.names[exercise])
 
     def ask(self, *message: object) -> object:
@@ -72,8 +73,7 @@ class Session:
         if known == "TypeError" and not line:
             return "what your code gave back is no data, or it cannot be called as asked"
         shown = f", at the line: {self.pieces[place][1].splitlines()[line - 1].strip()}" if line else ""
-        away = f" (soft prompts and checks are {AWAY})" if known == "ImportError" else ""
-        return f"your code stopped with {known}{shown}{away}"
+        return f"your code stopped with {known}{shown}{MISSING.get(known, '')}"
 
     def left(self, longest: float) -> float:
         """Seconds for one thing, out of those for this submission."""

@@ -59,8 +59,9 @@ def serve(pipe: Connection, wire: ModuleType) -> None:
 def trouble(error: BaseException) -> list:
     """What kind of error it is, and on which line of which piece."""
     blank = type(error) is NotImplementedError and (not error.args or "not written yet" in str(error.args[0]))
-    frames = [(frame.filename[1:-1], frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    places = [(int(piece), line) for piece, line in frames if piece.isdigit()]
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    frames += [(error.filename or "", error.lineno or 0)] if isinstance(error, SyntaxError) else []
+    places = [(int(name[1:-1]), line) for name, line in frames if name[1:-1].isdigit()]
     return ["blank" if blank else "raised", [type(error).__name__, *(places[-1] if places else (0, 0))]]
 
 

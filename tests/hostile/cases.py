@@ -112,6 +112,8 @@ CODE = {
     "calls-home": ("1.2", visible(RIGHT.strip() + " if found else None", before="import os, socket\ntry: found = socket.create_connection(('127.0.0.1', PORT), timeout=1)\nexcept OSError: found = None"), 0),
     # honest, if not quiet or tidy
     "noisy": ("1.2", visible(RIGHT.strip(), before="import sys, warnings\nprint('x' * 10_000_000)\nwarnings.warn('old')\nsys.stderr.write('E' * 1_000_000)"), 2),
+    "trial-that-fails": ("1.2", HONEST["1.2"] + "visible(what_another_cell_made, 3)\n", 2),
+    "check-in-its-cell": ("1.2", HONEST["1.2"] + "from minitransformer.exercises import check\ncheck('1.2', visible)\n", 2),
     "thread-that-never-ends": ("1.2", visible(RIGHT.strip(), before="import threading, time\nthreading.Thread(target=lambda: time.sleep(1000)).start()"), 2),
     "fork-that-answers-too": ("1.2", visible("import os\nos.fork()\n" + RIGHT.strip()), 2),
     "daemon-left-behind": ("1.2", visible(RIGHT.strip(), before=f"import os, time\nif not os.fork():\n    os.setsid()\n    if os.fork(): os._exit(0)\n    time.sleep(40)\n    open('/tmp/{MARK}', 'w')\n    os._exit(0)"), 2),
