@@ -14,7 +14,7 @@ from ..exercises.showing import clean
 from ..sandbox import AWAY, Box, Limits, Lost, given
 from .intake import Submission
 
-MISSING = {"ImportError": f" ({AWAY})", "NameError": " (what other cells make is not there while graded)"}
+MISSING = {"ImportError": f" ({AWAY})", "NameError": " (soft prompts and what other cells make are away while graded)"}
 
 
 class Session:
