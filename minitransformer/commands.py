@@ -166,7 +166,7 @@ def marks(
     try:
         from .grading import Limits, grade
     except ImportError as error:
-        sys.exit(f"the grader needs more than the lessons ({error}): run  pip install -r requirements.txt")
+        sys.exit(f"the grader needs more than is there ({error}); on Linux, run  pip install -r requirements.txt")
     torch.set_num_threads(1)  # the submissions share the cores
     named = dict(profile=profile, secret=secret, shard=shard, processes=processes)
     grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from minitransformer.tokenizer import IGNORED
 torch.set_num_threads(1)
 if not {"GRADING", "SUBMISSION"} & os.environ.keys():  # these shut code in, and take minutes: GRADING=1 runs them
     collect_ignore_glob = ["test_grading_class.py", "test_grading_hostile.py", "graded/*"]
+    if sys.platform != "linux":  # nor can it be shut in
+        collect_ignore_glob += ["test_grading.py", "test_grading_engines.py", "test_sandbox*.py"]
 
 
 @pytest.fixture(autouse=True)

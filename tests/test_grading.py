@@ -53,6 +53,12 @@ def test_every_exercise_is_given_what_its_first_cell_imports_and_what_it_must_no
     assert "def compile_prefix" not in course.given("5.4")["soft_prompts"]
 
 
+def test_without_the_lessons_there_is_no_assignment(monkeypatch, tmp_path):
+    monkeypatch.setattr(assignment, "LESSONS", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"expected lesson 2 at .*: run this in a clone of the repository"):
+        Assignment.of(2)
+
+
 def test_what_is_hidden_says_so_when_it_is_imported(tmp_path):
     folder = course.open_part(2, tmp_path / "open")
     lines = ["from minitransformer import Hooks, Stack, Recorder, Cache, Transformer, Config, freeze, train, loss",

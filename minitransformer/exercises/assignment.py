@@ -36,8 +36,10 @@ class Assignment:
     @classmethod
     def of(cls, lesson: int) -> "Assignment":
         catalogue.exercises(lesson)  # an unknown lesson is refused here
-        (path,) = LESSONS.glob(f"{lesson:02}_*.ipynb")
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        notebooks = [*LESSONS.glob(f"{lesson:02}_*.ipynb")]
+        if len(notebooks) != 1:
+            raise FileNotFoundError(f"expected lesson {lesson} at {LESSONS}: run this in a clone of the repository")
+        cells = json.loads(notebooks[0].read_text(encoding="utf-8"))["cells"]
         tagged = [(tag, "".join(cell["source"])) for cell in cells for tag in cell["metadata"].get("tags", ())]
         checks = [ast.parse(text).body[0].value.args for tag, text in tagged if tag == "check"]
         setup = "\n".join(text for tag, text in tagged if tag == "setup")
