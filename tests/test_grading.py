@@ -16,7 +16,7 @@ from minitransformer.exercises import assignment, catalogue
 from minitransformer.exercises.assignment import Assignment
 from minitransformer.exercises.showing import clean
 from minitransformer.grading import grade, intake, likeness, reports
-from minitransformer.sandbox import choose, course, walls
+from minitransformer.sandbox import Limits, choose, course, walls
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 every_lesson = pytest.mark.parametrize("lesson", catalogue.LESSONS)
@@ -172,6 +172,21 @@ def test_reports_do_not_go_among_the_submissions(tmp_path):
         grade([tmp_path], 1, tmp_path / "out")
     with pytest.raises(FileNotFoundError, match=r"there is nothing at .*nowhere; expected notebooks"):
         grade([tmp_path / "nowhere"], 1, tmp_path / "out")
+
+
+def test_the_machine_s_trouble_is_no_student_s_and_is_not_kept(tmp_path):
+    (tmp_path / "a.ipynb").write_text(cases.GOOD)
+    given = dict(lesson=1, out=tmp_path / "out", profile="local", progress=False)
+    (row,) = grade([tmp_path / "a.ipynb"], limits=Limits(start=0.001), **given)
+    assert row["problem"] == "could not be graded: RuntimeError: the child did not start" and row["earned"] == 0
+    assert not [*(tmp_path / "out/rows").iterdir()]
+
+
+def test_who_used_up_the_time_is_told_so(tmp_path):
+    (tmp_path / "a.ipynb").write_text(cases.GOOD)
+    (row,) = grade([tmp_path / "a.ipynb"], 1, tmp_path / "out", profile="local", progress=False,
+                   limits=Limits(whole=0.001))  # fmt: skip
+    assert {test["misconception"] for test in row["tests"] if not test["asked"]} == {"out-of-time"}
 
 
 def test_shards_are_parts_that_make_up_the_class(tmp_path, monkeypatch):
