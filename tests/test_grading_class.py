@@ -43,9 +43,9 @@ def test_solved_earns_all_blank_nothing_and_half_its_part(small_class):
     assert {name: (row["earned"], row["points"]) for name, row in rows.items() if name != "half"} == {
         "solved": (20, 20), "blank": (0, 20), "broken": (0, 20)}  # fmt: skip
     half = rows["half"]
-    marks = {f"{test['id']} {test['part']}": test for test in half["tests"]}
-    assert [test["earned"] for test in half["tests"] if not test["asked"]][:4] == [1, 1, 1, 0]
-    assert marks["1.2 more keys than queries"]["misconception"] == "wrong-corner"
+    assert cases.marks(half) == {"1.1": 2, "1.2": 1, "1.3": 0}
+    parts = {f"{test['id']} {test['part']}": test for test in half["tests"]}
+    assert parts["1.2 more keys than queries"]["misconception"] == "wrong-corner"
     assert {test["came"] for test in half["tests"] if test["id"] == "1.3"} == {"not written yet"}
     credit = {test["id"]: test["earned"] for test in half["tests"] if test["asked"]}
     assert credit["1.q3"] == 1 and credit["1.q4"] == 0 and 0 < credit["1.q1"] < 1

@@ -134,6 +134,15 @@ def notebook(cells: dict[str, str], answers: dict[str, str] | None = None) -> st
     return json.dumps({"cells": body, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
 
+def marks(row: dict) -> dict[str, float]:
+    """What a row earned in each exercise, questions left out."""
+    earned: dict[str, float] = {}
+    for test in row["tests"]:
+        if not test["asked"]:
+            earned[test["id"]] = earned.get(test["id"], 0) + test["earned"]
+    return earned
+
+
 def zipped(*members: tuple[str, bytes], link: bool = False) -> bytes:
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
