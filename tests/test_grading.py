@@ -154,14 +154,16 @@ def test_the_hidden_inputs_change_with_the_student_s_file_and_with_the_secret(tm
     for number, text in enumerate([cases.GOOD, cases.GOOD, cases.GOOD + " "]):
         (tmp_path / "a.ipynb").write_text(text)
         grade([tmp_path / "a.ipynb"], 1, tmp_path / f"out{number}", profile="local", progress=False,
-              secret=tmp_path / f"secret{number % 2}")  # fmt: skip
-    assert len(set(seen)) == 3 and (tmp_path / "secret0").stat().st_mode & 0o777 == 0o600
+              secret=tmp_path / f"kept/secret{number % 2}")  # fmt: skip
+    assert len(set(seen)) == 3 and (tmp_path / "kept/secret0").stat().st_mode & 0o777 == 0o600
 
 
 def test_practice_gives_no_grade(tmp_path, monkeypatch):
     monkeypatch.setattr("minitransformer.grading.classroom.mark", lambda *given: [])
     (tmp_path / "a.ipynb").write_text(cases.GOOD)
     grade([tmp_path / "a.ipynb"], 1, tmp_path / "out", profile="local", progress=False)
+    (tmp_path / "empty").mkdir()
+    assert grade([tmp_path / "empty"], 1, tmp_path / "out", profile="local", progress=False) == []
     written = {path.name for path in (tmp_path / "out").rglob("*")}
     assert not [name for name in written if "gradescope" in name]
     assert "summary.txt" in written and not written & {"gradebook.csv", "results.json", "junit.xml"}

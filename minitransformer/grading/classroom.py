@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from ..checkpoints import write_whole
 from ..exercises.assignment import Assignment, fingerprint
 from ..exercises.showing import clean
-from ..sandbox import Box, Limits, choose, open_part
+from ..sandbox import GRADED, Box, Limits, choose, open_part
 from . import intake, likeness, reports
 from .marking import Session, mark
 
@@ -41,6 +41,7 @@ def grade(
     assignment, profile = Assignment.of(lesson), choose(profile)
     (out / "rows").mkdir(parents=True, exist_ok=True)
     if not secret.exists():
+        secret.parent.mkdir(parents=True, exist_ok=True)
         secret.touch(0o600)
         secret.write_text(secrets.token_hex(32))
     work = [found for place, found in enumerate(intake.find(paths)) if place % shard[1] == shard[0] - 1]
@@ -53,7 +54,7 @@ def grade(
         desk = Desk(assignment, box, secret.read_bytes(), fingerprint(), out)
         rows = (pool.map if workers > 1 else map)(desk.row, work)
         rows = list(tqdm(rows, total=len(work), disable=not progress, unit="submission", dynamic_ncols=True))
-    reports.write(rows, assignment, out)
+    reports.write(rows, assignment, out, profile in GRADED)
     return rows
 
 

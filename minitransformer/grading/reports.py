@@ -11,16 +11,17 @@ from markupsafe import Markup
 
 from ..exercises.assignment import Assignment
 from ..exercises.showing import marked_up, plain_text
-from ..sandbox import GRADED, Lost
+from ..sandbox import Lost
 from .likeness import alike
 
 
-def write(rows: list[dict], assignment: Assignment, out: Path) -> None:
-    """All reports, and grades only where the profile gives any."""
+def write(rows: list[dict], assignment: Assignment, out: Path, counts: bool) -> None:
+    """All reports; grades only where the profile gives any."""
     pages = Environment(loader=PackageLoader(__package__), autoescape=select_autoescape(["html", "xml"]),
                         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # fmt: skip
     pages.filters |= {"said": said, "marked_up": lambda text: Markup(marked_up(text))}
     pages.filters["lost"] = lambda tests: [test for test in tests if test["earned"] < test["points"]]
+    pages.filters["named"] = lambda test: f"{test['id']} {test['title']}: {test['part']}"
     (out / "students").mkdir(exist_ok=True)
 
     def page(template: str, name: str | None = None, **about: object) -> None:
@@ -29,7 +30,6 @@ def write(rows: list[dict], assignment: Assignment, out: Path) -> None:
 
     page("teacher.html", **overall(rows))
     page("summary.txt")
-    counts = all(row["profile"] in GRADED for row in rows)
     for number, row in enumerate(rows, 1):
         name = f"students/{number:04} {''.join(sign if sign.isalnum() else '-' for sign in row['name'])[:80]}"
         page("student.html", f"{name}.html", row=row)
