@@ -39,10 +39,14 @@ def course(tmp_path_factory):
 @pytest.fixture
 def box(course):
     box = Box("local", course, 1, Limits(memory=4 << 30))
-    assert box.begin(60) and box.ask("begin", 1, {}, [[1, CELL]], 1, "embed", seconds=20) == ("gave", None)
+    assert box.begin(60) and begin(box) == ("gave", None)
     yield box
     box.close()
     assert not box.scratch.exists() and not box.family()
+
+
+def begin(box, cell=CELL):
+    return box.ask("begin", {}, [[1, cell]], 1, "embed", seconds=20)
 
 
 def ask(box, answer, seconds=20.0):
@@ -63,13 +67,13 @@ def test_who_takes_too_long_is_ended(box):
 def test_who_leaves_loses_its_exercise_and_the_next_one_can_begin(box):
     with pytest.raises(Lost, match="stopped"):
         ask(box, "leaves")
-    assert box.begin(20) and box.ask("begin", 1, {}, [[1, CELL]], 1, "embed", seconds=20)[0] == "gave"
+    assert box.begin(20) and begin(box)[0] == "gave"
     assert ask(box, "embed")[0] == "gave"
 
 
 def test_who_will_not_leave_is_ended_before_the_next_one_begins(box):
     stays = "import os, threading, time\nos._exit = print\nthreading.Thread(target=time.sleep, args=(1000,)).start()\n"
-    assert box.begin(20) and box.ask("begin", 1, {}, [[1, stays + CELL]], 1, "embed", seconds=20)[0] == "gave"
+    assert box.begin(20) and begin(box, stays + CELL)[0] == "gave"
     (first,) = [each for each in box.family() if each.ppid() == box.process.pid]
     assert box.begin(5) and not psutil.pid_exists(first.pid)
 
@@ -78,7 +82,7 @@ def test_who_takes_too_much_memory_is_ended(course):
     box = Box("local", course, 1, Limits(memory=3 << 30))
     assert box.begin(60)
     box.limits = Limits(memory=1 << 30)  # what is watched, and not what the system was told
-    box.ask("begin", 1, {}, [[1, CELL]], 1, "embed", seconds=20)
+    begin(box)
     with pytest.raises(Lost, match="memory"):
         ask(box, "much", seconds=100)
     assert not box.family()
@@ -99,4 +103,4 @@ def test_an_error_is_told_by_its_kind_and_line_and_only_where_it_left_no_answer(
         ("\n\ndef embed(:", ("raised", ["SyntaxError", 1, 3])),
         ("x = 1", ("gave", None)),
     ):
-        assert box.begin(20) and box.ask("begin", 1, {}, [[1, cell]], 1, "embed", seconds=20) == came
+        assert box.begin(20) and begin(box, cell) == came

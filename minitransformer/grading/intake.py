@@ -49,9 +49,10 @@ def find(paths: list[Path]) -> list[Found]:
         top = path.parent if path.is_symlink() or not path.is_dir() else path
         for each in sorted(path.rglob("*")) if top == path else [path]:
             inside, within = each.relative_to(top), members(each)
-            for member in within if top != path or "/." not in f"/{inside}" else ():
-                name = f"{inside.with_suffix('')}/{member.rpartition('.')[0]}" if within[1:] else inside.with_suffix("")
-                name = clean(str(name), 120)
+            hidden = top == path and "/." in f"/{inside}"
+            for member in () if hidden else within:
+                part = f"/{member.rpartition('.')[0]}" if within[1:] else ""
+                name = clean(f"{inside.with_suffix('')}{part}", 120)
                 while name in found:
                     name += " again"
                 found[name] = Found(name, each, member)
@@ -117,9 +118,7 @@ def read(name: str, data: bytes, assignment: Assignment) -> Submission:
     cells, owners, made = [(cell, *parsed(source)) for cell, source in handed_in], {}, Submission()
     for exercise, answer in assignment.names.items():
         own = [n for n, (cell, _, _) in enumerate(cells) if cell == f"exercise-{exercise.replace('.', '-')}"]
-        own = own or [
-            n for n, (_, _, body) in enumerate(cells) if any(getattr(it, "name", 0) == answer for it in body or ())
-        ]
+        own = own or [n for n, (*_, body) in enumerate(cells) if answer in {getattr(x, "name", 0) for x in body or ()}]
         owners |= dict.fromkeys(own[-1:], exercise)
     for n, (cell, source, body) in enumerate(cells):
         made.answers.update(answers(body or []))

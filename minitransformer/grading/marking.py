@@ -47,7 +47,7 @@ class Session:
             if not self.box.begin(seconds):
                 raise Lost("out-of-time") if seconds < self.limits.start else RuntimeError("the child did not start")
         pieces = [(n, source) for n, (owner, source) in enumerate(self.pieces) if owner in {*self.sound, exercise}]
-        self.ask("begin", self.assignment.lesson, given(exercise), pieces, own[0], self.assignment.names[exercise])
+        self.ask("begin", given(exercise), pieces, own[0], self.assignment.names[exercise])
 
     def ask(self, *message: object) -> object:
         """What came, or what it means that nothing came."""
@@ -116,6 +116,6 @@ def replied(question: Question, answer: str) -> dict:
         reply = question.grade(answer) if answer else Reply(0.0, ("not answered yet",))
     except ValueError as error:
         reply = Reply(0.0, (clean(str(error)),))
-    came = "\n\n".join([f"you answered {clean(answer)}"] * bool(answer) + [*reply.said])
+    came = "\n\n".join((f"you answered {clean(answer)}", *reply.said) if answer else reply.said)
     return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": came,
             "earned": round(reply.credit, 3), "points": 1, "misconception": None, "hint": None}  # fmt: skip

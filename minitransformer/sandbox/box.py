@@ -97,7 +97,7 @@ class Box:
         except (OSError, EOFError, ValueError, TypeError) as error:
             why = "stopped" if isinstance(error, EOFError | ConnectionError) else "garbled"
         if self.over():
-            why = "time-out" if self.taken <= self.limits.memory else "memory"
+            why = "memory" if self.taken > self.limits.memory else "time-out"
             self.close()  # so that nobody takes it for alive
         raise Lost(why)
 

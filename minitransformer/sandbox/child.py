@@ -19,9 +19,12 @@ AHEAD = {"3": "torch._dynamo"}  # by lesson: what every exercise's optimizer wou
 
 
 class Desk:
-    """Where calls arrive, for one exercise: each method is a kind of call."""
+    """Where calls arrive, for one exercise of a lesson: each method is a kind of call."""
 
-    def begin(self, lesson: int, given: dict[str, str], pieces: list[tuple[int, str]], own: int, answer: str) -> None:
+    def __init__(self, lesson: str):
+        self.lesson = lesson
+
+    def begin(self, given: dict[str, str], pieces: list[tuple[int, str]], own: int, answer: str) -> None:
         """`given` is the source of modules that are away otherwise. An error counts where it left no answer."""
         for name, source in given.items():
             module = sys.modules[f"minitransformer.{name}"] = ModuleType(f"minitransformer.{name}")
@@ -29,7 +32,7 @@ class Desk:
             exec(compile(source, name, "exec"), vars(module))
             own_names = {key: it for key, it in vars(module).items() if key[:2] != "__"}
             vars(sys.modules["minitransformer"]).update(own_names | {name: module})
-        self.asks = importlib.import_module(f"minitransformer.exercises.asks.lesson{lesson}")
+        self.asks = importlib.import_module(f"minitransformer.exercises.asks.lesson{self.lesson}")
         self.answers = sys.modules["answers"] = ModuleType("answers")
         for place, source in pieces:
             try:
@@ -43,8 +46,8 @@ class Desk:
         return plain(getattr(self.asks, ask)(getattr(self.answers, answer), *map(plain, given)))
 
 
-def serve(pipe: Connection, wire: ModuleType) -> None:
-    desk, here = Desk(), os.getpid()
+def serve(pipe: Connection, wire: ModuleType, desk: Desk) -> None:
+    here = os.getpid()
     while True:
         kind, *given = wire.unpacked(pipe.recv_bytes())
         try:
@@ -79,7 +82,7 @@ def main(folder: str, door: str, lesson: str, limits: str) -> None:
         if not (fork := os.fork()):
             try:
                 pipes.close()
-                serve(Connection(handed[0]), wire)
+                serve(Connection(handed[0]), wire, Desk(lesson))
             finally:
                 os._exit(0)
         os.close(handed[0])

@@ -9,8 +9,8 @@ from pathlib import Path
 from ..exercises.assignment import SOFT_PROMPTS, names_given
 
 HOUSE = Path(__file__).parents[1]
-HIDDEN = ("bank", "comparison", "peft_files", "prompt_files", "soft_prompts")
-HIDDEN += ("sandbox", "grading", "commands", "__main__")
+HIDDEN = ("bank", "comparison", "peft_files", "prompt_files", "soft_prompts",
+          "sandbox", "grading", "commands", "__main__")  # fmt: skip
 UNUSED = ("plots", "pictures", "exercises/__init__")  # imported by every lesson, and only their use is refused
 AWAY = "not available while graded: write it yourself, or do without"
 GUARD = f"""
@@ -24,7 +24,8 @@ def open_part(lesson: int, folder: Path) -> Path:
     house, asks = folder / "minitransformer", ("__init__", "plain", f"lesson{lesson}")
     (house / "exercises/asks").mkdir(parents=True)
     shutil.copytree(HOUSE / "data", house / "data")
-    for path in (*HOUSE.glob("*.py"), *(HOUSE / f"exercises/asks/{name}.py" for name in asks)):
+    shown = [path for path in HOUSE.glob("*.py") if path.stem not in HIDDEN + UNUSED]
+    for path in (*shown, *(HOUSE / f"exercises/asks/{name}.py" for name in asks)):
         shutil.copy(path, house / path.relative_to(HOUSE))
     for name in "child", "wire":
         shutil.copy(Path(__file__).with_name(f"{name}.py"), folder)
@@ -44,10 +45,9 @@ def open_part(lesson: int, folder: Path) -> Path:
 def given(exercise: str) -> dict[str, str]:
     """The sources of what this exercise hands out: the soft prompts cut down to its own, and whole files."""
     names = names_given(exercise)
-    files = ("soft_prompts", *sorted(names - SOFT_PROMPTS)) if names else ()
-    sources = {name: (HOUSE / f"{name}.py").read_text(encoding="utf-8") for name in files}
-    for name, source in sources.items():
-        tree = ast.parse(source)
-        tree.body = [node for node in tree.body if getattr(node, "name", None) not in SOFT_PROMPTS - names]
-        sources[name] = ast.unparse(tree)
-    return sources
+    if not names:
+        return {}
+    tree = ast.parse((HOUSE / "soft_prompts.py").read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if getattr(node, "name", None) not in SOFT_PROMPTS - names]
+    files = {name: (HOUSE / f"{name}.py").read_text(encoding="utf-8") for name in sorted(names - SOFT_PROMPTS)}
+    return {"soft_prompts": ast.unparse(tree)} | files
