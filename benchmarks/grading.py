@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from minitransformer.grading import grade
+from minitransformer.course.grading import grade
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests/hostile"))

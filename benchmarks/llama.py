@@ -3,7 +3,7 @@
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from minitransformer import Transformer
-from minitransformer.llama_files import their_name
+from minitransformer.files.llama import their_name
 
 
 def llama(model: Transformer, **settings) -> LlamaForCausalLM:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from minitransformer import Hooks, Transformer
-from minitransformer.peft_files import as_peft
+from minitransformer.files.peft import as_peft
 
 ENDLESS = dict(bos_token_id=None, eos_token_id=None, pad_token_id=None)
 

@@ -15,8 +15,8 @@ import torch
 
 from minitransformer import Phrasebook, compare, plots
 from minitransformer.base import SIZES, pretrain
-from minitransformer.checkpoints import load_model, write_whole
 from minitransformer.comparison import full_fine_tuning, skill_task
+from minitransformer.files.checkpoints import load_model, write_whole
 from minitransformer.pictures import Picture
 from minitransformer.results import Row, in_words, spread
 

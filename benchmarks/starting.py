@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from work import Competitor, Size, Target, Work
 
 from minitransformer import from_gguf, from_huggingface, pretrained
-from minitransformer.extras import smollm2
+from minitransformer.optional import smollm2
 
 OURS, HF, PEFT = "ours", "HF", "HF + PEFT"
 TORCH, ADDED, ADDED_BY_PEERS = "torch alone", "ours on top", "transformers and PEFT on top"

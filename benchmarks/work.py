@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minitransformer import Config, Transformer, freeze, from_gguf
-from minitransformer.extras import smollm2
+from minitransformer.optional import smollm2
 
 Says = dict[str, Any]  # a loss, a gradient norm, logits, tokens: numbers and tensors by name
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import nbformat
 from tqdm.auto import tqdm
 
-from minitransformer.exercises import moodle
-from notebooks import LESSONS, drift, executed, kinds_alone, notebook, sources, stray_errors, text_of
+from minitransformer.course import moodle
+from minitransformer.course.lesson_text import sources
+from notebooks import LESSONS, drift, executed, kinds_alone, notebook, stray_errors, text_of
 
 LARGEST = 1_500_000  # bytes of a committed notebook
 
@@ -68,7 +69,7 @@ def forget_outputs(book: nbformat.NotebookNode) -> None:
 
 
 def chosen(numbers: list[str]) -> list[Path]:
-    every = sources()
+    every = [*sources().values()]
     wanted = [source for source in every if not numbers or source.name[:2] in numbers]
     unknown = set(numbers) - {source.name[:2] for source in every}
     if unknown:

@@ -6,21 +6,19 @@ import re
 import tempfile
 from pathlib import Path
 
-import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from minitransformer.exercises import catalogue
+from minitransformer.course import catalogue
+from minitransformer.course.lesson_text import Cell, cells, lessons_folder
 
-LESSONS = Path(__file__).parent
-SOURCES = LESSONS / "source"
+LESSONS = lessons_folder()
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-ROLES = ("exercise", "check", "question", "setup")  # what a cell's marker may say: # %% exercise="1.1"
 REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 INSTEAD = re.compile(r"^ *### INSTEAD\n", re.MULTILINE)
 PREDICTION = re.compile(r"^predict\((\"[^\"]+\"), .+\)", re.DOTALL | re.MULTILINE)
@@ -34,30 +32,20 @@ QUIET = {
 }
 
 
-def sources() -> list[Path]:
-    return sorted(SOURCES.glob("[0-9][0-9]_*.py"))
-
-
 def notebook(source: Path, solved: bool) -> NotebookNode:
     """The notebook of one source, not yet executed."""
-    cells, used = [], {}
-    for cell in jupytext.read(source, fmt="py:percent").cells:
-        made = (
-            code_cell(cell, solved, source) if cell.cell_type == "code" else nbformat.v4.new_markdown_cell(cell.source)
-        )
+    book, used = [], {}
+    for cell in cells(source):
+        made = nbformat.v4.new_markdown_cell(cell.source) if cell.is_text else code_cell(cell, solved, source)
         name = made.metadata.pop("name", None) or "c" + hashlib.sha256(made.source.encode()).hexdigest()[:10]
         used[name] = used.get(name, 0) + 1
         made.id = name if used[name] == 1 else f"{name}-{used[name]}"
-        cells.append(made)
-    return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
+        book.append(made)
+    return nbformat.v4.new_notebook(cells=book, metadata=METADATA)
 
 
-def code_cell(cell: NotebookNode, solved: bool, source: Path) -> NotebookNode:
-    roles = {key: value for key, value in cell.metadata.items() if key not in ("lines_to_next_cell",)}
-    if len(roles) > 1 or not set(roles) <= set(ROLES):
-        raise ValueError(f"{source.name}: a cell is one of {', '.join(ROLES)}, or nothing; got {roles}")
-    role, about = next(iter(roles.items()), ("", ""))
-    text, metadata = cell.source, {}
+def code_cell(cell: Cell, solved: bool, source: Path) -> NotebookNode:
+    role, about, text, metadata = cell.role, cell.about, cell.source, {}
     name = f"{role}-{about}".replace(".", "-") if role else None
     if role == "exercise":
         text = text if solved else blanked(text, about, source)

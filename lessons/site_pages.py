@@ -18,15 +18,16 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from minitransformer.exercises import catalogue
-from minitransformer.exercises.questions import Choice, Match, Order, Question
-from minitransformer.exercises.quiz import asking
-from minitransformer.exercises.showing import marked_up
-from notebooks import INSTEAD, LESSONS, ROLES, blanked, sources
+from minitransformer.course import catalogue
+from minitransformer.course.display import marked_up
+from minitransformer.course.lesson_text import ROLES, sources
+from minitransformer.course.questions import Choice, Match, Order, Question
+from minitransformer.course.quiz import asking
+from notebooks import INSTEAD, LESSONS, blanked
 
 ASSETS = LESSONS / "site_assets"
 MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
-STRIPS = re.compile(r"(progress|question_points)\(\d\)")  # where a student is; a reader is nowhere
+STRIPS = re.compile(r"(progress|question_points)\(\d+\)")  # where a student is; a reader is nowhere
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Page:
 def write(folder: Path, solved: list[Path] | None = None) -> int:
     """Write the pages of the solved notebooks into an empty folder; return how many lessons there are."""
     if solved is None:
-        solved = [LESSONS / "solutions" / f"{source.stem}.ipynb" for source in sources()]
+        solved = [LESSONS / "solutions" / f"{source.stem}.ipynb" for source in sources().values()]
     pages = [Reader(path.stem).page(nbformat.read(path, 4)) for path in solved if path.is_file()]
     if folder.is_dir():
         if any(folder.iterdir()) and not (folder / "sections.js").is_file():

@@ -4,30 +4,22 @@ from importlib import import_module
 
 from .bank import PromptBank
 from .base import pretrained
-from .byte_pairs import BytePairs
 from .cache import Cache
-from .checkpoints import fingerprint
 from .comparison import compare
+from .files.byte_pairs import BytePairs
+from .files.checkpoints import fingerprint
+from .files.gguf import from_gguf
+from .files.llama import from_huggingface
+from .files.peft import export_peft, import_peft
+from .files.prompts import load, save
 from .freezing import freeze
 from .generation import generate
-from .gguf_files import from_gguf
 from .history import History
 from .hooks import Hooks, Recorder, Stack
-from .llama_files import from_huggingface
 from .losses import accuracy, loss, shared_loss
 from .model import Config, Transformer
-from .peft_files import export_peft, import_peft
 from .phrasebook import Batches, Phrasebook
-from .prompt_files import load, save
-from .soft_prompts import (
-    Gate,
-    KeyValuePrefix,
-    PrefixTuning,
-    PromptTuning,
-    bake,
-    compile_prefix,
-    reparametrise,
-)
+from .soft_prompts import Gate, KeyValuePrefix, PrefixTuning, PromptTuning, bake, compile_prefix, reparametrise
 from .tokenizer import Tokenizer, batch
 from .training import train
 
@@ -78,5 +70,5 @@ def __getattr__(name: str):
     if name in ("gradients", "plots"):
         return import_module(f".{name}", __name__)
     if name == "check":
-        return import_module(".exercises", __name__).check
+        return import_module(".course", __name__).check
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from .base import RECIPE, SIZES
 from .commands import demo, lab, marks, on_a_real_model, rebuild, say, table
+from .distributed import team
 from .phrasebook import WORLD
-from .real_data import SNIPPETS
-from .together import team
+from .real.data import SNIPPETS
 
 
 def main(arguments: list[str] | None = None) -> None:

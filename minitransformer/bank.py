@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checkpoints import fingerprint
+from .files.checkpoints import fingerprint
+from .files.prompts import load, save
 from .generation import generate
 from .hooks import Hooks
 from .model import Transformer
-from .prompt_files import load, save
 from .soft_prompts import KeyValuePrefix, compile_prefix
 
 

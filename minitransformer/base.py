@@ -5,11 +5,11 @@ from pathlib import Path
 
 import torch
 
-from .checkpoints import fingerprint, load_model, save_model, write_whole
+from .distributed import team
+from .files.checkpoints import fingerprint, load_model, save_model, write_whole
 from .losses import Batch, accuracy
 from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
-from .together import team
 from .tokenizer import Tokenizer, batch
 from .training import train
 

@@ -12,12 +12,12 @@ import torch
 
 from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
 from .base import pretrain
-from .checkpoints import write_whole
 from .comparison import METHODS, instruction, no_prompt, skill_task
+from .distributed import team
+from .files.checkpoints import write_whole
 from .losses import loss
 from .phrasebook import prompt
 from .results import Row, in_words, spread
-from .together import team
 
 LESSONS = Path(__file__).parents[1] / "lessons"
 
@@ -112,7 +112,8 @@ def on_a_real_model(
     tasks: list[str], length: int, seeds: int, steps: int | None, snippets: Path, dtype: str | None, out: Path
 ) -> None:
     """The same tuning, comparison and pictures on SmolLM2-135M."""
-    from . import plots, real
+    from . import plots
+    from .real import tasks as real
 
     makers = {
         "antonyms": real.antonym_texts,
@@ -164,7 +165,7 @@ def marks(
 ) -> None:  # fmt: skip
     """Grade a class."""
     try:
-        from .grading import Limits, grade
+        from .course.grading import Limits, grade
     except ImportError as error:
         sys.exit(f"the grader needs more than is there ({error}); on Linux, run  pip install -r requirements.txt")
     torch.set_num_threads(1)  # the submissions share the cores

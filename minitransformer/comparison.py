@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
+from .distributed import Alone, team
 from .gradients import gradients_set_aside
 from .hooks import NO_HOOKS, Hooks
 from .losses import Batch, accuracy, loss, shared_loss
@@ -21,7 +22,6 @@ from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
 from .results import Row
 from .soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning, plain_tensors
-from .together import Alone, team
 from .tokenizer import IGNORED, Tokenizer, batch
 from .training import train
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from .checkpoints import fingerprint
+from .files.checkpoints import fingerprint
 from .hooks import Hooks, Recorder, Stack
 from .losses import loss
 from .model import Transformer

@@ -1,5 +1,7 @@
 """What happened while training, and how it is kept so that training can go on later."""
 
+import hashlib
+import json
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .checkpoints import fill, read, write
+from .files.checkpoints import fill, read, write
 
 
 @dataclass
@@ -33,6 +35,11 @@ class History:
         """How many scores ago the best one came."""
         scores = [score for _, score in self.validation]
         return len(scores) - 1 - scores.index(max(scores)) if scores else 0
+
+    def digest(self) -> str:
+        """Sixteen hex digits that tell two trainings apart; how long they took does not count."""
+        numbers = {name: value for name, value in asdict(self).items() if name != "seconds"}
+        return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()[:16]
 
 
 def suspend(

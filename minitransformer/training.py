@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from .distributed import Alone, team
 from .freezing import FreezeProof, freeze
 from .history import History, resume, suspend
 from .hooks import NO_HOOKS, Hooks
 from .losses import Batch, check_shareable, loss, shared_loss
 from .model import Transformer
-from .together import Alone, team
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:

@@ -9,7 +9,7 @@ import torch
 
 from minitransformer import Phrasebook, accuracy, batch, fingerprint, generate, loss
 from minitransformer.base import BASE, RECIPE, SIZES, describe, pretrain
-from minitransformer.checkpoints import load_model
+from minitransformer.files.checkpoints import load_model
 
 
 @pytest.fixture(scope="module")

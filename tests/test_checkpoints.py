@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from minitransformer import Config, Tokenizer, Transformer, fingerprint
-from minitransformer.checkpoints import load_model, read, save_model, write
+from minitransformer.files.checkpoints import load_model, read, save_model, write
 
 CONFIG = Config(vocab=3, context=8, width=8, layers=1, heads=2, kv_heads=1, hidden=8, end=0)
 TOKENIZER = Tokenizer(["<end>", "Look", "out"])

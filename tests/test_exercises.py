@@ -1,25 +1,24 @@
 """Every exercise passes its reference, names what is behind wrong answers, and takes no nonsense for a pass."""
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 import torch
 
-from minitransformer.exercises import Unfinished, check, guessed, hint, predict, progress, reveal, use
-from minitransformer.exercises.asks.plain import plain
-from minitransformer.exercises.catalogue import LESSONS, exercise, exercises
-from minitransformer.exercises.comparing import Suspect, agree, unpack
-from minitransformer.exercises.exercise import Exercise, Misconception, Part, beside, judge
-from minitransformer.exercises.progress import SESSION
+from minitransformer.course import Unfinished, check, guessed, hint, predict, progress, reveal, use
+from minitransformer.course.agreement import Suspect, agree, unpack
+from minitransformer.course.catalogue import answers, exercise, exercises, lessons
+from minitransformer.course.exercise import Exercise, Misconception, Part, beside, judge
+from minitransformer.course.lesson_text import reference
+from minitransformer.course.plain import plain
+from minitransformer.course.progress import SESSION
 
-ALL = [each for lesson in LESSONS for each in exercises(lesson).values()]
+ALL = [each for lesson in lessons() for each in exercises(lesson).values()]
 every_exercise = pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
 UNNAMED = {"wrong-type", "wrong-shape", "not-finite", "different-values", "raises", "no-sense"}
 CASES = [
     pytest.param(exercise_id, name, answer, id=f"{exercise_id} {name}")
-    for lesson in LESSONS
-    for exercise_id, cases in import_module(f"wrong_answers.lesson{lesson}").WRONG.items()
+    for lesson in lessons()
+    for exercise_id, cases in answers(lesson, "wrong").items()
     for name, answer in cases
 ]
 
@@ -38,7 +37,7 @@ def blank(*_, **__):
 @every_exercise
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_reference_gets_full_marks(each, seed):
-    outcome = judge(each, beside(each, each.reference()), seed)
+    outcome = judge(each, beside(each, reference(each.id)), seed)
     assert outcome.passed, [str(finding.misconception) for finding in outcome.findings]
     assert outcome.earned == each.points
 
@@ -85,7 +84,7 @@ def test_each_part_counts_for_itself():
 
 
 def test_a_check_never_speaks_of_all_tests():
-    shown = check("1.2", exercise("1.2").reference())
+    shown = check("1.2", reference("1.2"))
     assert "your public checks pass" in shown.text and "all tests" not in shown.text + shown.html
 
 
@@ -110,7 +109,7 @@ def test_three_hints_come_one_at_a_time():
 
 
 def test_one_s_own_answer_is_used_once_it_passes_and_the_reference_until_then():
-    right, wrong = exercise("1.1").reference(), lambda tokens, table: table[tokens - 1]
+    right, wrong = reference("1.1"), lambda tokens, table: table[tokens - 1]
     assert use("1.1", right) is right
     with pytest.warns(UserWarning, match=r"Exercise 1.1 does not pass its checks yet: .* the reference for now"):
         assert use("1.1", wrong) is right
@@ -187,7 +186,7 @@ def test_an_exercise_is_checked_at_birth():
         (dict(parts=(part, part)), "different names"),
         (dict(hints=("a",)), "three hints, from a nudge to nearly all; got 1"),
     ):
-        given = dict(id="2.1", title="t", ask=None, parts=(part,), hints=hints, reference=None)
+        given = dict(id="2.1", title="t", ask=None, parts=(part,), hints=hints)
         with pytest.raises(ValueError, match=message):
             Exercise(**given | wrong)
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from minitransformer.extras import library, shipped
+from minitransformer.optional import library, shipped
 
 INSTALL = "run  pip install --no-deps -r lessons/requirements-real.txt"
 

@@ -9,7 +9,7 @@ import torch
 from laws import random_model, text
 
 from minitransformer import Transformer, from_gguf
-from minitransformer.gguf_files import their_name
+from minitransformer.files.gguf import their_name
 
 gguf = pytest.importorskip("gguf")
 tokenizers = pytest.importorskip("tokenizers")

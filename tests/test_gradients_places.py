@@ -7,13 +7,7 @@ import pytest
 import torch
 from laws import soft
 
-from minitransformer import (
-    PrefixTuning,
-    Recorder,
-    Tokenizer,
-    gradients,
-    train,
-)
+from minitransformer import PrefixTuning, Recorder, Tokenizer, gradients, train
 
 
 def test_the_plane_is_that_of_numpys_singular_vectors():

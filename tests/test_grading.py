@@ -12,23 +12,27 @@ sys.path.insert(0, str(Path(__file__).parent / "hostile"))
 
 import cases
 
-from minitransformer.exercises import assignment, catalogue
-from minitransformer.exercises.assignment import Assignment
-from minitransformer.exercises.showing import clean
-from minitransformer.grading import grade, intake, likeness, reports
-from minitransformer.sandbox import Limits, choose, course, walls
+import minitransformer
+import minitransformer.soft_prompts
+from minitransformer.course import catalogue, lesson_text
+from minitransformer.course.assignment import Assignment
+from minitransformer.course.display import clean
+from minitransformer.course.grading import grade, intake, reports, similarity
+from minitransformer.course.isolation import Limits, choose, open_part, profiles
 
 LESSONS = Path(__file__).parent.parent / "lessons"
-every_lesson = pytest.mark.parametrize("lesson", catalogue.LESSONS)
+every_lesson = pytest.mark.parametrize("lesson", catalogue.lessons())
 
 
 @every_lesson
 def test_the_open_part_of_the_course_holds_no_reference_no_judge_and_no_answer(lesson, tmp_path):
     lessons = Assignment.of(lesson)
-    folder = course.open_part(lesson, tmp_path / "open")
+    folder = open_part.write_open_part(lesson, tmp_path / "open")
     text = "\n".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
     assert "Suspect(" not in text and "EXERCISES" not in text and not list(folder.rglob("*.ipynb"))
-    assert not list(folder.rglob("questions")) and not (folder / "minitransformer/exercises/lesson1.py").exists()
+    assert not list(folder.rglob("*.toml")) or {path.parent.name for path in folder.rglob("*.toml")} == {"data"}
+    names = {path.stem for path in folder.glob(f"minitransformer/course/lesson{lesson}/*")}
+    assert names == {path.stem for path in catalogue.folder(lesson).glob("ask*.py")} | {"__init__"}
     assert set(lessons.names) == set(lessons.exercises)
     for name in ("PromptTuning", "PrefixTuning", "compile_prefix", "PromptBank"):
         assert f"class {name}" not in text and f"def {name}" not in text
@@ -39,32 +43,38 @@ def test_the_open_part_of_the_course_holds_no_reference_no_judge_and_no_answer(l
 @every_lesson
 def test_every_exercise_is_given_what_its_first_cell_imports_and_what_it_must_not_have_stays_away(lesson, tmp_path):
     lessons = Assignment.of(lesson)
-    for exercise in lessons.exercises:
-        given = course.given(exercise)
+    home = "minitransformer.soft_prompts"
+    soft_prompts = {
+        n for n in minitransformer.__all__ if getattr(getattr(minitransformer, n), "__module__", "") == home
+    }
+    for exercise in lessons.exercises.values():
+        given = open_part.given(exercise)
         for node in ast.walk(ast.parse(lessons.setup)):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("minitransformer"):
-                away = {alias.name for alias in node.names} & assignment.SOFT_PROMPTS
+                away = {alias.name for alias in node.names} & soft_prompts
                 assert not {alias.asname or alias.name for alias in node.names} & {*lessons.names.values()}
                 assert not away or all(name in given["soft_prompts"] for name in away)
-                assert node.module.rpartition(".")[2] not in course.HIDDEN or node.module[16:] in given
-    assert (
-        not {"2.1", "2.3", "5.1", "5.2", "5.3"} & assignment.GIVEN.keys() and not {"2", "5"} & assignment.GIVEN.keys()
-    )
-    assert "def compile_prefix" not in course.given("5.4")["soft_prompts"]
+                assert node.module[16:] not in open_part.closed_modules() or node.module[16:] in given
+
+
+def test_what_an_exercise_asks_for_is_not_handed_out():
+    for name in ("2.1", "2.3", "5.1", "5.2", "5.3"):
+        assert not open_part.given(catalogue.exercise(name))
+    assert "def compile_prefix" not in open_part.given(catalogue.exercise("5.4"))["soft_prompts"]
 
 
 def test_without_the_lessons_there_is_no_assignment(monkeypatch, tmp_path):
-    monkeypatch.setattr(assignment, "LESSONS", tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"expected lesson 2 at .*: run this in a clone of the repository"):
-        Assignment.of(2)
+    monkeypatch.setattr(lesson_text, "__file__", str(tmp_path / "package" / "course" / "lesson_text.py"))
+    with pytest.raises(FileNotFoundError, match=r"there are no lessons at .*: run this in a clone"):
+        lesson_text.lessons_folder()
 
 
 def test_what_is_hidden_says_so_when_it_is_imported(tmp_path):
-    folder = course.open_part(2, tmp_path / "open")
+    folder = open_part.write_open_part(2, tmp_path / "open")
     lines = ["from minitransformer import Hooks, Stack, Recorder, Cache, Transformer, Config, freeze, train, loss",
              "from minitransformer import shared_loss, accuracy, generate, pretrained, Batches, Phrasebook, batch",
              "from minitransformer import Tokenizer, plots, gradients; pretrained()"]  # fmt: skip
-    for line in ("import minitransformer.soft_prompts", "from minitransformer.exercises import check",
+    for line in ("import minitransformer.soft_prompts", "from minitransformer.course import check",
                  "from minitransformer import check",
                  "import minitransformer.bank", "plots.grid()", "from minitransformer import PromptTuning",
                  "from minitransformer import compare"):  # fmt: skip
@@ -136,7 +146,7 @@ def test_folders_zips_and_files_of_any_are_found_in_order(tmp_path):
 
 
 def test_a_profile_that_does_not_work_says_why(monkeypatch):
-    monkeypatch.setattr(walls, "failure", lambda command: "user namespaces are closed")
+    monkeypatch.setattr(profiles, "failure", lambda command: "user namespaces are closed")
     with pytest.raises(
         ValueError, match=r"bubblewrap: user namespaces are closed; uid-drop: user.*practise: --profile"
     ):
@@ -147,7 +157,7 @@ def test_a_profile_that_does_not_work_says_why(monkeypatch):
 
 
 def test_the_hidden_inputs_change_with_the_student_s_file_and_with_the_secret(tmp_path, monkeypatch):
-    from minitransformer.grading import classroom
+    from minitransformer.course.grading import classroom
 
     seen = []
     monkeypatch.setattr(classroom, "mark", lambda *given: seen.append(given[-1]) or [])
@@ -159,7 +169,7 @@ def test_the_hidden_inputs_change_with_the_student_s_file_and_with_the_secret(tm
 
 
 def test_practice_gives_no_grade(tmp_path, monkeypatch):
-    monkeypatch.setattr("minitransformer.grading.classroom.mark", lambda *given: [])
+    monkeypatch.setattr("minitransformer.course.grading.classroom.mark", lambda *given: [])
     (tmp_path / "a.ipynb").write_text(cases.GOOD)
     grade([tmp_path / "a.ipynb"], 1, tmp_path / "out", profile="local", progress=False)
     (tmp_path / "empty").mkdir()
@@ -192,7 +202,7 @@ def test_who_used_up_the_time_is_told_so(tmp_path):
 
 
 def test_shards_are_parts_that_make_up_the_class(tmp_path, monkeypatch):
-    monkeypatch.setattr("minitransformer.grading.classroom.mark", lambda *given: [])
+    monkeypatch.setattr("minitransformer.course.grading.classroom.mark", lambda *given: [])
     folder = tmp_path / "class"
     folder.mkdir()
     for name in "abcde":
@@ -212,7 +222,7 @@ def test_copies_are_flagged_and_what_everyone_writes_is_not():
     usual = [f"u{n}" for n in range(400)]
     rows = [{"name": f"s{n}", "code": usual + [f"{n}-{m}" for m in range(20)]} for n in range(30)]
     rows.append(rows[3] | {"name": "copy"})
-    assert [pair[:2] for pair in likeness.alike(rows)] == [("s3", "copy")]
+    assert [pair[:2] for pair in similarity.alike(rows)] == [("s3", "copy")]
 
 
 def test_a_name_that_is_away_does_not_take_others_with_it_out_of_a_file_s_imports():

@@ -2,11 +2,11 @@
 
 import pytest
 
-from minitransformer.exercises import planted_bugs
-from minitransformer.exercises.assignment import Assignment
-from minitransformer.exercises.catalogue import exercise
-from minitransformer.exercises.exercise import beside, judge
-from minitransformer.exercises.lesson5 import guarding
+from minitransformer.course.assignment import Assignment
+from minitransformer.course.catalogue import exercise
+from minitransformer.course.exercise import beside, judge
+from minitransformer.course.lesson5 import bugs as planted_bugs
+from minitransformer.course.lesson5 import guarding
 
 
 def judged(exercise_id: str, cell: str):

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent / "hostile"))
 
 import cases
 
-from minitransformer.exercises import catalogue
-from minitransformer.grading import Limits, grade
-from minitransformer.sandbox import GRADED, problem
+from minitransformer.course import catalogue
+from minitransformer.course.grading import Limits, grade
+from minitransformer.course.isolation import GRADED, problem
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 working = [name for name in GRADED if not problem(name)]
@@ -54,7 +54,7 @@ def test_solved_earns_all_blank_nothing_and_half_its_part(small_class):
 
 def test_a_second_run_grades_nothing_again_and_says_the_same(small_class, monkeypatch):
     folder, out, rows = small_class
-    monkeypatch.setattr("minitransformer.grading.classroom.Box", None)  # would fail if it were asked
+    monkeypatch.setattr("minitransformer.course.grading.classroom.Box", None)  # would fail if it were asked
     again = grade([folder], 1, out, limits=Limits(call=30), processes=1, progress=False)
     assert {row["name"]: row for row in again} == rows
 
@@ -84,7 +84,7 @@ def test_one_submission_alone_is_told_what_lost_which_points(small_class, tmp_pa
     assert "0 of 1  1.2 who may see whom: more keys than queries: [wrong-corner]" in text and "Hint:" in text
 
 
-@pytest.mark.parametrize("lesson", catalogue.LESSONS)
+@pytest.mark.parametrize("lesson", catalogue.lessons())
 def test_solved_notebooks_earn_everything_and_untouched_ones_nothing(lesson, tmp_path):
     paths = [next(LESSONS.glob(f"{folder}{lesson:02}_*.ipynb")) for folder in ("solutions/", "")]
     for path, name in zip(paths, ("solved", "untouched"), strict=True):

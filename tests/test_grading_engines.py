@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minitransformer import grading
+from minitransformer.course import grading
 
 ENGINES = Path(grading.__file__).parent / "engines"
 
@@ -29,7 +29,7 @@ def test_the_workflow_is_a_workflow_whose_shards_are_all_of_them():
 
 def test_the_dockerfile_copies_what_is_there():
     words = [line.split() for line in (ENGINES / "Dockerfile").read_text().splitlines() if line.startswith("COPY")]
-    assert all((ENGINES.parents[2] / source).exists() for _, source, _ in words)
+    assert all((ENGINES.parents[3] / source).exists() for _, source, _ in words)
 
 
 def test_the_engines_use_options_that_the_command_has(capsys):

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent / "hostile"))
 
 import cases
 
-from minitransformer.grading import Limits, grade
-from minitransformer.sandbox import GRADED, problem
+from minitransformer.course.grading import Limits, grade
+from minitransformer.course.isolation import GRADED, problem
 
 LIMITS = Limits(call=4, whole=40, memory=3 << 30, processes=48, file=32 << 20)
 PLACES = ("/", "/tmp", "/var/tmp", "/dev/shm", "/home", "/root", str(Path.home()))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from minitransformer.exercises.catalogue import exercises
+from minitransformer.course.catalogue import exercises
 
 pytestmark = pytest.mark.skipif(find_spec("nbgrader") is None, reason="nbgrader is not installed")
 ROOT = Path(__file__).parent.parent

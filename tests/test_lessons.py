@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from minitransformer.exercises import question_files
-from minitransformer.exercises.catalogue import exercise, exercises
+from minitransformer.course import catalogue, lesson_text
+from minitransformer.course.catalogue import exercise, exercises
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 sys.path.insert(0, str(LESSONS))
@@ -16,7 +16,7 @@ sys.path.insert(0, str(LESSONS))
 import build  # noqa: E402
 import notebooks  # noqa: E402
 
-SOURCES = notebooks.sources()
+SOURCES = [*lesson_text.sources().values()]
 every_lesson = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 both = pytest.mark.parametrize("solved", [False, True], ids=["student", "solved"])
 
@@ -69,7 +69,7 @@ def test_a_solved_notebook_ran_from_top_to_bottom_and_passes_everything(source):
     points = sum(each.points for each in exercises(lesson).values())
     said = "".join(str(output.data) for cell in cells[-2:] for output in cell.outputs)
     assert f"{points} of {points} points" in said
-    assert f"{float(len(question_files.questions(lesson)))}" in said
+    assert f"{float(len(catalogue.questions(lesson)))}" in said
 
 
 @every_lesson
@@ -77,7 +77,7 @@ def test_a_solved_notebook_ran_from_top_to_bottom_and_passes_everything(source):
 def test_every_exercise_and_every_question_of_the_lesson_is_asked_once(source, solved):
     ids, lesson = [cell.id for cell in code(kept(source, solved))], int(source.name[:2])
     for role, wanted in (("exercise", exercises(lesson)), ("check", exercises(lesson)),
-                         ("question", question_files.questions(lesson))):  # fmt: skip
+                         ("question", catalogue.questions(lesson))):  # fmt: skip
         assert sorted(each for each in ids if each.startswith(role)) == sorted(
             f"{role}-{each}".replace(".", "-") for each in wanted
         )
@@ -141,7 +141,7 @@ def test_a_broken_program_can_stand_where_the_solution_was(tmp_path):
         ('# %% exercise="1.1"\n### BEGIN SOLUTION\nx = 1\n### END SOLUTION\n', "blank inside a function"),
         ('# %% check="1.1"\ncheck("1.2", f)\n', "must read check"),
         ('# %% question="1.q1"\nquiz("1.q2")\n', "must read quiz"),
-        ('# %% quizz="1.q1"\n', "a cell is one of exercise, check, question, setup, or nothing"),
+        ('# %% quizz="1.q1"\n', "a cell is one of setup, exercise, check, question, or nothing"),
         ('# %% question="1.q77"\nquiz("1.q77")\n', "there is no question '1.q77'"),
     ],
 )

@@ -9,7 +9,7 @@ from laws import random_model, text
 from safetensors.torch import save_file
 
 from minitransformer import Transformer, from_huggingface, generate
-from minitransformer.llama_files import their_name
+from minitransformer.files.llama import their_name
 
 
 def weights(model: Transformer) -> dict[str, torch.Tensor]:

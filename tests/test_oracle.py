@@ -7,7 +7,7 @@ import torch
 from laws import METHODS, SHAPES, equal, random_model, text
 
 from minitransformer import PromptTuning, Recorder, compile_prefix, generate
-from minitransformer.llama_files import from_huggingface, their_name
+from minitransformer.files.llama import from_huggingface, their_name
 from minitransformer.model import Transformer
 
 transformers = pytest.importorskip("transformers", exc_type=ImportError)

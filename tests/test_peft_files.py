@@ -20,7 +20,7 @@ from minitransformer import (
     import_peft,
     reparametrise,
 )
-from minitransformer.peft_files import ABOUT, TENSORS
+from minitransformer.files.peft import ABOUT, TENSORS
 
 EXPORTED = ["prompt", "prefix", "key/value prefix", "reparametrised prompt", "reparametrised prefix"]
 EXPORTED += ["reparametrised key/value prefix", "prompt and prefix", "all three"]

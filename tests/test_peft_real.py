@@ -7,8 +7,8 @@ from minitransformer import KeyValuePrefix, PrefixTuning, PromptTuning, export_p
 
 for needed in "gguf", "tokenizers", "transformers", "peft":
     pytest.importorskip(needed, exc_type=ImportError)
-from_gguf = pytest.importorskip("minitransformer.gguf_files").from_gguf
-extras = pytest.importorskip("minitransformer.extras")
+from_gguf = pytest.importorskip("minitransformer.files.gguf").from_gguf
+extras = pytest.importorskip("minitransformer.optional")
 try:
     PATH = extras.smollm2()
 except FileNotFoundError as missing:

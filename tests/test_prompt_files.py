@@ -22,8 +22,8 @@ from minitransformer import (
     reparametrise,
     save,
 )
-from minitransformer.checkpoints import read, write
-from minitransformer.prompt_files import inspect
+from minitransformer.files.checkpoints import read, write
+from minitransformer.files.prompts import inspect
 
 CONFIG = Config(vocab=20, context=32, width=16, layers=2, heads=2, kv_heads=1, hidden=24)
 METHODS = {

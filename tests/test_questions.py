@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from minitransformer.exercises import answer, moodle, question_files, question_points, quiz, widgets
-from minitransformer.exercises.progress import SESSION
-from minitransformer.exercises.questions import Choice, Match, Order
+from minitransformer.course import answer, catalogue, moodle, question_files, question_points, quiz, widgets
+from minitransformer.course.progress import SESSION
+from minitransformer.course.questions import Choice, Match, Order
 
-ALL = [each for lesson in question_files.lessons() for each in question_files.questions(lesson).values()]
+ALL = [each for lesson in catalogue.lessons() for each in catalogue.questions(lesson).values()]
 every_question = pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
 CHOICES = [each for each in ALL if isinstance(each, Choice)]
 every_order = pytest.mark.parametrize("each", [q for q in ALL if isinstance(q, Order)], ids=lambda each: each.id)
@@ -119,7 +119,7 @@ def test_an_unknown_question_is_refused_with_the_nearest():
 
 
 def test_every_lesson_has_at_least_ten_questions():
-    assert all(len(question_files.questions(lesson)) >= 10 for lesson in question_files.lessons())
+    assert all(len(catalogue.questions(lesson)) >= 10 for lesson in catalogue.lessons())
 
 
 def test_the_right_letter_is_no_habit():
@@ -171,17 +171,20 @@ def test_a_file_s_mistake_is_told_with_file_and_item(tmp_path):
     path = tmp_path / "1.toml"
     path.write_text('[[items]]\nid = "1.q1"\nkind = "choice"\nprompt = "?"\n')
     with pytest.raises(ValueError, match=r"^1.toml, 1.q1: 'options' is missing$"):
-        question_files.read(path, 1)
-    path.write_text('[[items]]\nid = "1.q2"\n')
-    with pytest.raises(ValueError, match=r"item 1 should have the id '1.q1'; it has '1.q2'"):
-        question_files.read(path, 1)
+        question_files.read([path], 1)
+    options = '{ text = "a", reason = "r", right = true }, { text = "b", reason = "s" }, { text = "c", reason = "t" }'
+    path.write_text(f'[[items]]\nid = "1.q2"\nkind = "choice"\nprompt = "?"\noptions = [{options}]\n')
+    with pytest.raises(ValueError, match=r"lesson 1 has 1 questions, but none with the id '1.q1'"):
+        question_files.read([path], 1)
+    with pytest.raises(ValueError, match=r"1.toml: an id is 1.q1, 1.q2, …, each used once; got '1.q2'"):
+        question_files.read([path, path], 1)
 
 
 def test_moodle_gets_every_question_with_what_it_needs(tmp_path):
     assert moodle.write(tmp_path / "all.xml") == len(ALL)
     quiz = ElementTree.parse(tmp_path / "all.xml").getroot()
     named = {node.findtext("name/text"): node for node in quiz.findall("question") if node.get("type") != "category"}
-    assert len(named) == len(ALL) and len(quiz.findall("question[@type='category']")) == len(question_files.lessons())
+    assert len(named) == len(ALL) and len(quiz.findall("question[@type='category']")) == len(catalogue.lessons())
     for each in ALL:
         node = named[f"{each.id} {each.kind}"]
         assert node.findtext("questiontext/text")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from minitransformer import BytePairs, Transformer, from_gguf, generate
-from minitransformer.extras import smollm2
+from minitransformer.optional import smollm2
 
 for needed in "gguf", "tokenizers", "transformers":
     pytest.importorskip(needed, exc_type=ImportError)

@@ -5,10 +5,10 @@ import tarfile
 
 import pytest
 
-from minitransformer import real_data
 from minitransformer.comparison import METHODS
-from minitransformer.real import recorded
-from minitransformer.real_data import opposed, snippets, split
+from minitransformer.real import data as real_data
+from minitransformer.real.data import opposed, snippets, split
+from minitransformer.real.tasks import recorded
 
 HEADER = "  1 This software and database is being provided"
 SYNSETS = [

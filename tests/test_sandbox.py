@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
-from minitransformer.sandbox import Box, Limits, Lost, open_part
+from minitransformer.course.isolation import Box, Limits, Lost, write_open_part
 
 CELL = """
 import os, time, torch
@@ -33,7 +33,7 @@ TABLE, TOKENS = [[1.0], [2.0]], [[1, 0]]
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    return open_part(1, tmp_path_factory.mktemp("course") / "open")
+    return write_open_part(1, tmp_path_factory.mktemp("course") / "open")
 
 
 @pytest.fixture
@@ -50,7 +50,15 @@ def begin(box, cell=CELL):
 
 
 def ask(box, answer, seconds=20.0):
-    return box.ask("call", "embedding", answer, np.array(TOKENS), np.array(TABLE, np.float32), seconds=seconds)
+    return box.ask(
+        "call",
+        "minitransformer.course.lesson1.ask",
+        "embedding",
+        answer,
+        np.array(TOKENS),
+        np.array(TABLE, np.float32),
+        seconds=seconds,
+    )
 
 
 def test_it_answers(box):

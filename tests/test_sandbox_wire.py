@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from minitransformer.sandbox import wire
+from minitransformer.course.isolation import wire
 
 
 def back(value):

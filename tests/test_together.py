@@ -15,7 +15,7 @@ from laws import random_model
 
 from minitransformer import Config, PromptTuning, Transformer, compare, train, training
 from minitransformer.comparison import Task
-from minitransformer.together import Alone, Team
+from minitransformer.distributed import Alone, Team
 
 CONFIG = Config(vocab=20, context=32, width=16, layers=2, heads=2, kv_heads=1, hidden=24)
 SETTINGS = dict(steps=12, every=4, peak=1e-2, warmup=2, progress=False)

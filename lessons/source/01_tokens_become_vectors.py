@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from minitransformer import Recorder, freeze, generate, plots, pretrained
 
 # %%
-from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 # %% [markdown]
 # ## 1 · Text becomes tokens

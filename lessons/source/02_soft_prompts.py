@@ -27,7 +27,7 @@ from torch import nn
 from minitransformer import Hooks, batch, fingerprint, freeze, gradients, loss, plots, pretrained
 
 # %%
-from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 # %% [markdown]
 # ## 1 · From words to vectors

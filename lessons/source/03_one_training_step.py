@@ -24,7 +24,7 @@ import torch
 from minitransformer import PromptTuning, freeze, gradients, loss, plots, pretrained
 
 # %%
-from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 # %% [markdown]
 # ## 1 · Flows through, lands on

@@ -30,7 +30,7 @@ from minitransformer.base import pretrained
 from minitransformer.comparison import skill_task
 
 # %%
-from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 from minitransformer.training import train
 
 # %% [markdown]

@@ -28,7 +28,7 @@ from torch import nn
 from minitransformer import Cache, Hooks, Phrasebook, Recorder, Stack, freeze, loss, plots, pretrained
 
 # %%
-from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 model, tokenizer = pretrained()
 freeze(model)

@@ -27,7 +27,7 @@ from minitransformer.base import pretrained
 from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, one_new_token, skill_task, soft_prompt
 
 # %%
-from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 from minitransformer.training import train
 
 # %% [markdown]

@@ -39,7 +39,7 @@ from minitransformer import (
 )
 
 # %%
-from minitransformer.exercises import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 model, tokenizer = pretrained()
 
@@ -519,7 +519,7 @@ reveal("7.p6", 4 * 134_515_008 // tenant_bytes("prompt", 10, shape))
 
 # %%
 from minitransformer import from_gguf
-from minitransformer.extras import smollm2
+from minitransformer.optional import smollm2
 
 try:
     real, words = from_gguf(smollm2())
@@ -545,7 +545,7 @@ else:
 # %%
 if real:
     from minitransformer import gradients
-    from minitransformer.real import antonym_texts, first_words, task
+    from minitransformer.real.tasks import antonym_texts, first_words, task
 
     pairs = antonym_texts()
     antonyms, prompt = task(pairs, words), first_words(real, words, pairs, 10)["prompt"]
@@ -593,7 +593,7 @@ else:
 predict("7.p7", {"antonyms": 0.9, "sentiment": 0.9, "chinese, learned": 0.9, "chinese": 0.9})
 
 # %%
-from minitransformer.real import recorded
+from minitransformer.real.tasks import recorded
 from minitransformer.results import spread
 
 results = recorded()

@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 
-from minitransformer.grading import grade
-from minitransformer.grading.reports import said
+from minitransformer.course.grading import grade
+from minitransformer.course.grading.reports import said
 
 
 def pytest_configure(config):

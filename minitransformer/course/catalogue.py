@@ -1,0 +1,87 @@
+"""Where to find a lesson, an exercise or a question. What exists is found by looking into the folders `lessonN`.
+
+A lesson's folder holds its judges (every module that defines `EXERCISES`), what runs beside students' code (`ask*.py`),
+its questions (`*.toml`), and answers that are known to be wrong or right (`wrong_*.py`, `right_*.py`).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from . import question_files
+from .exercise import Exercise
+from .questions import Question
+
+COURSE = Path(__file__).parent
+FOLDER = re.compile(r"lesson([1-9][0-9]*)")
+
+
+@cache
+def lessons() -> tuple[int, ...]:
+    """The numbers of the lessons that have a folder."""
+    found = [FOLDER.fullmatch(path.name) for path in COURSE.iterdir() if path.is_dir()]
+    return tuple(sorted(int(match[1]) for match in found if match))
+
+
+def folder(lesson: int) -> Path:
+    if lesson not in lessons():
+        raise ValueError(f"the lessons are {', '.join(map(str, lessons()))}; got {lesson!r}")
+    return COURSE / f"lesson{lesson}"
+
+
+def modules(lesson: int, kind: str = "") -> list[ModuleType]:
+    """The modules of a lesson's folder of one kind, told by how their names begin; the judges are what is left."""
+    paths = [path for path in sorted(folder(lesson).glob("*.py")) if path.stem != "__init__"]
+    kinds = ("ask", "wrong_", "right_")
+    paths = [path for path in paths if (path.stem.startswith(kind) if kind else not path.stem.startswith(kinds))]
+    return [import_module(f".{path.parent.name}.{path.stem}", __package__) for path in paths]
+
+
+@cache
+def exercises(lesson: int) -> dict[str, Exercise]:
+    """The exercises of one lesson by id, in the order of their numbers."""
+    found = [each for module in modules(lesson) for each in getattr(module, "EXERCISES", ())]
+    ordered = {each.id: each for each in sorted(found, key=lambda each: each.number)}
+    if len(ordered) < len(found) or any(each.lesson != lesson for each in found):
+        ids = ", ".join(each.id for each in found)
+        raise ValueError(f"lesson {lesson} needs exercises with ids {lesson}.1, {lesson}.2, …, each once; got {ids}")
+    return ordered
+
+
+@cache
+def questions(lesson: int) -> dict[str, Question]:
+    """The questions of one lesson by id, in the order of their numbers."""
+    return question_files.read(sorted(folder(lesson).glob("*.toml")), lesson)
+
+
+def answers(lesson: int, kind: str) -> dict[str, list]:
+    """The known answers of a lesson, `wrong` ones (name, answer) or `right` ones, by exercise."""
+    found: dict[str, list] = {}
+    for module in modules(lesson, f"{kind}_"):
+        for exercise_id, each in module.ANSWERS.items():
+            found.setdefault(exercise_id, []).extend(each)
+    return found
+
+
+def exercise(exercise_id: str) -> Exercise:
+    return find("exercise", exercise_id, exercises)
+
+
+def question(question_id: str) -> Question:
+    return find("question", question_id, questions)
+
+
+def find(noun: str, wanted: object, of_lesson: Callable[[int], Mapping[str, object]]):
+    lesson = str(wanted).partition(".")[0]
+    known = of_lesson(int(lesson)) if lesson.isdigit() and int(lesson) in lessons() else {}
+    if wanted in known:
+        return known[wanted]
+    every: Iterable[str] = [each for number in lessons() for each in of_lesson(number)]
+    near = get_close_matches(str(wanted), every, n=1, cutoff=0.4)
+    raise ValueError(
+        f"there is no {noun} {wanted!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {every}")
+    )

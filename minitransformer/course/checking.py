@@ -1,0 +1,101 @@
+"""In the notebook: check an exercise, ask for a hint, go on with the reference where one's own is not ready."""
+
+import html
+import zlib
+
+from .catalogue import exercise as find_exercise
+from .display import FAIR, GOOD, PLAIN, Shown, box, inline, marked_up, plain_text, show
+from .exercise import Exercise, Finding, Outcome, beside, judge
+from .lesson_text import reference
+from .progress import SESSION, progress
+
+
+class Unfinished(Exception):
+    """A check that does not pass yet; a notebook shows it without a traceback, since nothing is broken."""
+
+    def _render_traceback_(self):
+        return str(self).splitlines()
+
+
+def check(exercise_id: str, answer: object) -> Shown:
+    """Run the public checks of an exercise on your answer: a report if they pass, else `Unfinished` saying why."""
+    exercise = find_exercise(exercise_id)
+    outcome = run_checks(exercise, answer)
+    if not outcome.passed:
+        raise Unfinished(told(outcome))
+    return report(outcome)
+
+
+def run_checks(exercise: Exercise, answer: object) -> Outcome:
+    outcome = judge(exercise, beside(exercise, answer), seed=zlib.crc32(exercise.id.encode()))
+    SESSION.outcomes[exercise.id] = outcome
+    SESSION.passing.pop(exercise.id, None)
+    if outcome.passed:
+        SESSION.passing[exercise.id] = answer
+    return outcome
+
+
+def told(outcome: Outcome) -> str:
+    """What to say about an exercise that is not done."""
+    exercise = outcome.exercise
+    if not outcome.written:
+        return "\n".join(
+            [
+                f"Exercise {exercise.id} is not written yet: {exercise.title}.",
+                f'Stuck? hint("{exercise.id}") helps a little, and more each time.',
+                repr(progress(exercise.lesson)),
+            ]
+        )
+    lines = [f"Exercise {exercise.id}: {outcome.earned} of {exercise.points} points so far."]
+    said: set[str] = set()
+    for finding in outcome.findings:
+        lines += line(finding, said)
+    more = f'hint("{exercise.id}") helps a little, and more each time.'
+    return "\n".join([*lines, f"Stuck? {more}", repr(progress(exercise.lesson))])
+
+
+def line(finding: Finding, said: set[str]) -> list[str]:
+    """What came of one part; what was said of an earlier one is not said again."""
+    worth = f"({finding.earned} of {finding.part.points})"
+    if finding.right:
+        return [f"  ✓ {finding.part.name} {worth}"]
+    if not finding.written:
+        return [f"  □ {finding.part.name} {worth}: not written yet"]
+    found = finding.misconception
+    if found.message in said:
+        return [f"  ✗ {finding.part.name} {worth}: [{found.name}] again"]
+    said.add(found.message)
+    lines = [f"  ✗ {finding.part.name} {worth}: [{found.name}] {found.message}"]
+    return lines + ([f"      {found.detail}"] if found.detail else [])
+
+
+def report(outcome: Outcome) -> Shown:
+    exercise, strip = outcome.exercise, progress(outcome.exercise.lesson)
+    title = f"Exercise {exercise.id}, {exercise.title}: your public checks pass."
+    parts = [f"✓ {finding.part.name} ({finding.earned} of {finding.part.points})" for finding in outcome.findings]
+    shown = box(GOOD, f"<strong>{html.escape(title)}</strong>", html.escape(" · ".join(parts)), strip.html)
+    return Shown("\n".join([title, *(f"  {part}" for part in parts), strip.text]), shown)
+
+
+def hint(exercise_id: str) -> Shown:
+    """A nudge at the first call, more at the second, nearly all of it at the third."""
+    exercise = find_exercise(exercise_id)
+    level = SESSION.hints[exercise.id] = min(3, SESSION.hints.get(exercise.id, 0) + 1)
+    titles = [f"Hint {n} of 3 for exercise {exercise.id}" for n in range(1, level + 1)]
+    hints = list(zip(titles, exercise.hints, strict=False))
+    folded = [f"<details><summary>{title}</summary>{marked_up(text)}</details>" for title, text in hints[:-1]]
+    newest = f"<strong>{titles[-1]}.</strong> {marked_up(hints[-1][1])}"
+    return Shown(f"{titles[-1]}. {plain_text(hints[-1][1])}", box(PLAIN, *folded, newest))
+
+
+def use(exercise_id: str, answer: object) -> object:
+    """Your answer if it passes its checks; else, and visibly, the reference, so that the lesson can go on."""
+    exercise = find_exercise(exercise_id)
+    if SESSION.passing.get(exercise.id) is answer or run_checks(exercise, answer).passed:
+        return answer
+    note = (
+        f"Exercise {exercise.id} does not pass its checks yet: "
+        "what follows uses the reference for now. Come back to it, and run this cell again."
+    )
+    show(Shown(note, box(FAIR, inline(note))))
+    return reference(exercise.id)

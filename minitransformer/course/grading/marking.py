@@ -1,0 +1,122 @@
+"""One submission's marks: every judge runs here, beside copies of its own, and only asks the child."""
+
+import builtins
+import hmac
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+
+from ..assignment import Assignment
+from ..display import clean
+from ..exercise import Call, Exercise, Misconception, NotWritten, Outcome, judge
+from ..isolation import AWAY, Box, Limits, Lost, given
+from ..questions import Question, Reply
+from .intake import Submission
+
+MISSING = {"ImportError": f" ({AWAY})", "NameError": " (soft prompts and what other cells make are away while graded)"}
+
+
+class Session:
+    """A student's code, asked through a box: a fresh process for each exercise, and a new box where one was lost."""
+
+    def __init__(self, assignment: Assignment, submission: Submission, limits: Limits, open_box: Callable[[], Box]):
+        self.assignment, self.limits, self.open_box, self.box = assignment, limits, open_box, None
+        self.pieces, self.sound = [(None, assignment.setup), *submission.pieces], {None}  # whose code can be read
+        self.deadline, self.trouble = time.monotonic() + limits.whole, None
+
+    def call(self, exercise: Exercise) -> Call:
+        """What the judges of this exercise ask with, until the next one begins."""
+        self.trouble = None
+        try:
+            self.begin(exercise)
+        except (Misconception, NotWritten) as why:
+            self.trouble = why
+        if not isinstance(self.trouble, Lost):
+            self.sound.add(exercise.id)
+        ask = exercise.ask
+        return partial(self.ask, "call", ask.__module__, ask.__name__, self.assignment.names[exercise.id])
+
+    def begin(self, exercise: Exercise) -> None:
+        """A process that has read this exercise's code, and what is sound of the rest."""
+        own = [place for place, (owner, _) in enumerate(self.pieces) if owner == exercise.id]
+        if not own:
+            raise NotWritten
+        if not (self.box and self.box.begin(self.left(self.limits.call))):
+            self.close()
+            self.box, seconds = self.open_box(), self.left(self.limits.start)
+            if not self.box.begin(seconds):
+                raise Lost("out-of-time") if seconds < self.limits.start else RuntimeError("the child did not start")
+        pieces = [(n, source) for n, (owner, source) in enumerate(self.pieces) if owner in {*self.sound, exercise.id}]
+        self.ask("begin", given(exercise), pieces, own[0], self.assignment.names[exercise.id])
+
+    def ask(self, *message: object) -> object:
+        """What came, or what it means that nothing came."""
+        if self.trouble:
+            raise self.trouble
+        try:
+            kind, value = self.box.ask(*message, seconds=self.left(self.limits.call))
+        except Lost as why:
+            self.trouble = why
+            raise
+        if kind == "gave":
+            return value
+        if kind == "blank":
+            raise NotWritten
+        said = "your code stopped in a way of its own"
+        with suppress(TypeError, IndexError):  # what came may be anything
+            said = self.said(*value)
+        raise Misconception("raises", said)
+
+    def said(self, name: str, place: int, line: int) -> str:
+        """An error's kind and line; its text is left out, since code can write hidden inputs into it."""
+        known = name if name in vars(builtins) else "an error of its own"
+        if known == "TypeError" and not line:
+            return "what your code gave back is no data, or it cannot be called as asked"
+        shown = f", at the line: {self.pieces[place][1].splitlines()[line - 1].strip()}" if line else ""
+        return f"your code stopped with {known}{shown}{MISSING.get(known, '')}"
+
+    def left(self, longest: float) -> float:
+        """Seconds for one thing, out of those for this submission."""
+        if time.monotonic() > self.deadline:
+            raise Lost("out-of-time")
+        return min(longest, self.deadline - time.monotonic())
+
+    def close(self) -> None:
+        self.trouble = None  # where it was raised it holds this session: a circle
+        if self.box:
+            self.box.close()
+
+
+def mark(session: Session, answers: dict[str, str], key: bytes) -> Iterator[dict]:
+    """A test for each part of each exercise and for each question, as plain data; `key` tells the hidden inputs."""
+    try:
+        for exercise in session.assignment.exercises.values():
+            seed = int.from_bytes(hmac.digest(key, exercise.id.encode(), "sha256")[:8], "big")
+            yield from told(judge(exercise, session.call(exercise), seed))
+    finally:
+        session.close()
+    for question in session.assignment.questions.values():
+        yield replied(question, answers.get(question.id, ""))
+
+
+def told(outcome: Outcome) -> Iterator[dict]:
+    """The tests of an exercise, without what may tell a hidden input."""
+    exercise = outcome.exercise
+    for finding in outcome.findings:
+        part, found = finding.part, finding.misconception
+        came = "right" if finding.right else clean(found.message) if found else "not written yet"
+        yield {"id": exercise.id, "title": exercise.title, "part": part.name, "asked": None, "came": came,
+               "earned": finding.earned, "points": part.points, "misconception": found and found.name,
+               "hint": None if finding.right else exercise.hints[0]}  # fmt: skip
+
+
+def replied(question: Question, answer: str) -> dict:
+    """A question's test."""
+    try:
+        reply = question.grade(answer) if answer else Reply(0.0, ("not answered yet",))
+    except ValueError as error:
+        reply = Reply(0.0, (clean(str(error)),))
+    came = "\n\n".join((f"you answered {clean(answer)}", *reply.said) if answer else reply.said)
+    return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": came,
+            "earned": round(reply.credit, 3), "points": 1, "misconception": None, "hint": None}  # fmt: skip

@@ -1,0 +1,224 @@
+"""Programs Amber, Blue, Coral and Dune: name the cause of the symptoms, then repair it."""
+
+import numpy as np
+
+from ...soft_prompts import PromptTuning
+from ...tokenizer import IGNORED
+from ..agreement import Suspect, agree, unpack
+from ..exercise import Exercise, Misconception, Part
+from . import ask
+
+
+def the_cause(right: str, *blank: object, **reasons: str) -> Part:
+    """The diagnosis, asked for with nothing to repair; a wrong one is told what in the symptoms speaks against it."""
+
+    def judge(call, rng):
+        named, _ = call(*blank)
+        if named == right:
+            return
+        if named not in reasons:
+            raise Misconception(
+                "no-cause", f"name one of the causes of the table: {', '.join(sorted([right, *reasons]))}"
+            )
+        raise Misconception(f"not-{named}", reasons[named])
+
+    return Part("the cause", 1, judge)
+
+
+def right_labels(call, rng):
+    sizes = (int(rng.integers(2, 6)), int(rng.integers(2, 6)))
+    question, answer = (rng.integers(100, size=size).tolist() for size in sizes)
+    _, came = call(question, answer)
+    tokens, targets = unpack(came, 2, "the tokens and the targets")
+    text, asked = question + answer, len(question)
+    agree(np.array(tokens), np.array(text[:-1]), "the tokens")
+    agree(
+        np.array(targets),
+        np.array([IGNORED] * (asked - 1) + answer),
+        "the targets",
+        Suspect(
+            "labels-one-late",
+            np.array([IGNORED] * asked + answer[1:]),
+            "the first token of the answer is still asked for nowhere: it must be predicted at the LAST place of the "
+            "question",
+        ),
+        Suspect(
+            "labels-unshifted",
+            np.array(([IGNORED] * asked + answer)[:-1]),
+            "here each place names the token that stands there already; it must name the next one",
+        ),
+        Suspect("question-graded", np.array(text[1:]), "the question is graded too; only the answer is asked for"),
+        Suspect(
+            "labels-one-early",
+            np.array([IGNORED] * (asked - 2) + [*answer, IGNORED]),
+            "one place too early: the answer begins before the question has been read",
+        ),
+    )
+
+
+def right_entrance(call, rng):
+    vectors, x = rng.normal(size=(2, 6)).astype(np.float32), rng.normal(size=(3, 5, 6)).astype(np.float32)
+    _, entered = call(vectors, x)
+    prompt = np.broadcast_to(vectors, (3, 2, 6))
+    agree(
+        entered,
+        np.concatenate((prompt, x), 1),
+        "what enters the first block",
+        Suspect(
+            "still-replaced",
+            np.concatenate((prompt, x[:, 2:]), 1),
+            "the first P tokens of the text are still lost: nothing of the text is to be cut",
+        ),
+        Suspect(
+            "last-tokens-lost",
+            np.concatenate((prompt, x), 1)[:, :5],
+            "now the LAST tokens are lost: the sequence grows to P + T",
+        ),
+        Suspect(
+            "prompt-behind-the-text",
+            np.concatenate((x, prompt), 1),
+            "all tokens are there, but none of them can see a prompt that comes later",
+        ),
+        Suspect("prompt-added", np.concatenate((x[:, :2] + vectors, x[:, 2:]), 1), "the prompt has places of its own"),
+    )
+
+
+def right_rate(call, rng):
+    _, groups = call(int(rng.integers(1, 6)))
+    groups = [group for group in groups if any(group["prompt"])]
+    if not groups:
+        raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors any more")
+    if groups[0]["rate"] < 0.01:
+        raise Misconception(
+            "rate-still-too-small",
+            "still far below 0.01, and Adam moves each number by about the rate in a step: how many steps would it "
+            "take to cross the 0.1 or so that separate one useful vector from another?",
+        )
+    if groups[0]["rate"] > 0.1:
+        raise Misconception(
+            "rate-too-large", "now each step is longer than the vectors themselves: between 0.01 and 0.1 is sensible"
+        )
+
+
+def right_preparation(call, rng):
+    _, facts = call(int(rng.integers(1, 6)))
+    if facts["base_held"]:
+        raise Misconception(
+            "base-in-optimizer", "the optimizer still holds weights of the model: it is to hold the prompt's alone"
+        )
+    if facts["trainable"] or facts["gradients"]:
+        raise Misconception(
+            "base-left-trainable",
+            "the optimizer leaves the model alone now, but its weights still collect gradients: freeze it as well",
+        )
+    if not facts["prompt_trainable"]:
+        raise Misconception("prompt-frozen-too", "the prompt is frozen as well: now nothing can learn")
+    if not facts["prompt_held"]:
+        raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors")
+    if facts["changed"] or not facts["prompt_moved"]:
+        raise Misconception("wrong-thing-moves", "after three steps the prompt should have moved, and nothing else")
+
+
+EXERCISES = (
+    Exercise(
+        id="3.4",
+        title="program Amber",
+        ask=ask.labels,
+        given=(PromptTuning,),
+        parts=(
+            the_cause(
+                "labels",
+                None,
+                None,
+                replaced="a prompt that overwrites words makes it translate something else; here the answer goes "
+                "wrong at its first token, and the rest of it hardly costs any loss",
+                detached="then backward would have stopped with an error, or the loss would not fall at all",
+                rate="the loss is tiny from the first step on; it was not the training that made it so",
+                base="the model is as it was: its fingerprint says so",
+                stale="old gradients spoil a picture of gradients; they do not make wrong answers",
+            ),
+            Part("the repair", 2, right_labels),
+        ),
+        hints=(
+            "The loss is tiny before any training. Which part of the answer is easy anyway, and which is never asked "
+            "for?",
+            "Write a question of three tokens and an answer of two under each other with their targets. At which "
+            "place must the first token of the answer be predicted?",
+            "At the last token of the question. So one place fewer is ignored, and the whole answer is among the "
+            "targets.",
+        ),
+    ),
+    Exercise(
+        id="3.5",
+        title="program Blue",
+        ask=ask.entrance,
+        given=(PromptTuning,),
+        parts=(
+            the_cause(
+                "replaced",
+                None,
+                None,
+                labels="labels that are off leave the question readable; here the answers are Chinese, but about "
+                "something that nobody asked",
+                detached="without a way back to the prompt backward would have stopped with an error",
+                rate="the loss does fall, and a lot; it stops where no prompt can help any more",
+                base="the model is as it was: its fingerprint says so",
+                stale="old gradients spoil a picture of gradients; they do not change what the model reads",
+            ),
+            Part("the repair", 2, right_entrance),
+        ),
+        hints=(
+            "Look at the answers: how much of each question did the model get to see?",
+            "How many places should leave `embed` when T come in? How many do?",
+            "P + T. The text must be joined whole, so what is cut from it has to stay.",
+        ),
+    ),
+    Exercise(
+        id="3.6",
+        title="program Coral",
+        ask=ask.rate,
+        given=(PromptTuning,),
+        parts=(
+            the_cause(
+                "rate",
+                0,
+                labels="wrong labels give a loss that does not fit the answers; here both say the same: hardly better",
+                replaced="it answers about the right sentence, only not in Chinese yet",
+                detached="then nothing at all would fall; the loss does, slowly and steadily",
+                base="the model is as it was: its fingerprint says so",
+                stale="the gradients are cleared before each step; the prompt moves in the right direction",
+            ),
+            Part("the repair", 2, right_rate),
+        ),
+        hints=(
+            "Everything moves in the right direction. What does it lack?",
+            "Adam moves each number by about the learning rate in each step, whatever the size of the gradient. How "
+            "far can a number get in thirty steps?",
+            "A prompt has few numbers and can take far larger steps than a whole model: a hundred times this rate.",
+        ),
+    ),
+    Exercise(
+        id="3.7",
+        title="program Dune",
+        ask=ask.prepared,
+        given=(PromptTuning,),
+        parts=(
+            the_cause(
+                "base",
+                0,
+                labels="with wrong labels it would not answer this well",
+                replaced="with words overwritten it would not answer this well",
+                detached="the prompt may well be doing little here; but what made the model's fingerprint change?",
+                rate="it learns quickly enough; what is odd is *what* has learned",
+                stale="old gradients are cleared before the first step; and by themselves they change no byte",
+            ),
+            Part("the repair", 2, right_preparation),
+        ),
+        hints=(
+            "Nothing in loss, accuracy or answers is wrong. Look at the last line of the symptoms.",
+            "Who was given to the optimizer? And which weights may take gradients?",
+            "Freeze the model before the optimizer is made, give it the prompt's parameters only, and remember the "
+            "rate that suits a prompt.",
+        ),
+    ),
+)

@@ -1,0 +1,65 @@
+"""The test that a student writes: it lets right programs pass, and catches planted bugs."""
+
+from ..exercise import Exercise, Misconception, Part
+from ..small_models import SHAPE, random_weights
+from . import ask
+from .bugs import BUGS, RIGHT_TOO, program
+
+GROUPS = {  # part -> the name of what is missing in a test that passes them, and the bugs
+    "vectors in the wrong place": (
+        "places-not-tested", ("the-prompt-replaces-tokens", "the-prompt-stands-behind", "the-prompt-is-added")),
+    "vectors that cannot learn": (
+        "gradient-not-tested",
+        ("the-prompt-is-no-parameter", "a-detach-on-the-way", "the-prompt-in-the-first-row-only")),
+    "a wrong start": (
+        "start-not-tested",
+        ("the-start-is-thrown-away", "the-words-do-not-go-round", "the-table-and-not-the-words")),
+    "a loss of something else": (
+        "loss-not-tested",
+        ("labels-off-by-one", "the-prompt-is-forgotten-in-the-loss", "the-tokens-are-the-targets")),
+    "a loss over the wrong places, and layers alike": (
+        "padding-or-layers-not-tested",
+        ("the-logits-are-sliced", "padding-counts", "one-prefix-for-all-layers")),
+}  # fmt: skip
+
+
+def catches(missing: str, names: tuple[str, ...]):
+    """A judge that wants these bugs caught, and no right program with them."""
+
+    def judge(call, rng):
+        texts = [program(), program(others=RIGHT_TOO), *(program(*BUGS[name][:2]) for name in names)]
+        order = rng.permutation(len(texts))
+        came = call([texts[place] for place in order], SHAPE, random_weights(rng))
+        if type(came) is not list or len(came) != len(texts) or not all(type(each) is bool for each in came):
+            raise Misconception("no-verdict", "expected to learn for each program whether your test let it pass")
+        passed = {int(place): verdict for place, verdict in zip(order, came, strict=True)}
+        if not (passed[0] and passed[1]):
+            raise Misconception(
+                "right-program-rejected",
+                "your test rejects a program that is right. Ask only for what every right program does, however it is "
+                "written",
+            )
+        missed = [BUGS[name][3] for place, name in enumerate(names, 2) if passed[place]]
+        if missed:
+            raise Misconception(missing, f"not caught; this is what one sees of it: {'; and: '.join(missed)}")
+
+    return judge
+
+
+EXERCISES = (
+    Exercise(
+        id="5.7",
+        title="a test that catches bugs",
+        ask=ask.guarded,
+        parts=tuple(Part(name, 1, catches(*bugs)) for name, bugs in GROUPS.items()),
+        hints=(
+            "One thing after the other: what `embed` returns, what has a gradient then, what the loss is, how a start "
+            "from words begins, whether two layers get the same vectors.",
+            "Compare with what you can compute yourself: `vectors` and `x` in their places for every row; "
+            "`loss(model, tokens, targets, prompt)` with some targets of -100; `table[[4, 2, 4, 2, 4]]` for two words "
+            "and a length of five.",
+            "After `entered.sum().backward()` a prompt has exactly one parameter, and it has a gradient; and "
+            "`prefix.context(0, x)` and `prefix.context(1, x)` differ in their first rows. Write an `assert` for each.",
+        ),
+    ),
+)

@@ -1,0 +1,29 @@
+"""Every part and question of a lesson, on your own notebook: `SUBMISSION=my.ipynb python -m pytest tests/graded`.
+
+`-k` chooses: `-k "2."` for lesson 2, `-k "2.1"` for one exercise.
+"""
+
+import pytest
+
+from minitransformer.course import catalogue
+
+PARTS = [
+    pytest.param(lesson, f"{exercise.id} {exercise.title}: {part.name}", id=f"{exercise.id} {part.name}",
+                 marks=[pytest.mark.points(part.points), pytest.mark.hint(exercise.hints[0])])
+    for lesson in catalogue.lessons() for exercise in catalogue.exercises(lesson).values() for part in exercise.parts
+]  # fmt: skip
+QUESTIONS = [
+    pytest.param(lesson, f"{name} question: answer", id=name, marks=pytest.mark.points(1))
+    for lesson in catalogue.lessons()
+    for name in catalogue.questions(lesson)
+]
+
+
+@pytest.mark.parametrize(("lesson", "name"), PARTS)
+def test_exercise(full_points, lesson, name):
+    full_points(lesson, name)
+
+
+@pytest.mark.parametrize(("lesson", "name"), QUESTIONS)
+def test_question(full_points, lesson, name):
+    full_points(lesson, name)
