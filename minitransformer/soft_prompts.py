@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .hooks import Hooks, Recorder, Stack
+from .hooks import SITES, Hooks, Recorder, Stack, lengthened
 from .model import Config, Transformer
 
 
@@ -157,20 +157,20 @@ class Gate(Hooks):
         self.hooks.fits(config)
 
     def embed(self, x):
-        return self.hooks.embed(x)
+        return lengthened(self.hooks.embed, x)
 
     def context(self, layer, x):
-        return self.hooks.context(layer, x)
+        return lengthened(self.hooks.context, layer, x)
 
     def keys_values(self, layer, keys, values):
-        return self.hooks.keys_values(layer, keys, values)
+        return lengthened(self.hooks.keys_values, layer, keys, values)
 
     def bias(self, layer):
         own, inner = self.log_strength.expand(1, self.lengths[layer]), self.hooks.bias(layer)
         return own if inner is None else own + inner
 
     def watch(self, site, layer, value):
-        self.hooks.watch(site, layer, value)
+        return self.hooks.see(site, layer, value)
 
     def watches(self, site):
         return self.hooks.watches(site)
@@ -179,9 +179,17 @@ class Gate(Hooks):
 @torch.no_grad()
 def compile_prefix(model: Transformer, hooks: Hooks) -> KeyValuePrefix:
     """The keys and values that these soft prompts amount to: the same logits exactly, and no vectors to run."""
-    recorder = Recorder(("keys", "values"))
-    nothing = torch.empty(1, 0, dtype=torch.long, device=model.embedding.weight.device)
-    model.hidden(nothing, Stack(hooks, recorder))
+    if watched := [site for site in SITES if hooks.watches(site)]:
+        raise ValueError(
+            f"a prefix holds what stands in front of the text; {kind(hooks)} also watches {', '.join(watched)}, and "
+            "what it returns there at every step would be lost: compile the soft prompt alone"
+        )
+    recorder, text = (
+        Recorder(("keys", "values")),
+        torch.zeros(1, 1, dtype=torch.long, device=model.embedding.weight.device),
+    )
+    model.hidden(text, hooks)  # refuses hooks that change the text
+    model.hidden(text[:, :0], Stack(hooks, recorder))
     layers = range(model.config.layers)
     keys, values = ([recorder[site, layer][0] for layer in layers] for site in ("keys", "values"))
     return KeyValuePrefix.from_keys_values(model.config, keys, values, [hooks.bias(layer) for layer in layers])

@@ -4,9 +4,7 @@ import numpy as np
 import torch
 
 from ...base import pretrained
-from ...cache import Cache
-from ...hooks import NO_HOOKS, Recorder
-from ...model import Step
+from ...hooks import Recorder
 from ..agreement import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
@@ -156,9 +154,8 @@ def like_the_model(call, rng):
     with torch.no_grad():
         model(torch.from_numpy(tokens), recorder)
     shared = chosen * model.config.kv_heads // model.config.heads  # the key/value head that this query head reads
-    turn = Step(NO_HOOKS, Cache(), model.cosine, model.sine).rotate
-    query = turn(recorder["queries", layer], 6)[0, chosen].numpy()
-    key = turn(recorder["keys", layer], 6)[0, shared].numpy()
+    query = model.rotate(recorder["queries", layer], 6)[0, chosen].numpy()
+    key = model.rotate(recorder["keys", layer], 6)[0, shared].numpy()
     value, seen = recorder["values", layer][0, shared].numpy(), reference("1.2")(6, 6).numpy()
     weights, mixed = unpack(call(query, key, value, seen), 2, "the weights and the mixed values")
     compare_weights(weights, query, key, value, seen)
