@@ -34,6 +34,12 @@ class Hooks(nn.Module):
     base: str | None = None  # the fingerprint of the model that these parameters were made for, where it is known
     sites: Collection[str] = SITES  # those that `watch` wants to see
 
+    def __new__(cls, *arguments, **named):
+        """Keeps what the class was called with: a file says it, so that the hooks can be made again."""
+        hooks = super().__new__(cls)
+        hooks.made_with = arguments, named
+        return hooks
+
     def fits(self, config) -> None:
         """Raise a ValueError if these hooks were made for a model of another shape than this Config's."""
 

@@ -18,8 +18,7 @@ class SoftPrompt(Hooks):
 
     def __init__(self, length: int, config: Config):
         super().__init__()
-        if type(length) is not int or length < 0:
-            raise ValueError(f"the length of a soft prompt is a number of virtual tokens, 0 or more; got {length!r}")
+        check_length(length)
         self.made_for = self.shape(config)
 
     def shape(self, config: Config) -> str:
@@ -101,14 +100,32 @@ class PrefixTuning(SoftPrompt):
 
 
 class KeyValuePrefix(SoftPrompt):
-    """Learned keys and values in every layer (Li & Liang; P-tuning v2; PEFT): 2·L·P·G·d parameters."""
+    """Learned keys and values in every layer (Li & Liang; P-tuning v2; PEFT): 2·L·P·G·d parameters.
 
-    def __init__(self, length: int, config: Config, scale: float = 0.3, seed: int = 0):
-        super().__init__(length, config)
-        shape = config.layers, config.kv_heads, length, config.head
-        both = normal((2, *shape), scale, seed)
-        self.keys = nn.ParameterList(both[0].detach().unbind())  # L of (G, P, d), before rotation
-        self.values = nn.ParameterList(both[1].detach().unbind())
+    `length` may be one for all layers or a list of one for each; the layers in `gated` have a strength for each key.
+    """
+
+    def __init__(
+        self,
+        length: int | Sequence[int],
+        config: Config,
+        scale: float = 0.3,
+        seed: int = 0,
+        gated: Sequence[int] = (),
+    ):
+        lengths = list(length) if isinstance(length, Sequence) else [length] * config.layers
+        if len(lengths) != config.layers:
+            raise ValueError(f"expected one length, or one for each of {config.layers} layers; got {length!r}")
+        for each in lengths:
+            check_length(each)
+        super().__init__(max(lengths), config)
+        shape = config.layers, config.kv_heads, max(lengths), config.head
+        keys, values = normal((2, *shape), scale, seed).detach()  # L of (G, P, d) each, before rotation
+        cut = [slice(each) for each in lengths]
+        self.keys = nn.ParameterList(own[:, part] for own, part in zip(keys, cut, strict=True))
+        self.values = nn.ParameterList(own[:, part] for own, part in zip(values, cut, strict=True))
+        for layer in gated:
+            self.register_buffer(f"bias{layer}", torch.zeros(1, lengths[layer]))
 
     def shape(self, config):
         return f"{super().shape(config)} with {config.kv_heads} key/value heads of {config.head}"
@@ -129,12 +146,13 @@ class KeyValuePrefix(SoftPrompt):
         cls, config: Config, keys: Sequence[Tensor], values: Sequence[Tensor], biases: Sequence[Tensor | None] = ()
     ) -> "KeyValuePrefix":
         """From one (G, P, d) a layer; P may differ from layer to layer. A bias, (1, P), keeps a gate's strength."""
-        prefix = cls(1, config)
-        prefix.keys = nn.ParameterList(tensor.detach().clone() for tensor in keys)
-        prefix.values = nn.ParameterList(tensor.detach().clone() for tensor in values)
-        for layer, bias in enumerate(biases):
-            if bias is not None:
-                prefix.register_buffer(f"bias{layer}", bias.detach().clone())
+        known = {layer: bias for layer, bias in enumerate(biases) if bias is not None}
+        prefix = cls([tensor.shape[1] for tensor in keys], config, gated=list(known))
+        for own, given in (prefix.keys, keys), (prefix.values, values):
+            for parameter, tensor in zip(own, given, strict=True):
+                parameter.data = tensor.detach().clone()
+        for layer, bias in known.items():
+            setattr(prefix, f"bias{layer}", bias.detach().clone())
         return prefix
 
 
@@ -233,8 +251,8 @@ def plain_tensors(hooks: Hooks) -> dict[str, Tensor]:
 
 
 def kind(hooks: Hooks) -> str:
-    """The name of a method, the same with an MLP and without: what kinds of files ask."""
-    return type(hooks).__name__.removeprefix("Parametrized")
+    """The name of a method, the same with an MLP and without."""
+    return parametrize.type_before_parametrizations(hooks).__name__
 
 
 class Residual(nn.Module):
@@ -247,6 +265,11 @@ class Residual(nn.Module):
 
     def forward(self, x):
         return x + torch.tanh(x @ self.down.T) @ self.up.T
+
+
+def check_length(length: object) -> None:
+    if type(length) is not int or length < 0:
+        raise ValueError(f"the length of a soft prompt is a number of virtual tokens, 0 or more; got {length!r}")
 
 
 def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, T, D) -> (B, …, P+T, D)

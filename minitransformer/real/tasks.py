@@ -24,7 +24,7 @@ from ..model import Transformer
 from ..optional import smollm2
 from ..phrasebook import Phrasebook
 from ..results import Row
-from ..soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning, compile_prefix
+from ..soft_prompts import PromptTuning, compile_prefix
 from ..tokenizer import IGNORED, batch
 from .data import LABELS, Pair, antonyms, snippets
 
@@ -160,8 +160,7 @@ def first_words(model: Transformer, tokenizer: BytePairs, texts: Texts, length: 
     """
     asked = tokenizer.encode(texts.wordings[0].asked.removesuffix(FRAME))
     words = (asked * length)[:length]
-    kinds = zip(METHODS, (PromptTuning, PrefixTuning, KeyValuePrefix), strict=True)
-    return {name: kind.from_tokens(model, words).float() for name, kind in kinds}
+    return {name: method.from_tokens(model, words).float() for name, method in METHODS.items()}
 
 
 def trainings(
