@@ -84,7 +84,7 @@ def one_new_token(model: Transformer, task: Task, seed: int = 0, steps: int = 15
 def trained(
     name: str, model: Transformer, task: Task, numbers: int, seed: int, hooks: Hooks | None = None, **settings
 ) -> Row:
-    """What one training came to: how it scores on the test, and what it cost."""
+    """The row of one training: how it scores on the test, and what it cost."""
     history = train(model, task.batches(seed), hooks, progress=False, by=Alone(), **settings)
     hooks = NO_HOOKS if hooks is None else hooks
     flops = len(history.loss) * step_flops(model, next(iter(task.batches(seed))), hooks)
@@ -148,7 +148,7 @@ def run(model: Transformer, steps: int, settings: tuple[Task, tuple[str, Method]
 
 
 def pool(processes: int) -> Executor | nullcontext:
-    """Workers with one thread each; two processes with all threads each would stand in each other's way."""
+    """Workers with one thread each, since processes with all threads each would slow each other down."""
     if processes < 2:
         return nullcontext()
     return ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,))

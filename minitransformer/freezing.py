@@ -9,7 +9,7 @@ from .model import Transformer
 
 
 def freeze(model: nn.Module) -> nn.Module:
-    """Turn the gradients of every parameter off, and clear those left from earlier training: they would lie."""
+    """Turn the gradients of every parameter off, and clear those that earlier training has left."""
     for parameter in model.parameters():
         parameter.requires_grad_(False).grad = None
     return model

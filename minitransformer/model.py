@@ -81,7 +81,7 @@ def attend(
 
 
 class Attention(nn.Module):
-    """Every position asks a question of the earlier ones and gathers what their values answer."""
+    """Every position compares its query with the keys up to its own place, and mixes their values accordingly."""
 
     def __init__(self, config: Config, layer: int):
         super().__init__()
@@ -108,8 +108,8 @@ class Attention(nn.Module):
         heads, kv_heads, adding = self.config.heads, self.config.kv_heads, hooks if first_step else NO_HOOKS
         normed, context = self.norm(x), lengthened(adding.context, self.layer, x)  # (B, P+T, D)
         context = normed if context is x else self.norm(context)
-        queries = split(self.query(normed), heads)
-        keys, values = split(self.key(context), kv_heads), split(self.value(context), kv_heads)
+        queries = split_heads(self.query(normed), heads)
+        keys, values = split_heads(self.key(context), kv_heads), split_heads(self.value(context), kv_heads)
         keys, values = lengthened(adding.keys_values, self.layer, keys, values)
         named = zip(("queries", "keys", "values"), (queries, keys, values), strict=True)
         return tuple(hooks.see(site, self.layer, value) for site, value in named)
@@ -191,7 +191,7 @@ class Transformer(nn.Module):
             raise ValueError(f"token ids run from 0 to {self.config.vocab - 1}; got {wrong}: use its own tokenizer")
 
 
-def split(x: Tensor, heads: int) -> Tensor:  # (B, T, heads * d) -> (B, heads, T, d)
+def split_heads(x: Tensor, heads: int) -> Tensor:  # (B, T, heads * d) -> (B, heads, T, d)
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 

@@ -278,5 +278,5 @@ def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, 
 
 
 def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:
-    """Random numbers told by their seed alone."""
+    """Random numbers that depend on the seed alone."""
     return nn.Parameter(scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)))

@@ -1,7 +1,7 @@
 """One train function, for the base and for soft prompts: deterministic, resumable, provably frozen."""
 
 import copy
-from itertools import islice, pairwise
+from itertools import islice
 
 import pytest
 import torch
@@ -22,7 +22,6 @@ from minitransformer import (
     shared_loss,
     train,
 )
-from minitransformer.schedule import Schedule
 
 CONFIG = Config(vocab=20, context=32, width=16, layers=2, heads=2, kv_heads=1, hidden=24)
 
@@ -127,12 +126,6 @@ def test_gradients_are_clipped_and_the_history_tells_their_norm_before(model):
 
     history = train(model, Successor(), steps=3, clip=0.01, on_step=measure, progress=False)
     assert all(norm > 0.1 for norm in history.grad_norm) and all(norm < 0.0101 for norm in clipped)
-
-
-def test_the_learning_rate_warms_up_and_falls_to_a_tenth():
-    rates = [Schedule(100, 1.0, 10).rate(step) for step in range(101)]
-    assert rates[0] == 0.1 and rates[9] == rates[10] == 1.0 and abs(rates[100] - 0.1) < 1e-9
-    assert all(later < earlier for earlier, later in pairwise(rates[10:]))
 
 
 def test_only_the_prompt_receives_gradient(model):
