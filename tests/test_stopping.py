@@ -1,5 +1,7 @@
 """What ends a training, and which parameters are left: each part by itself, without a model."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -44,7 +46,7 @@ def test_the_rate_warms_up_and_falls_to_a_tenth():
     rates = [Schedule(100, 1.0, 10).rate(step) for step in range(101)]
     assert rates[:10] == [(step + 1) / 10 for step in range(10)]
     assert rates[10] == max(rates) == 1.0 and abs(rates[100] - 0.1) < 1e-12
-    assert all(one >= other for one, other in zip(rates[10:], rates[11:], strict=False))
+    assert all(one >= other for one, other in pairwise(rates[10:]))
 
 
 def test_every_group_of_the_optimizer_gets_the_rate():
