@@ -10,7 +10,7 @@ import pytest
 from minitransformer.course import catalogue, lesson_text
 from minitransformer.course.catalogue import exercise, exercises
 
-LESSONS = Path(__file__).parent.parent / "lessons"
+LESSONS = Path(__file__).parents[2] / "lessons"
 sys.path.insert(0, str(LESSONS))
 
 import build  # noqa: E402

@@ -1,6 +1,6 @@
 """Grades the file that SUBMISSION names, once for each lesson; in practice, without a grade.
 
-SUBMISSION=lessons/01_tokens_become_vectors.ipynb python -m pytest tests/graded/test_lesson1.py
+SUBMISSION=lessons/01_tokens_become_vectors.ipynb python -m pytest tests/course/graded -k "1."
 """
 
 import os

@@ -20,7 +20,7 @@ from minitransformer.course.display import clean
 from minitransformer.course.grading import grade, intake, reports, similarity
 from minitransformer.course.isolation import Limits, choose, open_part, profiles
 
-LESSONS = Path(__file__).parent.parent / "lessons"
+LESSONS = Path(__file__).parents[2] / "lessons"
 every_lesson = pytest.mark.parametrize("lesson", catalogue.lessons())
 
 

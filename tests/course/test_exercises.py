@@ -21,6 +21,12 @@ CASES = [
     for exercise_id, cases in answers(lesson, "wrong").items()
     for name, answer in cases
 ]
+UNUSUAL = [
+    pytest.param(exercise_id, answer, id=f"{exercise_id} {number}")
+    for lesson in lessons()
+    for exercise_id, cases in answers(lesson, "right").items()
+    for number, answer in enumerate(cases)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +46,18 @@ def test_the_reference_gets_full_marks(each, seed):
     outcome = judge(each, beside(each, reference(each.id)), seed)
     assert outcome.passed, [str(finding.misconception) for finding in outcome.findings]
     assert outcome.earned == each.points
+
+
+@every_exercise
+def test_every_exercise_has_two_unusual_right_answers(each):
+    assert len(answers(each.lesson, "right")[each.id]) >= 2
+
+
+@pytest.mark.parametrize(("exercise_id", "answer"), UNUSUAL)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_unusual_right_answer_gets_full_marks(exercise_id, answer, seed):
+    outcome = judge(exercise(exercise_id), beside(exercise(exercise_id), answer), seed)
+    assert outcome.passed, [str(finding.misconception) for finding in outcome.findings]
 
 
 @every_exercise
