@@ -1,10 +1,13 @@
 """The one place where an answer is compared with what is right: type, then shape, then finite, then tolerance."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import catalogue
 from .exercise import Misconception
+from .lesson_text import lesson_of
 from .plain import Plain, plain
 
 
@@ -29,6 +32,12 @@ def agree(got: Plain, expected: object, what: str, *suspects: Suspect, tolerance
         if looks_like(got, plain(suspect.value), tolerance):
             raise Misconception(suspect.name, suspect.message, wrong.detail)
     raise wrong
+
+
+def suspects(exercise: str, value: Callable[[object], object], messages: Mapping[str, str]) -> list[Suspect]:
+    """The known wrong answers with these names, each with what it gives here: `value(answer)`."""
+    known = catalogue.answers(lesson_of(exercise), "wrong")[exercise]
+    return [Suspect(name, value(answer), messages[name]) for name, answer in known if name in messages]
 
 
 def unpack(got: Plain, count: int, what: str) -> list[Plain]:

@@ -91,7 +91,7 @@ def evidence_by_counting(model, before, prompt, optimizer, inside):
         "flowed": None not in [None if each is None or each.abs().max() == 0 else 1 for each in inside],
         "reached": bool(torch.cat(sizes).gt(0).all()),
         "optimizer": len(held) == len(own) and all(any(each is one for one in own) for each in held),
-        "unchanged": not sum((now.detach() - was).abs().max() > 0 for now, was in zip(model.parameters(), before, strict=True)),
+        "unchanged": not sum((now.detach() - was).any() for now, was in zip(model.parameters(), before, strict=True)),
         "no_gradient": {each.grad for each in model.parameters()} == {None},
     }
 

@@ -67,7 +67,7 @@ def best_by_dict(run, lengths, starts, rates, seeds):
         for setting in product(lengths, starts, rates):
             scores = run(*setting, seed=seed)
             old = means.get(setting, (0.0, 0.0))
-            means[setting] = tuple(a + scores[part] / len(seeds) for a, part in zip(old, ("validation", "test"), strict=True))
+            means[setting] = old[0] + scores["validation"] / len(seeds), old[1] + scores["test"] / len(seeds)
     setting = max(means, key=lambda each: round(means[each][0], 9))
     return setting, *means[setting]
 

@@ -4,11 +4,9 @@ import numpy as np
 import torch
 
 from ... import comparison, soft_prompts
-from ...comparison import full_fine_tuning, instruction, no_prompt
-from ...losses import accuracy
 from ...model import Config, Transformer
 from ...tokenizer import IGNORED
-from ..agreement import Suspect, agree
+from ..agreement import agree, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain import rebuilt
@@ -47,47 +45,32 @@ def tried(call, given) -> tuple[dict, bool]:
     return scores, same
 
 
+SCORED = {
+    "scored-on-training": "you measure on the training batch: `task.test` is there to measure",
+    "not-trained": "these soft prompts are as they were made: train them first",
+    "steps-ignored": "you do not pass `steps` on, so the methods are not compared alike",
+    "instruction-not-given": "your instruction row is the bare model's: it reads `task.asked`",
+}
+
+
 def right_accuracies(call, rng):
     given = little_task(rng)
     scores, _ = tried(call, given)
     right, _ = ask.comparison(reference("6.3"), *given)
     if scores == right:  # the suspects take their time
         return
-    mistakes = {
-        "scored-on-training": (on_training, "you measure on the training batch: `task.test` is there to measure"),
-        "not-trained": (not_trained, "these soft prompts are as they were made: train them first"),
-        "steps-ignored": (one_step, "you do not pass `steps` on, so the methods are not compared alike"),
-    }
-    suspects = {name: (ask.comparison(other, *given)[0], message) for name, (other, message) in mistakes.items()}
-    uninstructed = right | {"instruction": right["no prompt"]}
-    suspects["instruction-not-given"] = uninstructed, "your instruction row is the bare model's: it reads `task.asked`"
+
+    def accuracies(answer) -> np.ndarray:
+        return in_order(ask.comparison(answer, *given)[0], right)
+
     agree(
-        in_order(scores, right),
-        in_order(right, right),
-        "the accuracies",
-        *(Suspect(name, in_order(value, right), message) for name, (value, message) in suspects.items()),
+        in_order(scores, right), in_order(right, right), "the accuracies", *suspects("6.3", accuracies, SCORED),
         tolerance=1e-6,
-    )
+    )  # fmt: skip
 
 
 def in_order(scores: dict, right: dict) -> np.ndarray:
     return np.array([scores[name] for name in right])
-
-
-def on_training(model, task, hooks, steps):
-    """The same trial, with soft prompts measured where they were trained."""
-    rows, batch = reference("6.3")(model, task, hooks, steps), next(iter(task.batches(0)))
-    return [row | {"accuracy": accuracy(model, batch, hooks[row["method"]])} if row["method"] in hooks else row
-            for row in rows]  # fmt: skip
-
-
-def not_trained(model, task, hooks, steps):
-    rows = [{"method": name, "accuracy": accuracy(model, task.test, prompt)} for name, prompt in hooks.items()]
-    return [no_prompt(model, task), instruction(model, task), *rows, full_fine_tuning(model, task, steps=steps)]
-
-
-def one_step(model, task, hooks, steps):
-    return reference("6.3")(model, task, hooks, 1)
 
 
 def little_task(rng) -> list:
