@@ -36,7 +36,7 @@ def folder(lesson: int) -> Path:
 def modules(lesson: int, kind: str = "") -> list[ModuleType]:
     """The modules of a lesson's folder of one kind, told by how their names begin; the judges are what is left."""
     paths = [path for path in sorted(folder(lesson).glob("*.py")) if path.stem != "__init__"]
-    kinds = ("ask", "wrong_", "right_")
+    kinds = ("ask", "wrong_", "right_", "plots")
     paths = [path for path in paths if (path.stem.startswith(kind) if kind else not path.stem.startswith(kinds))]
     return [import_module(f".{path.parent.name}.{path.stem}", __package__) for path in paths]
 
