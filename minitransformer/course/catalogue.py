@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from . import question_files
 from .exercise import Exercise
+from .question_files import read_questions
 from .questions import Question
 
 COURSE = Path(__file__).parent
@@ -55,7 +55,7 @@ def exercises(lesson: int) -> dict[str, Exercise]:
 @cache
 def questions(lesson: int) -> dict[str, Question]:
     """The questions of one lesson by id, in the order of their numbers."""
-    return question_files.read(sorted(folder(lesson).glob("*.toml")), lesson)
+    return read_questions(sorted(folder(lesson).glob("*.toml")), lesson)
 
 
 def answers(lesson: int, kind: str) -> dict[str, list]:

@@ -117,6 +117,6 @@ def replied(question: Question, answer: str) -> dict:
         reply = question.grade(answer) if answer else Reply(0.0, ("not answered yet",))
     except ValueError as error:
         reply = Reply(0.0, (clean(str(error)),))
-    came = "\n\n".join((f"you answered {clean(answer)}", *reply.said) if answer else reply.said)
+    came = "\n\n".join((f"you answered {clean(answer)}", *reply.lines) if answer else reply.lines)
     return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": came,
             "earned": round(reply.credit, 3), "points": 1, "misconception": None, "hint": None}  # fmt: skip
