@@ -60,17 +60,17 @@ class Copy:
 
 
 KNOWN_ANSWERS = """
-from minitransformer.course.catalogue import answers, exercise
-from minitransformer.course.exercise import beside, judge
+from minitransformer.course.catalogue import exercise, known_answers
+from minitransformer.course.exercise import in_process, judge
 from minitransformer.course.lesson_text import lesson_of, reference
 known, lesson = exercise({id!r}), lesson_of({id!r})
-wrong, right = (answers(lesson, kind)[known.id] for kind in ("wrong", "right"))
+wrong, right = (known_answers(lesson, kind)[known.id] for kind in ("wrong", "right"))
 assert len(wrong) >= 3 and len(right) >= 2
 for answer in (reference(known.id), *right):
-    outcome = judge(known, beside(known, answer), 1)
+    outcome = judge(known, in_process(known, answer), 1)
     assert outcome.passed, outcome
 for name, answer in wrong:
-    outcome = judge(known, beside(known, answer), 1)
+    outcome = judge(known, in_process(known, answer), 1)
     assert [each.misconception.name for each in outcome.findings] == [name], outcome
 """
 

@@ -3,7 +3,7 @@
 import pytest
 
 from minitransformer.course.catalogue import exercise
-from minitransformer.course.exercise import beside, judge
+from minitransformer.course.exercise import in_process, judge
 from minitransformer.course.lesson5 import bugs, guarding
 from minitransformer.course.lesson_text import answer_names, defined, lesson_of, setup
 
@@ -11,7 +11,7 @@ from minitransformer.course.lesson_text import answer_names, defined, lesson_of,
 def judged(exercise_id: str, program: str):
     """What the judges say about one answer of this program."""
     answer = defined(exercise_id, f"{setup(2)}\n{program}")
-    return judge(exercise(exercise_id), beside(exercise(exercise_id), answer), seed=7)
+    return judge(exercise(exercise_id), in_process(exercise(exercise_id), answer), seed=7)
 
 
 @pytest.mark.parametrize("program", [bugs.program(), bugs.another_right_program()], ids=["the text's", "another"])

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from minitransformer.course import answer, catalogue, moodle, question_files, question_points, quiz, widgets
-from minitransformer.course.progress import SESSION
+from minitransformer.course.progress import RECORD
 from minitransformer.course.questions import Choice, Match, Order
 
 ALL = [each for lesson in catalogue.lessons() for each in catalogue.questions(lesson).values()]
@@ -29,10 +29,10 @@ def commuting(question: Order) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(autouse=True)
-def fresh_session():
-    SESSION.forget()
+def fresh_record():
+    RECORD.forget()
     yield
-    SESSION.forget()
+    RECORD.forget()
 
 
 @every_question

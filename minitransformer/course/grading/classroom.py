@@ -16,7 +16,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ...files.checkpoints import write_whole
-from ..assignment import Assignment, fingerprint
+from ..assignment import Assignment, course_digest
 from ..display import clean
 from ..isolation import GRADED, Box, Limits, choose, write_open_part
 from . import intake, reports, similarity
@@ -44,31 +44,31 @@ def grade(
         secret.parent.mkdir(parents=True, exist_ok=True)
         secret.touch(0o600)
         secret.write_text(secrets.token_hex(32))
-    work = [found for place, found in enumerate(intake.find(paths)) if place % shard[1] == shard[0] - 1]
+    work = [found for place, found in enumerate(intake.find_submissions(paths)) if place % shard[1] == shard[0] - 1]
     workers = max(1, min(processes or os.cpu_count() or 1, len(work)))
     # processes and not threads: torch's random numbers, which judges draw, are one stream for all threads
     alone = dict(max_workers=workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
     with tempfile.TemporaryDirectory(prefix="course-") as folder, ProcessPoolExecutor(**alone) as pool:
         os.chmod(folder, 0o755)
         box = profile, write_open_part(lesson, Path(folder, "open")), lesson, limits or Limits()
-        desk = Desk(assignment, box, secret.read_bytes(), fingerprint(), out)
-        rows = (pool.map if workers > 1 else map)(desk.row, work)
+        grader = Grader(assignment, box, secret.read_bytes(), course_digest(), out)
+        rows = (pool.map if workers > 1 else map)(grader.grade_one, work)
         rows = list(tqdm(rows, total=len(work), disable=not progress, unit="submission", dynamic_ncols=True))
     reports.write(rows, assignment, out, profile in GRADED)
     return rows
 
 
 @dataclass(frozen=True)
-class Desk:
+class Grader:
     """Where submissions are graded one by one, by as many processes as there are."""
 
     assignment: Assignment
     box: tuple[str, Path, int, Limits]
     secret: bytes
-    fingerprint: bytes
+    course_digest: bytes
     out: Path
 
-    def row(self, found: intake.Found) -> dict:
+    def grade_one(self, found: intake.SubmissionFile) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
         began, (profile, _, lesson, limits) = time.perf_counter(), self.box
         row = dict(name=found.name, lesson=lesson, profile=profile, earned=0.0, points=self.assignment.points, tests=[])
@@ -76,11 +76,11 @@ class Desk:
             data = intake.content(found)
             # another student, other code: other inputs, so that what leaked once is of no use
             key = hmac.digest(self.secret, found.name.encode() + b"\0" + data, "sha256")
-            row["content"] = hmac.digest(key, f"{profile} {limits}".encode() + self.fingerprint, "sha256").hex()
+            row["content"] = hmac.digest(key, f"{profile} {limits}".encode() + self.course_digest, "sha256").hex()
             path = self.out / "rows" / f"{hashlib.sha256(found.name.encode()).hexdigest()[:24]}.json"
             if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == row["content"]:
                 return kept
-            handed_in = intake.read(found.member or found.path.name, data, self.assignment)
+            handed_in = intake.read_submission(found.member or found.path.name, data, self.assignment)
             row |= similarity.traces("\n".join(source for _, source in handed_in.pieces)) | {"notes": handed_in.notes}
             session = Session(self.assignment, handed_in, limits, lambda: Box(*self.box))
             row["tests"] = list(mark(session, handed_in.answers, key))

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 
-class Desk:
+class StudentCode:
     """Where calls arrive, for one exercise: each method is a kind of call."""
 
     def begin(self, given: dict[str, str], pieces: list[tuple[int, str]], own: int, answer: str) -> None:
@@ -37,17 +37,17 @@ class Desk:
                     raise
 
     def call(self, module: str, ask: str, answer: str, *given: object) -> object:
-        plain = importlib.import_module("minitransformer.course.plain").plain
+        plain = importlib.import_module("minitransformer.course.plain_data").plain
         asking = getattr(importlib.import_module(module), ask)
         return plain(asking(getattr(self.answers, answer), *map(plain, given)))
 
 
-def serve(pipe: Connection, wire: ModuleType, desk: Desk) -> None:
+def serve(pipe: Connection, wire: ModuleType, code: StudentCode) -> None:
     here = os.getpid()
     while True:
         kind, *given = wire.unpacked(pipe.recv_bytes())
         try:
-            reply = wire.packed(["gave", getattr(desk, kind)(*given)])
+            reply = wire.packed(["gave", getattr(code, kind)(*given)])
         except BaseException as error:  # an exit, too, is only something that happened
             reply = wire.packed(trouble(error))
         if os.getpid() != here:  # a student's fork that came back
@@ -81,7 +81,7 @@ def main(folder: str, door: str, lesson: str, limits: str) -> None:
         if not (fork := os.fork()):
             try:
                 pipes.close()
-                serve(Connection(handed[0]), wire, Desk())
+                serve(Connection(handed[0]), wire, StudentCode())
             finally:
                 os._exit(0)
         os.close(handed[0])

@@ -7,10 +7,10 @@ from ...base import pretrained
 from ...cache import Cache
 from ...hooks import NO_HOOKS, Recorder
 from ...model import Step
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
-from ..plain import tensors
+from ..plain_data import tensors
 from ..small_models import softmax, unit
 from . import ask
 

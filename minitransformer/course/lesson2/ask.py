@@ -2,7 +2,7 @@
 
 from minitransformer import Hooks, train
 
-from ..plain import tensors, tiny
+from ..plain_data import tensors, tiny
 
 
 def prompt(Prompt, vectors, x, tokens, targets, seed):

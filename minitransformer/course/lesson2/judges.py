@@ -12,10 +12,10 @@ from ...losses import loss
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
 from ...training import train
-from ..agreement import Suspect, agree
+from ..differences import Suspect, agree
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import tensors, tiny
+from ..plain_data import tensors, tiny
 from . import ask
 
 
@@ -245,7 +245,7 @@ EXERCISES = (
         id="2.2",
         title="the loss of a model with a prompt",
         ask=ask.loss,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             Part("without a prompt", 1, partial(compare_loss, length=None)),
             Part("with a short prompt", 1, partial(compare_loss, length=2)),

@@ -5,7 +5,7 @@ import torch
 
 from minitransformer import PromptTuning, Transformer
 
-from ..plain import tensors, tiny
+from ..plain_data import tensors, tiny
 
 
 def by_hand(gradient, place, target, seen, weights):

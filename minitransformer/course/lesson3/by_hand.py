@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ...soft_prompts import PromptTuning
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
 from . import ask
@@ -122,7 +122,7 @@ EXERCISES = (
         id="3.1",
         title="the gradient on one prompt vector, by hand",
         ask=ask.by_hand,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             Part("through the value", 2, through_the_value),
             Part("through the key", 2, through_the_key),

@@ -4,7 +4,7 @@ import numpy as np
 
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Misconception, Part
 from . import ask
 
@@ -124,7 +124,7 @@ EXERCISES = (
         id="3.4",
         title="program Amber",
         ask=ask.labels,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             the_cause(
                 "labels",
@@ -152,7 +152,7 @@ EXERCISES = (
         id="3.5",
         title="program Blue",
         ask=ask.entrance,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             the_cause(
                 "replaced",
@@ -177,7 +177,7 @@ EXERCISES = (
         id="3.6",
         title="program Coral",
         ask=ask.rate,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             the_cause(
                 "rate",
@@ -201,7 +201,7 @@ EXERCISES = (
         id="3.7",
         title="program Dune",
         ask=ask.prepared,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             the_cause(
                 "base",

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
-from ..agreement import Suspect, agree, suspects
+from ..differences import Suspect, agree, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import tensors, tiny
+from ..plain_data import tensors, tiny
 from . import ask
 
 
@@ -103,7 +103,7 @@ EXERCISES = (
         id="3.2",
         title="the training loop",
         ask=ask.loop,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             Part("what is learned", 2, what_is_learned),
             Part("what stays as it was", 2, what_stays),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ... import comparison, soft_prompts
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..small_models import unit
 from . import ask
@@ -84,7 +84,7 @@ EXERCISES = (
         id="4.1",
         title="the nearest words",
         ask=ask.neighbours,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(Part("which word", 2, right_words), Part("how near", 1, right_cosines)),
         hints=(
             "A cosine is the dot product of two vectors that have both been given length 1.",

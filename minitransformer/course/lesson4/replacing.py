@@ -11,9 +11,9 @@ from ...losses import loss
 from ...model import Config
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
-from ..agreement import Suspect, agree
+from ..differences import Suspect, agree
 from ..exercise import Exercise, Part
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 from ..small_models import random_weights
 from . import ask
 
@@ -111,7 +111,7 @@ EXERCISES = (
         id="4.2",
         title="words in the vectors' places",
         ask=ask.replacement,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(Part("one vector at a time", 2, alone), Part("and all of them", 1, together)),
         hints=(
             "Each of the P + 1 measurements starts from the learned vectors. What does that say about changing them "

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ... import comparison, soft_prompts
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from . import ask
 
@@ -114,7 +114,7 @@ EXERCISES = (
         id="4.3",
         title="choose a setting",
         ask=ask.search,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(
             Part("the setting", 2, right_setting),
             Part("what to expect of it", 1, right_scores),

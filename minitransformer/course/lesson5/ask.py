@@ -6,7 +6,7 @@ import torch
 
 from minitransformer import Config, Hooks, loss
 
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 
 
 def context_hook(Prefix, what, config, vectors, *given):

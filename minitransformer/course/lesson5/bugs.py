@@ -45,6 +45,6 @@ def another_right_program() -> str:
     pieces = []
     for exercise in PROGRAM:
         lesson = lesson_of(exercise)
-        answer = catalogue.answers(lesson, "right")[exercise][0]
+        answer = catalogue.known_answers(lesson, "right")[exercise][0]
         pieces += [inspect.getsource(answer), f"{answer_names(lesson)[exercise]} = {answer.__name__}\n"]
     return "\n".join(pieces)

@@ -6,15 +6,15 @@ from torch import Tensor
 
 from ...model import Transformer
 from ...soft_prompts import PrefixTuning, PromptTuning
-from ..agreement import Suspect, agree, suspects, unpack
+from ..differences import Suspect, agree, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 from ..small_models import CONFIG, SHAPE, random_weights
 from . import ask
 from .ask import soft_prompt
-from .drawing import normal, some_length
 from .prefixes import NAMES
+from .random_inputs import normal, some_length
 
 TRANSLATED = {
     "norm-forgotten": "the layer normalises its context before it computes keys",
@@ -95,7 +95,7 @@ EXERCISES = (
         id="5.4",
         title="compile a prompt",
         ask=ask.compiled,
-        given=(PromptTuning, PrefixTuning),
+        provides=(PromptTuning, PrefixTuning),
         parts=(Part("a prompt", 2, compiles_a_prompt), Part("and a textbook prefix", 1, compiles_a_prefix)),
         hints=(
             "All that later tokens ever see of a virtual token is its keys and values. Run the virtual tokens, and "

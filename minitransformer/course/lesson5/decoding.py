@@ -4,14 +4,14 @@ import torch
 
 from ...hooks import NO_HOOKS
 from ...soft_prompts import PrefixTuning, PromptTuning
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import rebuilt
+from ..plain_data import rebuilt
 from ..small_models import CONFIG, SHAPE, random_weights
 from . import ask
 from .ask import soft_prompt
-from .drawing import batch, normal, some_length
+from .random_inputs import batch, normal, some_length
 
 
 def drawn_decoding(rng, *shape: int) -> list:
@@ -97,7 +97,7 @@ EXERCISES = (
         id="5.5",
         title="one token at a time",
         ask=ask.one_at_a_time,
-        given=(PromptTuning, PrefixTuning),
+        provides=(PromptTuning, PrefixTuning),
         parts=(Part("with a prefix", 1, steps_with_a_prefix), Part("with a prompt", 1, steps_with_a_prompt)),
         hints=(
             "A loop over the positions: each step gives the model one token, and what was read before is in the cache.",
@@ -110,7 +110,7 @@ EXERCISES = (
         id="5.6",
         title="repair the forgetful decoder",
         ask=ask.decoded,
-        given=(PromptTuning, PrefixTuning),
+        provides=(PromptTuning, PrefixTuning),
         parts=(Part("what it says with a prefix", 2, same_as_uncached), Part("and with a prompt", 1, for_a_prompt_too)),
         hints=(
             "Without a cache the answers are right. So which call is a sequence's first, once there is a cache?",

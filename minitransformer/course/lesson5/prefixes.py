@@ -5,13 +5,13 @@ import torch
 
 from ...losses import loss
 from ...soft_prompts import KeyValuePrefix
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Misconception, Part
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 from ..small_models import CONFIG, SHAPE, random_weights
 from . import ask
 from .ask import soft_prompt
-from .drawing import batch, normal, some_length
+from .random_inputs import batch, normal, some_length
 
 
 def shapes_of(born) -> dict[str, tuple[int, ...]]:

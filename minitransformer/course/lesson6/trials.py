@@ -6,10 +6,10 @@ import torch
 from ... import comparison, soft_prompts
 from ...model import Config, Transformer
 from ...tokenizer import IGNORED
-from ..agreement import agree, suspects
+from ..differences import agree, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import rebuilt
+from ..plain_data import rebuilt
 from ..small_models import random_weights
 from . import ask
 
@@ -102,7 +102,7 @@ EXERCISES = (
         id="6.3",
         title="a trial with its baselines",
         ask=ask.comparison,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(
             Part("every method has its row", 1, every_method),
             Part("the base stays as it is", 1, base_untouched),

@@ -18,7 +18,7 @@ from minitransformer import (
     pretrained,
 )
 
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 
 
 def weighed(tenant_bytes, method, length, config):

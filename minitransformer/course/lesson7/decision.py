@@ -10,7 +10,7 @@ from ...hooks import Hooks
 from ...losses import accuracy
 from ...phrasebook import Phrasebook
 from ...tokenizer import batch
-from ..agreement import unpack
+from ..differences import unpack
 from ..exercise import Exercise, Misconception, Part
 from . import ask
 from .ask import METHODS
@@ -113,7 +113,7 @@ EXERCISES = (
         id="7.4",
         title="a decision, with evidence",
         ask=ask.decided,
-        given=(soft_prompts,),
+        provides=(soft_prompts,),
         parts=(
             Part("the file is small enough", 1, within_the_file),
             Part("few enough extra keys", 1, within_the_keys),

@@ -7,9 +7,9 @@ from torch import Tensor
 from ... import soft_prompts
 from ...hooks import Hooks
 from ...soft_prompts import KeyValuePrefix
-from ..agreement import agree, suspects
+from ..differences import agree, suspects
 from ..exercise import Exercise, Part
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 from ..small_models import CONFIG, SHAPE, random_weights
 from . import ask
 
@@ -67,7 +67,7 @@ EXERCISES = (
         id="7.3",
         title="one batch, many tenants",
         ask=ask.mixed,
-        given=(soft_prompts,),
+        provides=(soft_prompts,),
         parts=(
             Part("prefixes of one length", 1, equal_lengths),
             Part("of different lengths", 2, different_lengths),
