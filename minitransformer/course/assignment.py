@@ -11,7 +11,7 @@ from .questions import Question
 
 @dataclass(frozen=True)
 class Assignment:
-    """One lesson's exercises and questions, with what its locked cells say: imports, and answers' names."""
+    """One lesson's exercises and questions, with its imports and the names of its answers."""
 
     lesson: int
     setup: str
@@ -36,7 +36,7 @@ class Assignment:
 
 
 def course_digest() -> bytes:
-    """Of everything that marks depend on: judges, questions and the lessons' texts."""
+    """A digest of everything that marks depend on: the package, the questions and the lessons' texts."""
     package = Path(__file__).parents[1]
     files = sorted([*package.rglob("*.py"), *package.rglob("*.toml"), *lesson_text.sources().values()])
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()

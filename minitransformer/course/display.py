@@ -1,4 +1,4 @@
-"""Things that show themselves: as text anywhere, as HTML in a notebook."""
+"""What checks and questions show: text in a terminal, HTML in a notebook."""
 
 import html
 import re

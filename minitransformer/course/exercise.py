@@ -1,7 +1,7 @@
-"""An exercise and how it is judged: always from the trusted side, through calls that pass plain data only.
+"""An exercise and how it is judged: through calls that pass plain data only.
 
 `call(*plain) -> plain` asks the student's object. In a notebook it is a plain call; in a grader it goes to another
-process. The judge cannot tell, and need not.
+process. The judge is the same for both.
 """
 
 import re

@@ -18,7 +18,7 @@ INSTEAD = re.compile(r"^ *### INSTEAD\n(?:.*\n)*?(?= *### END SOLUTION)", re.MUL
 
 
 def lessons_folder() -> Path:
-    """What people open: beside the package in a clone, inside it where it was installed from a wheel."""
+    """The folder of notebooks and texts: beside the package in a clone, inside the course where it was installed."""
     places = Path(__file__).parents[2] / "lessons", Path(__file__).with_name("lessons")
     for place in places:
         if (place / "source").is_dir():

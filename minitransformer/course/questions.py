@@ -60,7 +60,7 @@ class Question:
         return dict(zip(self.shown, self.labels, strict=True))
 
     def shuffled(self, things: Iterable, name: str = "", draw: int = 0) -> list:
-        """The same order each time, told by the question's id alone."""
+        """The same order each time: it is drawn from the question's id."""
         things = list(things)
         random.Random(zlib.crc32(f"{self.id}{name} {self.shuffle + 1000 * draw}".encode())).shuffle(things)
         return things

@@ -51,9 +51,9 @@ def reply(question: Question, answer: str) -> Shown:
     strip = progress(int(question.id.split(".")[0]))
     word = {1.0: "✓ right", 0.0: "✗ not it"}.get(graded.credit, f"◧ {graded.credit:.0%} right")
     colour = {1.0: GOOD, 0.0: NOT_YET}.get(graded.credit, FAIR)
-    said = [marked_up(each) for each in graded.lines]
+    lines = [marked_up(each) for each in graded.lines]
     text = "\n".join([f"{question.id}, answered {answer}: {word}", *map(plain_text, graded.lines), strip.text])
-    return Shown(text, box(colour, f"<strong>{html.escape(answer)}: {word}</strong>", *said, strip.html))
+    return Shown(text, box(colour, f"<strong>{html.escape(answer)}: {word}</strong>", *lines, strip.html))
 
 
 def asking(question: Question) -> tuple[str, str]:

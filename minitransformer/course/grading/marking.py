@@ -1,4 +1,4 @@
-"""One submission's marks: every judge runs here, beside copies of its own, and only asks the child."""
+"""One submission's marks: every judge runs here, in the grader, and asks the child for data only."""
 
 import builtins
 import hmac
@@ -64,7 +64,7 @@ class Session:
         if kind == "blank":
             raise NotWritten
         message = "your code stopped in a way of its own"
-        with suppress(TypeError, IndexError):  # what came may be anything
+        with suppress(TypeError, IndexError):  # the value may be anything
             message = self.error_text(*value)
         raise Misconception("raises", message)
 
@@ -89,7 +89,7 @@ class Session:
 
 
 def mark(session: Session, answers: dict[str, str], key: bytes) -> Iterator[dict]:
-    """A test for each part of each exercise and for each question, as plain data; `key` tells the hidden inputs."""
+    """A test for each part of each exercise and for each question, as plain data. `key` decides the hidden inputs."""
     try:
         for exercise in session.assignment.exercises.values():
             seed = int.from_bytes(hmac.digest(key, exercise.id.encode(), "sha256")[:8], "big")
@@ -101,12 +101,12 @@ def mark(session: Session, answers: dict[str, str], key: bytes) -> Iterator[dict
 
 
 def exercise_tests(outcome: Outcome) -> Iterator[dict]:
-    """The tests of an exercise, without what may tell a hidden input."""
+    """The tests of an exercise, without anything that shows a hidden input."""
     exercise = outcome.exercise
     for finding in outcome.findings:
         part, wrong = finding.part, finding.misconception
-        came = "right" if finding.right else clean(wrong.message) if wrong else "not written yet"
-        yield {"id": exercise.id, "title": exercise.title, "part": part.name, "asked": None, "came": came,
+        text = "right" if finding.right else clean(wrong.message) if wrong else "not written yet"
+        yield {"id": exercise.id, "title": exercise.title, "part": part.name, "asked": None, "came": text,
                "earned": finding.earned, "points": part.points, "misconception": wrong and wrong.name,
                "hint": None if finding.right else exercise.hints[0]}  # fmt: skip
 
@@ -117,6 +117,6 @@ def question_test(question: Question, answer: str) -> dict:
         reply = question.grade(answer) if answer else Reply(0.0, ("not answered yet",))
     except ValueError as error:
         reply = Reply(0.0, (clean(str(error)),))
-    came = "\n\n".join((f"you answered {clean(answer)}", *reply.lines) if answer else reply.lines)
-    return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": came,
+    text = "\n\n".join((f"you answered {clean(answer)}", *reply.lines) if answer else reply.lines)
+    return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": text,
             "earned": round(reply.credit, 3), "points": 1, "misconception": None, "hint": None}  # fmt: skip

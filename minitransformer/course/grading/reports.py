@@ -1,4 +1,4 @@
-"""What a class's rows say, for everyone who asks: student, teacher, course system, gradebook, terminal."""
+"""Reports made of a class's rows: for students, the teacher, course systems, the gradebook and the terminal."""
 
 import csv
 import json
@@ -62,7 +62,7 @@ def harmless(value: object) -> object:
 
 
 def overall(rows: list[dict]) -> dict:
-    """How the class did, what was hard, what was misunderstood, and what to look at by eye."""
+    """How the class did, what was hard, what was misunderstood, and what to look at."""
     spread, points, earned, wrong, flagged = Counter(), Counter(), Counter(), Counter(), []
     for row in rows:
         spread[min(9, int(10 * row["earned"] / row["points"]))] += 1

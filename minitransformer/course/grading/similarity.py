@@ -1,4 +1,4 @@
-"""What to look at by eye: submissions alike, and code that reaches for what no exercise needs. Never a mark."""
+"""What a teacher should look at: submissions that are alike, and code that uses what no exercise needs. No marks."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ STRANGE = re.compile(
 
 
 def traces(code: str) -> dict[str, list[str]]:
-    """Eight words or signs in a row, for finding what two have in common; and words that look around."""
+    """Eight words or signs in a row, to find what two have in common; and words that no exercise needs."""
     words = re.findall(r"\w+|[^\w\s]", re.sub(r"#.*|\"\"\".*?\"\"\"", "", code))
     parts = {" ".join(words[n : n + 8]) for n in range(len(words) - 7)}
     shingles = sorted(hashlib.sha256(part.encode()).hexdigest()[:8] for part in parts)

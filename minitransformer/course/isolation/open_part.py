@@ -56,7 +56,7 @@ def closed_modules() -> set[str]:
 
 
 def open_front() -> str:
-    """What importing the package gives: the names that come from open files."""
+    """The package's `__init__.py` with the imports from open files only."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     opened = {name.replace("/", ".") for name in OPEN}
     tree.body = [node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module in opened)]
@@ -65,7 +65,7 @@ def open_front() -> str:
 
 @cache
 def provided_sources(exercise: Exercise) -> dict[str, str]:
-    """The sources of the modules that this exercise hands out, whole or cut down to the names that it gives."""
+    """The sources of the modules that an exercise provides, whole or with the provided names only."""
     names: dict[str, set[str]] = {}
     for each in exercise.provides:
         whole = isinstance(each, ModuleType)

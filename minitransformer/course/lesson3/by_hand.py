@@ -112,8 +112,8 @@ def equal_to_autograd(call, rng):
         compare_value(ways[0], weights, seen, place, target)
         compare_key(ways[1], weights, seen, place, target)
         leaf = torch.tensor(x, requires_grad=True)
-        given = {name: torch.from_numpy(weight) for name, weight in weights.items()}
-        (-forward(leaf, given)["probabilities"][target].log()).backward()
+        matrices = {name: torch.from_numpy(weight) for name, weight in weights.items()}
+        (-forward(leaf, matrices)["probabilities"][target].log()).backward()
         agree(ways[0] + ways[1], leaf.grad[place], "the whole gradient, compared with autograd's")
 
 

@@ -28,8 +28,8 @@ def the_cause(right: str, *blank: object, **reasons: str) -> Part:
 def right_labels(call, rng):
     sizes = (int(rng.integers(2, 6)), int(rng.integers(2, 6)))
     question, answer = (rng.integers(100, size=size).tolist() for size in sizes)
-    _, came = call(question, answer)
-    tokens, targets = unpack(came, 2, "the tokens and the targets")
+    _, repaired = call(question, answer)
+    tokens, targets = unpack(repaired, 2, "the tokens and the targets")
     text, asked = question + answer, len(question)
     agree(np.array(tokens), np.array(text[:-1]), "the tokens")
     agree(

@@ -26,8 +26,8 @@ def tuned(tune, vectors, tokens, targets, rate, seed) -> tuple[Tensor, list[floa
     return prompt.vectors, losses
 
 
-def trained(call, given: tuple) -> dict:
-    facts = call(*given)
+def trained(call, training: tuple) -> dict:
+    facts = call(*training)
     if facts["stopped"]:
         raise Misconception(
             "no-grad-around-the-base",
@@ -51,10 +51,10 @@ LEARNED = {
 
 
 def what_is_learned(call, rng):
-    given = a_training(rng)
-    right, _ = tuned(reference("3.2"), *given)
-    wrong = suspects("3.2", lambda tune: tuned(tune, *given)[0], LEARNED)
-    agree(trained(call, given)["vectors"], right, "the learned vectors", *wrong, tolerance=1e-4)
+    training = a_training(rng)
+    right, _ = tuned(reference("3.2"), *training)
+    wrong = suspects("3.2", lambda tune: tuned(tune, *training)[0], LEARNED)
+    agree(trained(call, training)["vectors"], right, "the learned vectors", *wrong, tolerance=1e-4)
 
 
 def what_stays(call, rng):
@@ -80,9 +80,9 @@ def what_stays(call, rng):
 
 
 def what_is_reported(call, rng):
-    given = a_training(rng)
-    _, right = tuned(reference("3.2"), *given)
-    losses = trained(call, given)["losses"]
+    training = a_training(rng)
+    _, right = tuned(reference("3.2"), *training)
+    losses = trained(call, training)["losses"]
     if type(losses) is not list or not all(type(each) is float for each in losses):
         raise Misconception(
             "graphs-kept",

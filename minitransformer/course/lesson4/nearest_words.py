@@ -54,7 +54,7 @@ def neighbourhood(rng):
 
 def compare_ids(ids, vectors, table, wrong) -> None:
     cosines = cosine(vectors, table)
-    told = {
+    messages = {
         "long-rows-win": "by the dot product a long row is near to everything: compare directions, not lengths",
         "distance-for-direction": "by distance a long vector is near to no row: learned vectors have other lengths "
         "than rows, so compare directions",
@@ -65,7 +65,7 @@ def compare_ids(ids, vectors, table, wrong) -> None:
         ids,
         cosines.argmax(1),
         "the ids",
-        *(Suspect(name, wrong[name], message) for name, message in told.items()),
+        *(Suspect(name, wrong[name], message) for name, message in messages.items()),
         Suspect(
             "vector-for-each-word",
             cosines.argmax(0),

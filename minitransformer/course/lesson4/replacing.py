@@ -21,13 +21,13 @@ SHAPE = {"vocab": 11, "context": 16, "width": 8, "layers": 2, "heads": 2, "kv_he
 
 
 def alone(call, rng):
-    given = small_world(rng)
-    compare_losses(call(*given)[:-1], *given, whole=False)
+    world = small_world(rng)
+    compare_losses(call(*world)[:-1], *world, whole=False)
 
 
 def together(call, rng):
-    given = small_world(rng)
-    compare_losses(call(*given), *given, whole=True)
+    world = small_world(rng)
+    compare_losses(call(*world), *world, whole=True)
 
 
 def small_world(rng) -> list:

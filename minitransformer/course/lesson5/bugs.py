@@ -1,4 +1,4 @@
-"""Bugs that soft-prompt code really has: a student's test of exercise 5.7 is to catch them.
+"""Bugs that people really make in soft prompts: the student's test of exercise 5.7 should catch them.
 
 Each is a known wrong answer to an exercise (see `wrong_answers.py` of its lesson), named by its misconception.
 """

@@ -26,10 +26,10 @@ def steps_with_a_prompt(call, rng):
     compare_steps(call, *drawn_decoding(rng, some_length(rng), CONFIG.width))
 
 
-def compare_steps(call, config, given, vectors, tokens) -> None:
-    model = rebuilt(config, given)
+def compare_steps(call, config, weights, vectors, tokens) -> None:
+    model = rebuilt(config, weights)
     hooks, text = soft_prompt(model, vectors), torch.from_numpy(tokens)
-    logits, calls = unpack(call(config, given, vectors, tokens), 2, "the logits and the calls")
+    logits, calls = unpack(call(config, weights, vectors, tokens), 2, "the logits and the calls")
     with torch.no_grad():
         alone = torch.cat([model(token, hooks) for token in text.split(1, 1)], 1)
         agree(
@@ -63,18 +63,18 @@ def for_a_prompt_too(call, rng):
 def compare_answers(call, rng, *shape: int) -> None:
     count = 6
     for _ in range(50):  # until the mistakes show in the tokens
-        config, given, vectors, tokens = drawn_decoding(rng, *shape)
-        model = rebuilt(config, given)
+        config, weights, vectors, tokens = drawn_decoding(rng, *shape)
+        model = rebuilt(config, weights)
         hooks, text = soft_prompt(model, vectors), torch.from_numpy(tokens)
         with torch.no_grad():
             right, bare = reference("5.6")(model, text, hooks, count), reference("5.6")(model, text, NO_HOOKS, count)
             twice = reference("5.6")(model, torch.cat((text, text[:, -1:]), 1), hooks, count)
         if not (torch.equal(right, bare) or torch.equal(right, twice) or torch.equal(bare, twice)):
             break
-    said, calls = unpack(call(config, given, vectors, tokens, count), 2, "the new tokens and the calls")
+    new_tokens, calls = unpack(call(config, weights, vectors, tokens, count), 2, "the new tokens and the calls")
     late = torch.cat((text[:, -1:], right[:, :-1]), 1)
     agree(
-        said,
+        new_tokens,
         right,
         "the new tokens",
         Suspect(

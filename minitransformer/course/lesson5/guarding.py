@@ -19,15 +19,15 @@ GROUPS = {  # part -> the name of what is missing in a test that passes them, an
 
 
 def catches(missing: str, names: tuple[str, ...]):
-    """A judge that wants these bugs caught, and no right program with them."""
+    """A judge: the student's test must catch these bugs, and let right programs pass."""
 
     def judge(call, rng):
         texts = [program(), another_right_program(), *map(program, names)]
         order = rng.permutation(len(texts))
-        came = call([texts[place] for place in order], SHAPE, random_weights(rng))
-        if type(came) is not list or len(came) != len(texts) or not all(type(each) is bool for each in came):
+        verdicts = call([texts[place] for place in order], SHAPE, random_weights(rng))
+        if type(verdicts) is not list or [type(each) for each in verdicts] != [bool] * len(texts):
             raise Misconception("no-verdict", "expected to learn for each program whether your test let it pass")
-        passed = {int(place): verdict for place, verdict in zip(order, came, strict=True)}
+        passed = {int(place): verdict for place, verdict in zip(order, verdicts, strict=True)}
         if not (passed[0] and passed[1]):
             raise Misconception(
                 "right-program-rejected",

@@ -70,7 +70,7 @@ def compare_rest(rest, weights: np.ndarray, virtual: int) -> None:
 
 
 def the_proof(call, rng):
-    """On the shipped base, with random vectors and a text that means nothing: the first block is never reordered."""
+    """On the shipped base, with random vectors and a text of random tokens: the first block is never reordered."""
     model, _ = pretrained()
     virtual, tokens = int(rng.integers(1, 5)), torch.from_numpy(rng.integers(1, model.config.vocab, (1, 6)))
     prefix = PrefixTuning(virtual, model.config, scale=1.0, seed=int(rng.integers(1000)))

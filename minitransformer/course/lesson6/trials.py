@@ -30,18 +30,18 @@ def base_untouched(call, rng):
         )
 
 
-def tried(call, given) -> tuple[dict, bool]:
-    """What came of a trial, once no row is missing."""
-    scores, same = call(*given)
-    told = {
+def tried(call, inputs) -> tuple[dict, bool]:
+    """The accuracies of the student's trial, in which no row may be missing, and whether the base is unchanged."""
+    scores, same = call(*inputs)
+    messages = {
         "no prompt": ("no-baseline", "without the bare model's score nobody can say what the vectors have changed"),
         "instruction": ("no-baseline", "without the instruction in words nobody can say whether vectors were needed"),
         "full": ("no-upper-bound", "without full fine-tuning nobody can say whether the task could be learned at all"),
     }
     for name in ("no prompt", "instruction", "prompt", "prefix", "full"):
         if name not in scores:
-            said = ("method-left-out", f"there is no row for {name!r}: every one of the named hooks gets its own")
-            raise Misconception(*told.get(name, said))
+            left_out = ("method-left-out", f"there is no row for {name!r}: every one of the named hooks gets its own")
+            raise Misconception(*messages.get(name, left_out))
     return scores, same
 
 
@@ -54,14 +54,14 @@ SCORED = {
 
 
 def right_accuracies(call, rng):
-    given = little_task(rng)
-    scores, _ = tried(call, given)
-    right, _ = ask.comparison(reference("6.3"), *given)
+    inputs = little_task(rng)
+    scores, _ = tried(call, inputs)
+    right, _ = ask.comparison(reference("6.3"), *inputs)
     if scores == right:  # the suspects take their time
         return
 
     def accuracies(answer) -> np.ndarray:
-        return in_order(ask.comparison(answer, *given)[0], right)
+        return in_order(ask.comparison(answer, *inputs)[0], right)
 
     agree(
         in_order(scores, right), in_order(right, right), "the accuracies", *suspects("6.3", accuracies, SCORED),
@@ -74,7 +74,7 @@ def in_order(scores: dict, right: dict) -> np.ndarray:
 
 
 def little_task(rng) -> list:
-    """A small model of random weights and a task that every method solves to another degree."""
+    """A small model of random weights and a task that each method gets a different accuracy."""
     weights = random_weights(rng, Config(**SHAPE), norms=0)
     model = rebuilt(SHAPE, weights)
     tokens, asked = rng.integers(0, SHAPE["vocab"], (12, 3)), rng.integers(0, SHAPE["vocab"], (12, 3))

@@ -22,7 +22,7 @@ PARTS = {"method": str, "length": int, "vectors": list, "accuracy": float, "byte
 
 
 def handed_in(call) -> tuple[dict, Hooks, bool]:
-    """The decision, checked to be one; its soft prompt, built again here; and whether the base is unchanged."""
+    """The decision, after a look at its parts; its soft prompt, built again; and whether the base is unchanged."""
     decision, unchanged = unpack(call(), 2, "the decision and the base")
     lacking = [name for name in PARTS if not isinstance(decision, dict) or name not in decision]
     if lacking:
@@ -43,8 +43,8 @@ def handed_in(call) -> tuple[dict, Hooks, bool]:
             "other-vectors", f"the vectors are not those of a {decision['method']} of length {decision['length']}"
         )
     with torch.no_grad():
-        for mine, given in zip(own, decision["vectors"], strict=True):
-            mine.copy_(torch.from_numpy(np.asarray(given)))
+        for mine, learned in zip(own, decision["vectors"], strict=True):
+            mine.copy_(torch.from_numpy(np.asarray(learned)))
     return decision, hooks, unchanged
 
 

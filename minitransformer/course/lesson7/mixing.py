@@ -1,4 +1,4 @@
-"""One batch of many tenants: prefixes of different lengths side by side, and the ways to fail at it."""
+"""One batch of many tenants: prefixes of different lengths side by side, and the usual mistakes."""
 
 import numpy as np
 import torch
@@ -31,15 +31,15 @@ def while_decoding(call, rng):
 
 
 def compare_mixed(call, rng, lengths: list[int], steps: int) -> None:
-    given = random_weights(rng)
+    weights = random_weights(rng)
     shapes = [(2, CONFIG.layers, CONFIG.kv_heads, length, CONFIG.head) for length in lengths]
     prefixes = [tuple(rng.normal(size=shape).astype(np.float32)) for shape in shapes]
     tokens = rng.integers(1, CONFIG.vocab, (len(lengths), 5))
-    model, (text,), pairs = rebuilt(SHAPE, given), tensors(tokens), [tuple(tensors(*pair)) for pair in prefixes]
+    model, (text,), pairs = rebuilt(SHAPE, weights), tensors(tokens), [tuple(tensors(*pair)) for pair in prefixes]
     with torch.no_grad():
         alone = [model(row[None], one(pair)) for row, pair in zip(text, pairs, strict=True)]
         wrong = suspects("7.3", lambda Mixed: model(text, Mixed(pairs)), MIXED)
-    got = call(SHAPE, given, prefixes, tokens, steps)
+    got = call(SHAPE, weights, prefixes, tokens, steps)
     agree(got, torch.cat(alone), "the logits of the mixed batch", *wrong, tolerance=1e-4)
 
 
