@@ -5,7 +5,7 @@ from functools import partial
 
 from ... import soft_prompts
 from ...model import Config
-from ..differences import Suspect, agree, unpack
+from ..differences import Suspect, agree, suspects, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
 from ..small_models import CONFIG, SHAPE
@@ -18,33 +18,23 @@ def some_config(rng) -> Config:
     return Config(vocab=50, context=64, width=heads * 16, layers=layers, heads=heads, kv_heads=3, hidden=64)
 
 
+BYTES = {
+    "numbers-not-bytes": "you count numbers; each float32 number takes 4 bytes",
+    "length-forgotten": "this is one virtual token's share: multiply by the length",
+    "whole-vocabulary": "this is the embedding table; a soft prompt has rows of its own, and only as many as it is long",
+    "prefix-for-prompt": "a prompt enters once: it has no vectors for each layer",
+    "prompt-for-prefix": "this is a prompt, which enters once; here each layer has its own",
+    "one-layer-only": "you count one layer; each layer has its own",
+    "query-heads": "keys and values have `kv_heads` heads; the query heads share them",
+    "keys-without-values": "you count keys alone: each of them has a value",
+}
+
+
 def weigh(call, rng, method: str) -> None:
     config, length = some_config(rng), int(rng.integers(6, 20))
-    right, prompt = reference("7.1")(method, length, config), reference("7.1")("prompt", length, config)
-    suspects = [
-        Suspect("numbers-not-bytes", right // 4, "you count numbers; each float32 number takes 4 bytes"),
-        Suspect("length-forgotten", right // length, "this is one virtual token's share: multiply by the length"),
-        Suspect(
-            "whole-vocabulary",
-            4 * config.vocab * config.width,
-            "this is the embedding table; a soft prompt has rows of its own, and only as many as it is long",
-        ),
-    ]
-    if method == "prompt":
-        every = "prefix-for-prompt", right * config.layers, "a prompt enters once: it has no vectors for each layer"
-        suspects.append(Suspect(*every))
-    else:
-        suspects.append(
-            Suspect("prompt-for-prefix", prompt, "this is a prompt, which enters once; here each layer has its own")
-        )
-    if method == "key/value":
-        wide = 2 * config.layers * 4 * length * config.width
-        suspects += [
-            Suspect("one-layer-only", right // config.layers, "you count one layer; each layer has its own"),
-            Suspect("query-heads", wide, "keys and values have `kv_heads` heads; the query heads share them"),
-            Suspect("keys-without-values", right // 2, "you count keys alone: each of them has a value"),
-        ]
-    agree(call(method, length, asdict(config)), right, f"the bytes of a {method}", *suspects)
+    wrong = suspects("7.1", lambda tenant_bytes: tenant_bytes(method, length, config), BYTES)
+    right = reference("7.1")(method, length, config)
+    agree(call(method, length, asdict(config)), right, f"the bytes of a {method}", *wrong)
 
 
 def compare_work(call, rng, method: str) -> None:
