@@ -20,6 +20,10 @@ class Suspect:
     value: object
     message: str
 
+    def at(self, place: int) -> "Suspect":
+        """The same, where only one part of the answer is compared."""
+        return Suspect(self.name, self.value[place], self.message)
+
 
 def agree(got: Plain, expected: object, what: str, *suspects: Suspect, tolerance: float = 1e-5) -> None:
     """Raise a Misconception unless they agree; it has a suspect's name if the answer equals that suspect's value.
