@@ -5,36 +5,27 @@ import torch
 
 from ...base import pretrained
 from ...hooks import Recorder
-from ..differences import Suspect, agree, unpack
+from ..differences import agree, suspects, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
 from ..plain_data import tensors
-from ..small_models import softmax, unit
 from . import ask
+
+ROWS = {
+    "columns-for-rows": "you take columns of the table: a token's vector is its row",
+    "counts-from-one": "you are one row off: the ids of tokens start at 0",
+    "place-for-token": "you look up the place in the sentence, not the token that stands there",
+    "words-in-one-bag": "you average the vectors: each token keeps one of its own",
+    "first-row-only": "you look up the first sentence only: keep the batch, (B, T, D)",
+    "vectors-changed": "you normalise the vectors: the lookup returns them as they are",
+}
 
 
 def right_rows(call, rng, rows=1):
     table = rng.normal(size=(11, 11)).astype(np.float32)  # square: a lookup in the wrong direction runs too
     tokens = rng.permutation(11)[: rows * 5].reshape(rows, 5)
-    expected = table[tokens]
-    agree(
-        call(tokens, table),
-        expected,
-        "the vectors",
-        Suspect(
-            "columns-for-rows", np.moveaxis(table[:, tokens], 0, -1), "you take columns: a token's vector is a row"
-        ),
-        Suspect("columns-for-rows", table[:, tokens], "you take columns of the table: a token's vector is its row"),
-        Suspect("counts-from-one", table[tokens - 1], "you are one row off: the ids of tokens start at 0"),
-        Suspect(
-            "place-for-token",
-            np.broadcast_to(table[:5], expected.shape),
-            "you look up the place in the sentence, not the token that stands there",
-        ),
-        Suspect("words-in-one-bag", expected.mean(1), "you average the vectors: each token keeps one of its own"),
-        Suspect("first-row-only", expected[0], "you look up the first sentence only: keep the batch, (B, T, D)"),
-        Suspect("vectors-changed", unit(expected), "you normalise the vectors: the lookup returns them as they are"),
-    )
+    wrong = suspects("1.1", lambda embed: embed(*tensors(tokens, table)), ROWS)
+    agree(call(tokens, table), table[tokens], "the vectors", *wrong)
 
 
 def several_rows(call, rng):
@@ -51,34 +42,20 @@ def more_keys(call, rng):
     compare_masks(call, queries, queries + int(rng.integers(1, 5)))
 
 
+MASKS = {
+    "floats-for-truths": "a mask holds True and False here: True where a query sees a key",
+    "mask-upside-down": "this is True where nothing may be seen: turn it around",
+    "wrong-corner": "your triangle starts in the first column; the queries are the LAST of the keys, so query 0 "
+    "already sees the S - T keys in front of it and itself",
+    "sees-the-future": "a query sees keys that come later: that is the future",
+    "blind-to-itself": "your queries do not see their own place; query 0 of a plain text would see nothing at all",
+    "keys-by-queries": "you have keys × queries: a query is a row, a key is a column",
+}
+
+
 def compare_masks(call, queries: int, keys: int) -> None:
-    right, every = reference("1.2")(queries, keys).numpy(), np.ones((queries, keys), bool)
-    agree(
-        call(queries, keys),
-        right,
-        "the mask",
-        Suspect("floats-for-truths", right.astype(float), "the values are right, but a mask holds True and False here"),
-        Suspect(
-            "floats-for-truths",
-            np.where(right, 0.0, -np.inf),
-            "this is what is added to the scores; here the mask itself is wanted, True where a query sees a key",
-        ),
-        Suspect("mask-upside-down", ~right, "this is True where nothing may be seen: turn it around"),
-        Suspect(
-            "wrong-corner",
-            np.tril(every),
-            "your triangle starts in the first column; the queries are the LAST of the keys, so query 0 "
-            "already sees the S - T keys in front of it and itself",
-        ),
-        Suspect("sees-the-future", np.triu(every), "query i sees key j where j comes later: that is the future"),
-        Suspect("sees-the-future", every, "everyone sees everything: nobody may see what comes later"),
-        Suspect(
-            "blind-to-itself",
-            np.tril(every, keys - queries - 1),
-            "your queries do not see their own place; query 0 of a plain text would see nothing at all",
-        ),
-        Suspect("keys-by-queries", right.T, "you have keys × queries: a query is a row, a key is a column"),
-    )
+    wrong = suspects("1.2", lambda visible: visible(queries, keys), MASKS)
+    agree(call(queries, keys), reference("1.2")(queries, keys), "the mask", *wrong)
 
 
 def right_weights(call, rng):
@@ -91,19 +68,14 @@ def right_mixture(call, rng):
     inputs = drawn(rng)
     weights, mixed = unpack(call(*inputs), 2, "the weights and the mixed values")
     compare_weights(weights, *inputs)
-    expected = reference("1.3")(*tensors(*inputs))[1]
-    _, key, value, seen = inputs
-    agree(
-        mixed,
-        expected,
-        "the mixed values",
-        Suspect("mixes-keys", weights @ key, "you mix the keys: they say where to look; the values are read"),
-        Suspect(
-            "plain-mean",
-            seen / seen.sum(1, keepdims=True) @ value,
-            "you average whatever is visible: each value counts by its weight",
-        ),
-    )
+    right = reference("1.3")(*tensors(*inputs))[1]
+    agree(mixed, right, "the mixed values", *suspects("1.3", lambda attend: attend(*tensors(*inputs))[1], READ))
+
+
+READ = {
+    "mixes-keys": "you mix the keys: they say where to look; the values are read",
+    "plain-mean": "you average whatever is visible: each value counts by its weight",
+}
 
 
 def drawn(rng) -> list[np.ndarray]:
@@ -112,38 +84,24 @@ def drawn(rng) -> list[np.ndarray]:
     return [query, key, value, reference("1.2")(5, 7).numpy()]
 
 
+WEIGHTS = {
+    "scale-forgotten": "you do not divide by √d: the softmax is too sharp",
+    "scale-too-strong": "you divide by d; it is the root, √d",
+    "mask-forgotten": "you do not use the mask: these queries see the future",
+    "mask-upside-down": "you hide what may be seen: turn the mask around",
+    "mask-too-late": "you hide the future after the softmax: it has taken its share already, and rows do not sum to "
+    "one",
+    "zero-is-not-hidden": "you set hidden scores to 0, and e⁰ = 1 still counts: a hidden score is −∞",
+    "mask-as-numbers": "you add True and False as 1 and 0: hide with −∞ instead",
+    "softmax-over-queries": "the softmax runs over the keys: each ROW sums to one, and yours does so in the columns",
+    "scores-for-weights": "these are the scores; the weights are their softmax",
+}
+
+
 def compare_weights(weights, query, key, value, seen) -> None:
-    scores = query @ key.T
-    scaled, hidden = scores / query.shape[1] ** 0.5, np.where(seen, 0, -np.inf)
-    columns = softmax((scaled + hidden).T).T
-    columns_first = np.where(seen, softmax(scaled.T).T, 0)
-    agree(
-        weights,
-        softmax(scaled + hidden).astype(np.float32),
-        "the attention weights",
-        Suspect("scale-forgotten", softmax(scores + hidden), "you do not divide by √d: the softmax is too sharp"),
-        Suspect("scale-too-strong", softmax(scores / query.shape[1] + hidden), "you divide by d; it is the root, √d"),
-        Suspect("mask-forgotten", softmax(scaled), "you do not use the mask: these queries see the future"),
-        Suspect(
-            "mask-upside-down",
-            softmax(scaled + np.where(seen, -np.inf, 0)),
-            "you hide what may be seen: turn the mask around",
-        ),
-        Suspect(
-            "mask-too-late",
-            softmax(scaled) * seen,
-            "you hide the future after the softmax: it has taken its share already, and rows do not sum to one",
-        ),
-        Suspect(
-            "zero-is-not-hidden",
-            softmax(scaled * seen),
-            "you set hidden scores to 0, and e⁰ = 1 still counts: a hidden score is −∞",
-        ),
-        Suspect("mask-as-numbers", softmax(scaled + seen), "you add True and False as 1 and 0: hide with −∞ instead"),
-        Suspect("softmax-over-queries", columns, "your COLUMNS sum to one: the softmax runs over the keys"),
-        Suspect("softmax-over-queries", columns_first, "the softmax runs over the keys: each ROW sums to one"),
-        Suspect("scores-for-weights", scaled, "these are the scores; the weights are their softmax"),
-    )
+    inputs = query, key, value, seen
+    wrong = suspects("1.3", lambda attend: attend(*tensors(*inputs))[0], WEIGHTS)
+    agree(weights, reference("1.3")(*tensors(*inputs))[0], "the attention weights", *wrong)
 
 
 def like_the_model(call, rng):

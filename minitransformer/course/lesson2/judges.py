@@ -4,15 +4,13 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from ...hooks import NO_HOOKS
 from ...losses import loss
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
 from ...training import train
-from ..differences import Suspect, agree
+from ..differences import Suspect, agree, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain_data import tensors, tiny
@@ -25,47 +23,26 @@ def in_front(call, rng):
         compare_entered(call(vectors, x, None, None, 0)["entered"], vectors, x)
 
 
+ENTERED = {
+    "prompt-behind-the-text": "your vectors come after the text; there, no token of the text can see them, since "
+    "nobody sees what comes later",
+    "prompt-replaces-tokens": "your vectors stand in the place of the first tokens, which are lost; the text gets P "
+    "places longer",
+    "prompt-forgotten": "the text comes out as it went in: nothing was put in front of it",
+    "text-forgotten": "only the prompt is left: the text belongs behind it",
+    "prompt-added": "you add to the text's vectors; the prompt has places of its own, in front of them",
+    "prompt-backwards": "the vectors stand in front in reversed order: p0 comes first",
+    "one-vector-everywhere": "every place has the same vector: each of the P places has one of its own",
+    "prompt-in-first-text-only": "only the first text of the batch has the prompt",
+}
+
+
 def compare_entered(entered, vectors, x) -> None:
-    prompt = np.broadcast_to(vectors, (len(x), *vectors.shape))
-    overwritten = np.concatenate((prompt, x[:, len(vectors) :]), 1)
-    agree(
-        entered,
-        np.concatenate((prompt, x), 1),
-        "what enters the first block",
-        Suspect(
-            "prompt-behind-the-text",
-            np.concatenate((x, prompt), 1),
-            "your vectors come after the text; there, no token of the text can see them, since nobody sees what comes "
-            "later",
-        ),
-        Suspect(
-            "prompt-replaces-tokens",
-            overwritten,
-            "your vectors stand in the place of the first tokens, which are lost; the text gets P places longer",
-        ),
-        Suspect("prompt-forgotten", x, "the text comes out as it went in: nothing was put in front of it"),
-        Suspect("text-forgotten", prompt, "only the prompt is left: the text belongs behind it"),
-        Suspect(
-            "prompt-added",
-            x + vectors.mean(0),
-            "you add to the text's vectors; the prompt has places of its own, in front of them",
-        ),
-        Suspect(
-            "prompt-backwards",
-            np.concatenate((prompt[:, ::-1], x), 1),
-            "the vectors stand in front in reversed order: p0 comes first",
-        ),
-        Suspect(
-            "one-vector-everywhere",
-            np.concatenate((np.broadcast_to(vectors[:1], prompt.shape), x), 1),
-            "every place has the same vector: each of the P places has one of its own",
-        ),
-        Suspect(
-            "prompt-in-first-text-only",
-            np.concatenate((np.concatenate((prompt[:1], np.zeros_like(prompt[1:]))), x), 1),
-            "only the first text of the batch has the prompt",
-        ),
-    )
+    def enters(Prompt):
+        start, text = tensors(vectors, x)
+        return Prompt(start).embed(text)
+
+    agree(entered, enters(reference("2.1")), "what enters the first block", *suspects("2.1", enters, ENTERED))
 
 
 def learnable(call, rng):
@@ -125,101 +102,50 @@ def compare_loss(call, rng, length: int | None) -> None:
     vectors = None if length is None else rng.normal(size=(length, 8)).astype(np.float32)
     model, (words, wanted) = tiny(seed, 8), tensors(tokens, targets)
     hooks = NO_HOOKS if vectors is None else PromptTuning.from_vectors(model, *tensors(vectors))
-    with torch.no_grad():
-        logits, bare = model(words, hooks), model(words)
-    every = entropies(logits, wanted)  # (B, T), 0 where there is no target
-    counts = (wanted != IGNORED).sum(1)
-    cut = length or 0
-    sliced = mean(logits[:, cut:], wanted[:, cut:]) if 0 < cut < 6 else None
-    moved = mean(logits[:, cut:], wanted[:, : 6 - cut]) if 0 < cut < 6 else None
+
+    def loss_of(prompt_loss) -> float:
+        with torch.no_grad():
+            return prompt_loss(model, hooks, words, wanted).item()
+
     got = call(vectors, tokens, targets, seed)
-    if got is not None and np.ndim(got) == 0 and cut >= 6 and np.isnan(got):
-        raise Misconception("logits-sliced", SLICED)
-    agree(
-        float(got) if np.ndim(got) == 0 and got is not None else got,
-        mean(logits, wanted),
-        "the loss",
-        *(Suspect("logits-sliced", value, SLICED) for value in (sliced, moved) if value is not None),
-        *(
-            [Suspect("prompt-not-passed", mean(bare, wanted), "this is the loss without the prompt: the model must be "
-                     "called with it, hooks=hooks")]
-            if length else []
-        ),
-        Suspect(
-            "targets-shifted-twice",
-            mean(logits[:, :-1], wanted[:, 1:]),
-            "you shift the targets; they are shifted already: each stands beside the token that comes before it",
-        ),
-        Suspect(
-            "targets-unshifted",
-            mean(logits[:, 1:], wanted[:, :-1]),
-            "you shift the logits: each position would have to name the token that it has just read",
-        ),
-        Suspect(
-            "tokens-for-targets",
-            F.cross_entropy(logits.flatten(0, 1), words.flatten()).item(),
-            "you compare with the tokens that were read; the targets say what should come next",
-        ),
-        Suspect(
-            "ignored-counted",
-            (every.sum() / every.numel()).item(),
-            "you divide by all places; the mean runs over the places that have a target",
-        ),
-        Suspect("sum-for-mean", every.sum().item(), "this is the sum over the targets; the loss is their mean"),
-        Suspect(
-            "mean-of-row-means",
-            (every.sum(1) / counts).mean().item(),
-            "you average each text first: then a token of a short answer counts more than one of a long answer",
-        ),
-        Suspect("last-place-only", mean(logits[:, -1:], wanted[:, -1:]), "you judge the last place only"),
-        tolerance=1e-4,
-    )  # fmt: skip
+    if got is not None and np.ndim(got) == 0:
+        if np.isnan(got) and (length or 0) >= tokens.shape[1]:
+            raise Misconception("logits-sliced", LOSSES["logits-sliced"])
+        got = float(got)
+    wrong = [each for each in suspects("2.2", loss_of, LOSSES) if length or each.name != "prompt-not-passed"]
+    agree(got, loss_of(reference("2.2")), "the loss", *wrong, tolerance=1e-4)
 
 
-SLICED = "you cut P places off; the model has dropped the prompt's already, and what you cut off are tokens of the text"
-
-
-def entropies(logits: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
-
-
-def mean(logits: Tensor, targets: Tensor) -> float:
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten()).item()
+LOSSES = {
+    "logits-sliced": "you cut P places off; the model has dropped the prompt's already, and what you cut off are "
+    "tokens of the text",
+    "prompt-not-passed": "this is the loss without the prompt: the model must be called with it, hooks=hooks",
+    "targets-shifted-twice": "you shift the targets; they are shifted already: each stands beside the token that comes "
+    "before it",
+    "targets-unshifted": "you shift the logits: each position would have to name the token that it has just read",
+    "tokens-for-targets": "you compare with the tokens that were read; the targets say what should come next",
+    "ignored-counted": "you divide by all places; the mean runs over the places that have a target",
+    "sum-for-mean": "this is the sum over the targets; the loss is their mean",
+    "mean-of-row-means": "you average each text first: then a token of a short answer counts more than one of a long "
+    "answer",
+    "last-place-only": "you judge the last place only",
+}
+STARTS = {
+    "too-many-words": "you take every word; a prompt of P vectors needs the first P",
+    "rest-left-at-zero": "the places after the last word are 0; begin again with the first word",
+    "last-word-repeated": "you repeat the last word; begin again with the first",
+    "words-stretched": "you repeat each word several times in a row; go through all words in turn",
+    "words-in-one-bag": "you average the words; each place starts as one word of its own",
+    "first-word-only": "every place has the first word",
+    "table-from-the-top": "these are the table's first rows; the words say which rows to take",
+    "last-words-kept": "you keep the last words; the first P are wanted",
+}
 
 
 def compare_start(call, rng, words: int, length: int) -> None:
     table, ids = rng.normal(size=(12, 5)).astype(np.float32), rng.permutation(np.arange(1, 12))[:words]
-    chosen, places = table[ids], np.arange(length)
-    padded = np.concatenate((chosen[:length], np.zeros((max(0, length - words), 5), np.float32)))
-    agree(
-        call(ids, table, length),
-        chosen[places % words],
-        "the starting vectors",
-        Suspect("too-many-words", chosen, "you take every word; a prompt of P vectors needs the first P"),
-        Suspect("rest-left-at-zero", padded, "the places after the last word are 0; begin again with the first word"),
-        Suspect(
-            "last-word-repeated",
-            chosen[np.minimum(places, words - 1)],
-            "you repeat the last word; begin again with the first",
-        ),
-        Suspect(
-            "words-stretched",
-            np.repeat(chosen, -(-length // words), axis=0)[:length],
-            "you repeat each word several times in a row; go through all words in turn",
-        ),
-        Suspect(
-            "words-in-one-bag",
-            np.broadcast_to(chosen.mean(0), (length, 5)),
-            "you average the words; each place starts as one word of its own",
-        ),
-        Suspect("first-word-only", np.broadcast_to(chosen[0], (length, 5)), "every place has the first word"),
-        Suspect(
-            "table-from-the-top",
-            table[places],
-            "these are the table's first rows; the words say which rows to take",
-        ),
-        Suspect("last-words-kept", chosen[-length:], "you keep the last words; the first P are wanted"),
-    )
+    wrong = suspects("2.3", lambda from_words: from_words(*tensors(ids, table), length), STARTS)
+    agree(call(ids, table, length), reference("2.3")(*tensors(ids, table), length), "the starting vectors", *wrong)
 
 
 EXERCISES = (

@@ -16,6 +16,9 @@ CHANGES = {
         ("prompt-added", f"torch.cat(({ROWS}, x), dim=1)", "x + self.vectors.mean(0)"),
         ("prompt-forgotten", f"torch.cat(({ROWS}, x), dim=1)", "x"),
         ("prompt-in-first-text-only", ROWS, "F.pad(self.vectors[None], (0, 0, 0, 0, 0, len(x) - 1))"),
+        ("text-forgotten", f"torch.cat(({ROWS}, x), dim=1)", ROWS),
+        ("prompt-backwards", ROWS, "self.vectors.flip(0).expand(len(x), -1, -1)"),
+        ("one-vector-everywhere", ROWS, "self.vectors[:1].expand(len(x), len(self.vectors), -1)"),
         ("not-a-parameter", PARAMETER, "vectors.clone()"),
         ("gradient-cut-off", ROWS, f"{ROWS}.detach()"),
         ("start-ignored", PARAMETER, "nn.Parameter(torch.zeros_like(vectors))"),
@@ -23,6 +26,11 @@ CHANGES = {
     ],
     "2.2": [
         ("logits-sliced", "return ", SLICED),
+        (
+            "logits-sliced",
+            "return ",
+            SLICED.replace("targets[:, virtual:]", "targets[:, : targets.shape[1] - virtual]"),
+        ),
         ("prompt-not-passed", LOGITS, "model(tokens)"),
         ("targets-shifted-twice", LOSS, "F.cross_entropy(logits[:, :-1].flatten(0, 1), targets[:, 1:].flatten())"),
         ("targets-unshifted", LOSS, "F.cross_entropy(logits[:, 1:].flatten(0, 1), targets[:, :-1].flatten())"),
@@ -30,6 +38,7 @@ CHANGES = {
         ("ignored-counted", "targets.flatten())", "targets.flatten(), reduction='none').mean()"),
         ("sum-for-mean", "targets.flatten())", "targets.flatten(), reduction='sum')"),
         ("mean-of-row-means", LOSS, ROW_MEANS),
+        ("last-place-only", LOSS, "F.cross_entropy(logits[:, -1], targets[:, -1])"),
     ],
     "2.3": [
         ("too-many-words", WORDS, "table[words]"),
@@ -37,7 +46,9 @@ CHANGES = {
         ("last-word-repeated", WORDS, "table[words[torch.arange(length).clamp(max=len(words) - 1)]]"),
         ("words-stretched", WORDS, "table[words.repeat_interleave(-(-length // len(words)))[:length]]"),
         ("words-in-one-bag", WORDS, "table[words].mean(0).expand(length, -1)"),
-        ("table-from-the-top", WORDS, "table[torch.arange(length) % len(words)]"),
+        ("first-word-only", WORDS, "table[words[:1]].expand(length, -1)"),
+        ("last-words-kept", WORDS, "table[words][-length:]"),
+        ("table-from-the-top", WORDS, "table[:length]"),
     ],
 }
 ANSWERS = with_mistakes(CHANGES)

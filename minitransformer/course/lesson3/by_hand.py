@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ...soft_prompts import PromptTuning
-from ..differences import Suspect, agree, unpack
+from ..differences import agree, suspects, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
 from . import ask
@@ -30,91 +30,55 @@ def drawn(rng) -> tuple[np.ndarray, dict, dict, int, int]:
 
 def through_the_value(call, rng):
     for _ in range(2):
-        _, weights, seen, place, target = drawn(rng)
-        value, _ = unpack(call(place, target, seen, weights), 2, "the ways through the value and through the key")
-        compare_value(value, weights, seen, place, target)
-
-
-def compare_value(value, weights, seen, place, target) -> None:
-    right, _ = reference("3.1")(place, target, seen, weights)
-    weight, hit = seen["attention"][place], np.eye(9)[target]
-    all_probabilities, only_target = weights["read"] @ seen["probabilities"], weights["read"] @ hit
-    top = all_probabilities - only_target
-    agree(
-        value,
-        right,
-        "the gradient through the value",
-        Suspect("uphill-for-downhill", -right, "the sign is turned: the gradient points to where the loss grows"),
-        Suspect(
-            "target-forgotten",
-            weight * (weights["value"] @ all_probabilities),
-            "the slope at the logits is the probabilities MINUS 1 at the target; without it nothing says what was "
-            "right",
-        ),
-        Suspect(
-            "only-the-target",
-            -weight * (weights["value"] @ only_target),
-            "only the target's logit counts in yours; the softmax pushes all other words down as well",
-        ),
-        Suspect(
-            "attention-forgotten",
-            weights["value"] @ top,
-            "as if the place were read with weight 1; it is read with its attention weight",
-        ),
-        Suspect(
-            "matrix-the-wrong-way",
-            weight * (top @ weights["value"]),
-            "values are x @ value, so on the way back the matrix is turned around: value @ (gradient at the value)",
-        ),
-        Suspect("at-the-top", top, "this is the gradient at the top; it still has to pass the value matrix"),
-    )
+        _, *inputs = drawn(rng)
+        compare_way(call, 0, *inputs)
 
 
 def through_the_key(call, rng):
     for _ in range(2):
-        _, weights, seen, place, target = drawn(rng)
-        _, key = unpack(call(place, target, seen, weights), 2, "the ways through the value and through the key")
-        compare_key(key, weights, seen, place, target)
+        _, *inputs = drawn(rng)
+        compare_way(call, 1, *inputs)
 
 
-def compare_key(key, weights, seen, place, target) -> None:
-    _, right = reference("3.1")(place, target, seen, weights)
-    attention, heard = seen["attention"], seen["values"] @ weights["read"] @ (seen["probabilities"] - np.eye(9)[target])
-    asked = weights["key"] @ seen["query"] / 2
-    agree(
-        key,
-        right,
-        "the gradient through the key",
-        Suspect("uphill-for-downhill", -right, "the sign is turned: the gradient points to where the loss grows"),
-        Suspect(
-            "softmax-one-by-one",
-            attention[place] * heard[place] * asked,
-            "more attention here is less elsewhere: take the average of all places away before multiplying",
-        ),
-        Suspect(
-            "softmax-like-a-sigmoid",
-            attention[place] * (1 - attention[place]) * heard[place] * asked,
-            "that is how a weight moves with its own score; but the other weights move as well, and have values of "
-            "their own",
-        ),
-        Suspect(
-            "weight-forgotten", (heard[place] - attention @ heard) * asked, "the attention weight in front is missing"
-        ),
-        Suspect("scale-forgotten", 2 * right, "the scores were divided by √d; so is their gradient"),
-        Suspect("key-forgotten", 0 * right, "moving the vector also moves its key, and with it the attention"),
-    )
+VALUE = {
+    "uphill-for-downhill": "the sign is turned: the gradient points to where the loss grows",
+    "target-forgotten": "the slope at the logits is the probabilities MINUS 1 at the target; without it nothing says "
+    "what was right",
+    "only-the-target": "only the target's logit counts in yours; the softmax pushes all other words down as well",
+    "attention-forgotten": "as if the place were read with weight 1; it is read with its attention weight",
+    "matrix-the-wrong-way": "values are x @ value, so on the way back the matrix is turned around: value @ (gradient "
+    "at the value)",
+    "at-the-top": "this is the gradient at the top; it still has to pass the value matrix",
+}
+KEY = {
+    "uphill-for-downhill": VALUE["uphill-for-downhill"],
+    "softmax-one-by-one": "more attention here is less elsewhere: take the average of all places away before "
+    "multiplying",
+    "softmax-like-a-sigmoid": "that is how a weight moves with its own score; but the other weights move as well, and "
+    "have values of their own",
+    "weight-forgotten": "the attention weight in front is missing",
+    "scale-forgotten": "the scores were divided by √d; so is their gradient",
+    "key-forgotten": "moving the vector also moves its key, and with it the attention",
+}
+
+
+def compare_way(call, way: int, weights, seen, place, target) -> np.ndarray:
+    """One of the two: 0 is through the value, 1 through the key."""
+    name, messages = (("value", VALUE), ("key", KEY))[way]
+    got = unpack(call(place, target, seen, weights), 2, "the ways through the value and through the key")[way]
+    wrong = suspects("3.1", lambda by_hand: by_hand(place, target, seen, weights)[way], messages)
+    agree(got, reference("3.1")(place, target, seen, weights)[way], f"the gradient through the {name}", *wrong)
+    return got
 
 
 def equal_to_autograd(call, rng):
     for _ in range(3):
         x, weights, seen, place, target = drawn(rng)
-        ways = unpack(call(place, target, seen, weights), 2, "the ways through the value and through the key")
-        compare_value(ways[0], weights, seen, place, target)
-        compare_key(ways[1], weights, seen, place, target)
+        both = sum(compare_way(call, way, weights, seen, place, target) for way in (0, 1))
         leaf = torch.tensor(x, requires_grad=True)
         matrices = {name: torch.from_numpy(weight) for name, weight in weights.items()}
         (-forward(leaf, matrices)["probabilities"][target].log()).backward()
-        agree(ways[0] + ways[1], leaf.grad[place], "the whole gradient, compared with autograd's")
+        agree(both, leaf.grad[place], "the whole gradient, compared with autograd's")
 
 
 EXERCISES = (

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ...soft_prompts import PromptTuning
-from ...tokenizer import IGNORED
-from ..differences import Suspect, agree, unpack
+from ..differences import agree, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
+from ..lesson_text import reference
+from ..plain_data import tensors
 from . import ask
 
 
@@ -25,62 +26,36 @@ def the_cause(right: str, *blank: object, **reasons: str) -> Part:
     return Part("the cause", 1, judge)
 
 
+LABELS = {
+    "labels-one-late": "the first token of the answer is still asked for nowhere: it must be predicted at the LAST "
+    "place of the question",
+    "labels-unshifted": "here each place names the token that stands there already; it must name the next one",
+    "question-graded": "the question is graded too; only the answer is asked for",
+    "labels-one-early": "one place too early: the answer begins before the question has been read",
+}
+ENTRANCE = {
+    "still-replaced": "the first P tokens of the text are still lost: nothing of the text is to be cut",
+    "last-tokens-lost": "now the LAST tokens are lost: the sequence grows to P + T",
+    "prompt-behind-the-text": "all tokens are there, but none of them can see a prompt that comes later",
+    "prompt-added": "the prompt has places of its own",
+}
+
+
 def right_labels(call, rng):
-    sizes = (int(rng.integers(2, 6)), int(rng.integers(2, 6)))
-    question, answer = (rng.integers(100, size=size).tolist() for size in sizes)
+    question, answer = (rng.integers(100, size=int(rng.integers(2, 6))).tolist() for _ in range(2))
     _, repaired = call(question, answer)
-    tokens, targets = unpack(repaired, 2, "the tokens and the targets")
-    text, asked = question + answer, len(question)
-    agree(np.array(tokens), np.array(text[:-1]), "the tokens")
-    agree(
-        np.array(targets),
-        np.array([IGNORED] * (asked - 1) + answer),
-        "the targets",
-        Suspect(
-            "labels-one-late",
-            np.array([IGNORED] * asked + answer[1:]),
-            "the first token of the answer is still asked for nowhere: it must be predicted at the LAST place of the "
-            "question",
-        ),
-        Suspect(
-            "labels-unshifted",
-            np.array(([IGNORED] * asked + answer)[:-1]),
-            "here each place names the token that stands there already; it must name the next one",
-        ),
-        Suspect("question-graded", np.array(text[1:]), "the question is graded too; only the answer is asked for"),
-        Suspect(
-            "labels-one-early",
-            np.array([IGNORED] * (asked - 2) + [*answer, IGNORED]),
-            "one place too early: the answer begins before the question has been read",
-        ),
-    )
+    tokens, targets = (np.array(each) for each in unpack(repaired, 2, "the tokens and the targets"))
+    right = reference("3.4")().labelled(question, answer)
+    wrong = suspects("3.4", lambda Amber: np.array(Amber().labelled(question, answer)[1]), LABELS)
+    agree(tokens, np.array(right[0]), "the tokens")
+    agree(targets, np.array(right[1]), "the targets", *wrong)
 
 
 def right_entrance(call, rng):
     vectors, x = rng.normal(size=(2, 6)).astype(np.float32), rng.normal(size=(3, 5, 6)).astype(np.float32)
     _, entered = call(vectors, x)
-    prompt = np.broadcast_to(vectors, (3, 2, 6))
-    agree(
-        entered,
-        np.concatenate((prompt, x), 1),
-        "what enters the first block",
-        Suspect(
-            "still-replaced",
-            np.concatenate((prompt, x[:, 2:]), 1),
-            "the first P tokens of the text are still lost: nothing of the text is to be cut",
-        ),
-        Suspect(
-            "last-tokens-lost",
-            np.concatenate((prompt, x), 1)[:, :5],
-            "now the LAST tokens are lost: the sequence grows to P + T",
-        ),
-        Suspect(
-            "prompt-behind-the-text",
-            np.concatenate((x, prompt), 1),
-            "all tokens are there, but none of them can see a prompt that comes later",
-        ),
-        Suspect("prompt-added", np.concatenate((x[:, :2] + vectors, x[:, 2:]), 1), "the prompt has places of its own"),
-    )
+    wrong = suspects("3.5", lambda Blue: Blue().embed(*tensors(vectors, x)), ENTRANCE)
+    agree(entered, reference("3.5")().embed(*tensors(vectors, x)), "what enters the first block", *wrong)
 
 
 def right_rate(call, rng):

@@ -10,6 +10,7 @@ SHAPES = (
     '[each.shape for group in optimizer.param_groups for each in group["params"]] == [each.shape for each in vectors]'
 )
 TARGETS, JOINED = "[-100] * (len(question) - 1) + answer", "(vectors.expand(len(x), -1, -1), x)"
+ADDED = "torch.cat((x[:, : len(vectors)] + vectors, x[:, len(vectors) :]), 1)"
 CHANGES = {
     "3.1": [
         ("target-forgotten", "wrong[target] -= 1", "pass"),
@@ -17,6 +18,8 @@ CHANGES = {
         ("uphill-for-downhill", 'W["read"] @ wrong', 'W["read"] @ -wrong'),
         ("attention-forgotten", "return weight * ", "return "),
         ("matrix-the-wrong-way", '(W["value"] @ top)', '(top @ W["value"])'),
+        ("at-the-top", 'weight * (W["value"] @ top)', "top"),
+        ("weight-forgotten", "score = weight * ", "score = "),
         ("softmax-one-by-one", CENTRED, "heard[place]"),
         ("softmax-like-a-sigmoid", CENTRED, "(1 - weight) * heard[place]"),
         ("scale-forgotten", ' / len(seen["query"]) ** 0.5', ""),
@@ -51,6 +54,7 @@ CHANGES = {
         ("not-replaced", '"labels"', '"replaced"'),
         ("labels-one-late", TARGETS, "[-100] * len(question) + answer[1:]"),
         ("labels-unshifted", TARGETS, "[-100] * len(question) + answer[:-1]"),
+        ("labels-one-early", TARGETS, "[-100] * (len(question) - 2) + answer + [-100]"),
         ("question-graded", TARGETS, "text[1:]"),
     ],
     "3.5": [
@@ -58,6 +62,11 @@ CHANGES = {
         ("not-rate", '"replaced"', '"rate"'),
         ("still-replaced", JOINED, "(vectors.expand(len(x), -1, -1), x[:, len(vectors) :])"),
         ("last-tokens-lost", f"{JOINED}, 1)", f"{JOINED}, 1)[:, : x.shape[1]]"),
+        (
+            "prompt-added",
+            f"torch.cat({JOINED}, 1)",
+            ADDED,
+        ),
         ("prompt-behind-the-text", JOINED, "(x, vectors.expand(len(x), -1, -1))"),
     ],
     "3.6": [

@@ -35,7 +35,7 @@ def program(bug: str = "") -> str:
     if bug:
         exercise, _ = BUGS[bug]
         bank = import_module(f"..lesson{lesson_of(exercise)}.wrong_answers", __package__)
-        (texts,) = [texts for name, *texts in bank.CHANGES[exercise] if name == bug]
+        texts = next(texts for name, *texts in bank.CHANGES[exercise] if name == bug)
         cells[exercise] = changed(exercise, *texts)
     return "\n".join(cells.values())
 

@@ -47,8 +47,7 @@ def compare_pairs(got, right, wrong: list[Suspect]) -> None:
     """Keys and values, and those of the suspects."""
     got = unpack(got, 2, "the keys and the values")
     for place, what in enumerate(NAMES):
-        named = [Suspect(each.name, each.value[place], each.message) for each in wrong]
-        agree(got[place], right[place], f"the {what}", *named, tolerance=1e-4)
+        agree(got[place], right[place], f"the {what}", *(each.at(place) for each in wrong), tolerance=1e-4)
 
 
 def compiles_a_prompt(call, rng):

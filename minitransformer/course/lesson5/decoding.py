@@ -4,7 +4,7 @@ import torch
 
 from ...hooks import NO_HOOKS
 from ...soft_prompts import PrefixTuning, PromptTuning
-from ..differences import Suspect, agree, unpack
+from ..differences import Suspect, agree, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain_data import rebuilt
@@ -26,24 +26,19 @@ def steps_with_a_prompt(call, rng):
     compare_steps(call, *drawn_decoding(rng, some_length(rng), CONFIG.width))
 
 
+STEPS = {
+    "prefix-forgotten": "these are the logits of the bare model: the hooks never got in",
+    "a-new-cache-each-step": "each token is read as if it were the first: keep ONE cache for all steps",
+}
+
+
 def compare_steps(call, config, weights, vectors, tokens) -> None:
     model = rebuilt(config, weights)
     hooks, text = soft_prompt(model, vectors), torch.from_numpy(tokens)
     logits, calls = unpack(call(config, weights, vectors, tokens), 2, "the logits and the calls")
     with torch.no_grad():
-        alone = torch.cat([model(token, hooks) for token in text.split(1, 1)], 1)
-        agree(
-            logits,
-            model(text, hooks),
-            "the logits",
-            Suspect("prefix-forgotten", model(text), "these are the logits of the bare model: the hooks never got in"),
-            Suspect(
-                "a-new-cache-each-step",
-                alone,
-                "each token is read as if it were the first: keep ONE cache for all steps",
-            ),
-            tolerance=1e-4,
-        )
+        wrong = suspects("5.5", lambda step_by_step: step_by_step(model, text, hooks), STEPS)
+        agree(logits, model(text, hooks), "the logits", *wrong, tolerance=1e-4)
     if calls == [tokens.shape[1]]:
         raise Misconception("all-at-once", "right numbers, but in one step: here the tokens come one at a time")
     if sum(calls) > tokens.shape[1]:

@@ -9,30 +9,47 @@ from ...base import pretrained
 from ...hooks import Recorder, Stack
 from ...model import Transformer
 from ...soft_prompts import PrefixTuning
-from ..differences import Suspect, agree, unpack
+from ..differences import agree, suspects, unpack
 from ..exercise import Exercise, Part
+from ..lesson_text import reference
+from ..plain_data import tensors
 from ..small_models import softmax
 from . import ask
+
+SHARE = {
+    "share-of-the-text": "this is what the text keeps; the share is what the prefix takes",
+    "prefix-at-the-end": "you take the last keys: the prefix stands in front",
+    "mean-for-share": "you average the prefix's weights: a share adds up",
+    "summed-over-queries": "you add over queries: each query has a share",
+}
+REST = {
+    "not-rescaled": "these rows do not sum to one: divide what is left by its sum",
+    "softmax-again": "a second softmax flattens the weights: they are probabilities already, divide by their sum",
+    "divided-by-the-share": "you divide by what the prefix takes; divide by what it leaves",
+    "one-sum-for-all": "each row is divided by a sum of its own",
+    "columns-sum-to-one": "you rescale columns: a query is a row",
+    "prefix-at-the-end": "you drop the last keys: the prefix stands in front",
+}
+BIAS = {
+    "whole-result": "this is the head's whole result; the bias is the part that comes from the prefix",
+    "bias-of-full-strength": "you rescale the prefix's weights: the bias is as strong as the share that they take",
+    "text-for-prefix": "this is the text's part; the prefix's keys are the first ones",
+    "plain-sum": "you add the prefix's values as they are: each query weighs them",
+}
+WITHOUT = {
+    "still-turned-down": "this is the text's part as it is *with* the prefix, turned down: without it the rows sum to "
+    "one",
+    "whole-result": "this is the head's result with the prefix: leave its part out, and rescale",
+    "softmax-again": "divide by the sum; no second softmax",
+    "subtracted-only": "the prefix's values enter with their weights, and its absence also gives the text its "
+    "attention back",
+}
 
 
 def right_share(call, rng):
     weights, _, virtual = attention(rng)
     share, _ = unpack(call(weights, virtual), 2, "the share and the rescaled weights")
-    agree(
-        share,
-        weights[..., :virtual].sum(-1),
-        "the share",
-        Suspect(
-            "share-of-the-text",
-            weights[..., virtual:].sum(-1),
-            "this is what the text keeps; the share is what the prefix takes",
-        ),
-        Suspect(
-            "prefix-at-the-end", weights[..., -virtual:].sum(-1), "you take the last keys: the prefix stands in front"
-        ),
-        Suspect("mean-for-share", weights[..., :virtual].mean(-1), "you average the prefix's weights: a share adds up"),
-        Suspect("summed-over-queries", weights[..., :virtual].sum(-2), "you add over queries: each query has a share"),
-    )
+    compare_parts("6.1", 0, share, "the share", SHARE, weights, virtual)
 
 
 def right_rest(call, rng):
@@ -42,31 +59,17 @@ def right_rest(call, rng):
 
 
 def compare_rest(rest, weights: np.ndarray, virtual: int) -> None:
-    real = weights[..., virtual:]
-    last = weights[..., : real.shape[-1]]
-    agree(
-        rest,
-        rescaled(weights, virtual),
-        "the rescaled weights",
-        Suspect("not-rescaled", real, "these rows do not sum to one: divide what is left by its sum"),
-        Suspect(
-            "softmax-again",
-            softmax(real),
-            "a second softmax flattens the weights: they are probabilities already, divide by their sum",
-        ),
-        Suspect(
-            "divided-by-the-share",
-            real / (1 - real.sum(-1, keepdims=True)),
-            "you divide by what the prefix takes; divide by what it leaves",
-        ),
-        Suspect("one-sum-for-all", real / real.sum((-2, -1), keepdims=True), "each row is divided by a sum of its own"),
-        Suspect("columns-sum-to-one", real / real.sum(-2, keepdims=True), "you rescale columns: a query is a row"),
-        Suspect(
-            "prefix-at-the-end",
-            last / last.sum(-1, keepdims=True),
-            "you drop the last keys: the prefix stands in front",
-        ),
-    )
+    compare_parts("6.1", 1, rest, "the rescaled weights", REST, weights, virtual)
+
+
+def compare_parts(exercise: str, place: int, got, what: str, messages: dict[str, str], *inputs) -> None:
+    """The first or the second of the two results, and what known wrong answers give there."""
+
+    def result(answer) -> Tensor:
+        *arrays, virtual = inputs
+        return answer(*tensors(*arrays), virtual)[place]
+
+    agree(got, result(reference(exercise)), what, *suspects(exercise, result, messages))
 
 
 def the_proof(call, rng):
@@ -90,63 +93,13 @@ def first_weights(model: Transformer, tokens: Tensor, hooks) -> np.ndarray:
 def right_bias(call, rng):
     weights, values, virtual = attention(rng)
     added, _ = unpack(call(weights, values, virtual), 2, "the bias and the result without the prefix")
-    shared = weights[..., :virtual]
-    agree(
-        added,
-        shared @ values[:, :virtual],
-        "the bias",
-        Suspect(
-            "whole-result",
-            weights @ values,
-            "this is the head's whole result; the bias is the part that comes from the prefix",
-        ),
-        Suspect(
-            "bias-of-full-strength",
-            shared / shared.sum(-1, keepdims=True) @ values[:, :virtual],
-            "you rescale the prefix's weights: the bias is as strong as the share that they take",
-        ),
-        Suspect(
-            "text-for-prefix",
-            weights[..., virtual:] @ values[:, virtual:],
-            "this is the text's part; the prefix's keys are the first ones",
-        ),
-        Suspect(
-            "plain-sum",
-            np.broadcast_to(values[:, None, :virtual].sum(2), added_shape(weights, values)),
-            "you add the prefix's values as they are: each query weighs them",
-        ),
-    )
+    compare_parts("6.2", 0, added, "the bias", BIAS, weights, values, virtual)
 
 
 def right_without(call, rng):
     weights, values, virtual = attention(rng)
     _, without = unpack(call(weights, values, virtual), 2, "the bias and the result without the prefix")
-    real = weights[..., virtual:]
-    agree(
-        without,
-        rescaled(weights, virtual) @ values[:, virtual:],
-        "the result without the prefix",
-        Suspect(
-            "still-turned-down",
-            real @ values[:, virtual:],
-            "this is the text's part as it is *with* the prefix, turned down: without it the rows sum to one",
-        ),
-        Suspect(
-            "whole-result",
-            weights @ values,
-            "this is the head's result with the prefix: leave its part out, and rescale",
-        ),
-        Suspect("softmax-again", softmax(real) @ values[:, virtual:], "divide by the sum; no second softmax"),
-        Suspect(
-            "subtracted-only",
-            weights @ values - values[:, :virtual].sum(1)[:, None],
-            "the prefix's values enter with their weights, and its absence also gives the text its attention back",
-        ),
-    )
-
-
-def added_shape(weights: np.ndarray, values: np.ndarray) -> tuple[int, ...]:
-    return (*weights.shape[:2], values.shape[2])
+    compare_parts("6.2", 1, without, "the result without the prefix", WITHOUT, weights, values, virtual)
 
 
 def attention(rng) -> tuple[np.ndarray, np.ndarray, int]:
@@ -156,11 +109,6 @@ def attention(rng) -> tuple[np.ndarray, np.ndarray, int]:
     hidden = np.tril(np.ones((5, virtual + 5)), virtual) == 0
     weights = softmax(np.where(hidden, -np.inf, scores)).astype(np.float32)
     return weights, rng.normal(size=(2, virtual + 5, 3)).astype(np.float32), virtual
-
-
-def rescaled(weights: np.ndarray, virtual: int) -> np.ndarray:
-    real = weights[..., virtual:]
-    return real / real.sum(-1, keepdims=True)
 
 
 EXERCISES = (

@@ -5,7 +5,7 @@ from functools import partial
 
 from ... import soft_prompts
 from ...model import Config
-from ..differences import Suspect, agree, unpack
+from ..differences import agree, suspects, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
 from ..small_models import CONFIG, SHAPE
@@ -18,74 +18,48 @@ def some_config(rng) -> Config:
     return Config(vocab=50, context=64, width=heads * 16, layers=layers, heads=heads, kv_heads=3, hidden=64)
 
 
+BYTES = {
+    "numbers-not-bytes": "you count numbers; each float32 number takes 4 bytes",
+    "length-forgotten": "this is one virtual token's share: multiply by the length",
+    "whole-vocabulary": "this is the embedding table; a soft prompt has rows of its own, only as many as it is long",
+    "prefix-for-prompt": "a prompt enters once: it has no vectors for each layer",
+    "prompt-for-prefix": "this is a prompt, which enters once; here each layer has its own",
+    "one-layer-only": "you count one layer; each layer has its own",
+    "query-heads": "keys and values have `kv_heads` heads; the query heads share them",
+    "keys-without-values": "you count keys alone: each of them has a value",
+}
+
+
 def weigh(call, rng, method: str) -> None:
     config, length = some_config(rng), int(rng.integers(6, 20))
-    right, prompt = reference("7.1")(method, length, config), reference("7.1")("prompt", length, config)
-    suspects = [
-        Suspect("numbers-not-bytes", right // 4, "you count numbers; each float32 number takes 4 bytes"),
-        Suspect("length-forgotten", right // length, "this is one virtual token's share: multiply by the length"),
-        Suspect(
-            "whole-vocabulary",
-            4 * config.vocab * config.width,
-            "this is the embedding table; a soft prompt has rows of its own, and only as many as it is long",
-        ),
-    ]
-    if method == "prompt":
-        every = "prefix-for-prompt", right * config.layers, "a prompt enters once: it has no vectors for each layer"
-        suspects.append(Suspect(*every))
-    else:
-        suspects.append(
-            Suspect("prompt-for-prefix", prompt, "this is a prompt, which enters once; here each layer has its own")
-        )
-    if method == "key/value":
-        wide = 2 * config.layers * 4 * length * config.width
-        suspects += [
-            Suspect("one-layer-only", right // config.layers, "you count one layer; each layer has its own"),
-            Suspect("query-heads", wide, "keys and values have `kv_heads` heads; the query heads share them"),
-            Suspect("keys-without-values", right // 2, "you count keys alone: each of them has a value"),
-        ]
-    agree(call(method, length, asdict(config)), right, f"the bytes of a {method}", *suspects)
+    wrong = suspects("7.1", lambda tenant_bytes: tenant_bytes(method, length, config), BYTES)
+    right = reference("7.1")(method, length, config)
+    agree(call(method, length, asdict(config)), right, f"the bytes of a {method}", *wrong)
+
+
+WORK = {
+    "one-block-only": "you count one block; every block does this work",
+    "heads-counted": "you count each head by itself; here a position or pair counts once for a block",
+    "squared-queries": "there are more keys than queries: count queries × keys",
+    "virtual-tokens-forgotten": "you count the text alone, as if nothing was added",
+    "keys-for-queries": "you count the keys; the positions that run through a block are its queries",
+    "squared-keys": "not every key asks, too: count queries × keys",
+    "visible-only": "you leave out the hidden pairs; their scores are computed as well, and then set to −∞",
+}
 
 
 def compare_work(call, rng, method: str) -> None:
     length, text, new = int(rng.integers(3, 6)), int(rng.integers(6, 9)), 2
-    extra, layers = 0 if method == "none" else length, CONFIG.layers
-    stream = text + (extra if method == "prompt" else 0)
     tokens, more = (rng.integers(1, CONFIG.vocab, (1, count)) for count in (text, new))
-    got = unpack(call(SHAPE, int(rng.integers(1000)), method, length, tokens, more), 2, "two counts of the work")
-    keys = text + extra
-    for counts, queries, seen, part in zip(got, (stream, new), (keys, keys + new), ("text", "new tokens"), strict=True):
-        counts = unpack(counts, 2, "the positions and the pairs")
-        for count, one, what in zip(counts, (queries, queries * seen), ("positions", "pairs"), strict=True):
-            plain = (text if part == "text" else new) ** (1 if what == "positions" else 2)
-            agree(
-                count,
-                layers * one,
-                f"the {what} for the {part}",
-                Suspect("one-block-only", one, "you count one block; every block does this work"),
-                Suspect(
-                    "heads-counted",
-                    layers * one * CONFIG.heads,
-                    "you count each head by itself; here a position or pair counts once for a block",
-                ),
-                Suspect(
-                    "squared-queries", layers * queries**2, "there are more keys than queries: count queries × keys"
-                ),
-                Suspect(
-                    "virtual-tokens-forgotten", layers * plain, "you count the text alone, as if nothing was added"
-                ),
-                Suspect(
-                    "keys-for-queries",
-                    layers * seen,
-                    "you count the keys; the positions that run through a block are its queries",
-                ),
-                Suspect("squared-keys", layers * seen**2, "not every key asks, too: count queries × keys"),
-                Suspect(
-                    "visible-only",
-                    layers * sum(seen - queries + 1 + place for place in range(queries)),
-                    "you leave out the hidden pairs; their scores are computed as well, and then set to −∞",
-                ),
-            )
+    inputs = SHAPE, int(rng.integers(1000)), method, length, tokens, more
+    right = ask.counted(reference("7.2"), *inputs)
+    wrong = suspects("7.2", lambda work: ask.counted(work, *inputs), WORK)
+    got = unpack(call(*inputs), 2, "two counts of the work")
+    for part, when in enumerate(("text", "new tokens")):
+        counts = unpack(got[part], 2, "the positions and the pairs")
+        for place, what in enumerate(("positions", "pairs")):
+            mistakes = [each.at(part).at(place) for each in wrong]
+            agree(counts[place], right[part][place], f"the {what} for the {when}", *mistakes)
 
 
 EXERCISES = (

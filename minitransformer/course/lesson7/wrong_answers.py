@@ -16,6 +16,7 @@ CHANGES = {
         ("numbers-not-bytes", "4 * length", "length"),
         ("prefix-for-prompt", '"prompt": config.width', '"prompt": config.layers * config.width'),
         ("prompt-for-prefix", '"prefix": config.layers * config.width', '"prefix": config.width'),
+        ("prompt-for-prefix", "2 * config.layers * config.kv_heads * config.head", "config.width"),
         ("keys-without-values", "2 * config.layers", "config.layers"),
         ("query-heads", "config.kv_heads", "config.heads"),
         ("one-layer-only", "2 * config.layers", "2"),
