@@ -17,7 +17,7 @@ import torch
 from minitransformer.course.grading import grade
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests/hostile"))
+sys.path.insert(0, str(ROOT / "tests/course/hostile"))
 
 import cases  # noqa: E402
 

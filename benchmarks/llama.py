@@ -3,7 +3,7 @@
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from minitransformer import Transformer
-from minitransformer.files.llama import their_name
+from minitransformer.files.llama import llama_name
 
 
 def llama(model: Transformer, **settings) -> LlamaForCausalLM:
@@ -24,7 +24,7 @@ def llama(model: Transformer, **settings) -> LlamaForCausalLM:
             **settings,
         )
     )
-    weights = {their_name(name): weight for name, weight in model.state_dict().items()}
+    weights = {llama_name(name): weight for name, weight in model.state_dict().items()}
     missing, unexpected = twin.load_state_dict(weights, strict=False)
     assert not unexpected and set(missing) <= {"lm_head.weight"}  # tied
     twin.tie_weights()

@@ -26,7 +26,7 @@ class PromptBank:
         self.tenants: dict[str, KeyValuePrefix] = {}
 
     def add(self, name: str, hooks: Hooks) -> None:
-        """Let a new tenant in."""
+        """Add a tenant under a new name."""
         if name in self.tenants:
             raise ValueError(f"there is a tenant {name!r} already; use replace, or another name")
         self.tenants = self.tenants | {name: self.compiled(hooks)}
@@ -75,7 +75,7 @@ class PromptBank:
             save(prefix, Path(folder) / f"{name}.safetensors", self.model)
 
     def load(self, folder: str | Path) -> None:
-        """Let in a tenant for each file, named after it; all of them or, if one is refused, none."""
+        """Add a tenant for each file, named after it; where one file is refused, none is added."""
         paths = sorted(Path(folder).glob("*.safetensors"))
         if not paths:
             raise FileNotFoundError(f"there are no .safetensors files in {folder}")

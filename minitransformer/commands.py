@@ -53,11 +53,11 @@ def demo(steps: int, out: Path) -> None:
     picture = plots.gradient_reach(gradients.parameter_norms(model), gradients.token_norms(four))
     out.mkdir(parents=True, exist_ok=True)
     path = plots.save(picture.figure, out / "gradient.png")
-    found = history.proof
+    proof = history.proof
     print(
-        f"Proof of freezing: of {found['base_parameters']} base parameters {found['base_gradients']} have a gradient, "
-        f"every byte is what it was; {found['prompt_rows_reached']} of {found['prompt_rows']} prompt vectors were "
-        f"reached, by gradients that flowed through layers {', '.join(map(str, found['layers_with_gradient_inside']))}."
+        f"Proof of freezing: of {proof['base_parameters']} base parameters {proof['base_gradients']} have a gradient, "
+        f"every byte is what it was; {proof['prompt_rows_reached']} of {proof['prompt_rows']} prompt vectors were "
+        f"reached, by gradients that flowed through layers {', '.join(map(str, proof['layers_with_gradient_inside']))}."
     )
     print(f"Where the gradient landed, as a picture: {path}")
 
@@ -70,18 +70,18 @@ def say(text: str, temperature: float, top_k: int | None, top_p: float | None, s
     """Print what the base model answers, token by token."""
     model, tokenizer = pretrained()
     asked = text if text.rstrip().endswith("→") else prompt(text)
-    said = tokenizer.encode(asked)
+    prompt_tokens = tokenizer.encode(asked)
     shown: list[int] = []
 
     def show(row: int, token: int) -> None:
-        before = tokenizer.decode(said + shown)
+        before = tokenizer.decode(prompt_tokens + shown)
         shown.append(token)
-        print(tokenizer.decode(said + shown)[len(before) :], end="", flush=True)
+        print(tokenizer.decode(prompt_tokens + shown)[len(before) :], end="", flush=True)
 
     for sample in range(samples):
         print(asked, end="", flush=True)
         settings = dict(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed + sample)
-        generate(model, [said], max_new_tokens=64, on_token=show, **settings)
+        generate(model, [prompt_tokens], max_new_tokens=64, on_token=show, **settings)
         shown.clear()
         print()
 
@@ -123,7 +123,7 @@ def on_a_real_model(
     if unknown:
         raise ValueError(f"the tasks are {', '.join(makers)}; got {', '.join(unknown)}")
     every = [makers[name]() for name in tasks or makers]
-    model, tokenizer, seconds = real.load(dtype and getattr(torch, dtype))
+    model, tokenizer, seconds = real.load_smollm2(dtype and getattr(torch, dtype))
     taken = ", ".join(f"{str(kind).removeprefix('torch.')} {1e3 * took:.0f} ms" for kind, took in seconds.items())
     print(
         f"SmolLM2: {sum(p.numel() for p in model.parameters()):,} parameters, frozen; a step of tuning takes {taken}:"
@@ -132,11 +132,11 @@ def on_a_real_model(
     rows = []
     for texts in every:
         began = time.perf_counter()
-        found = texts.untuned(model, tokenizer, texts)
-        found += texts.tuned(model, tokenizer, texts, length, range(seeds), steps or texts.steps)
-        show(found, dict.fromkeys(row["method"] for row in found))
+        results = texts.untuned(model, tokenizer, texts)
+        results += texts.tuned(model, tokenizer, texts, length, range(seeds), steps or texts.steps)
+        show(results, dict.fromkeys(row["method"] for row in results))
         print(f"{texts.name}: {time.perf_counter() - began:.0f} s in all", flush=True)
-        rows += found
+        rows += results
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "results.json", json.dumps(rows, indent=1).encode())
     plots.save(plots.skill_matrix(rows), out / "comparison.png")

@@ -1,6 +1,6 @@
 """Methods side by side on the same task: soft prompts of any kind and length, and what they have to beat."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
@@ -84,7 +84,7 @@ def one_new_token(model: Transformer, task: Task, seed: int = 0, steps: int = 15
 def trained(
     name: str, model: Transformer, task: Task, numbers: int, seed: int, hooks: Hooks | None = None, **settings
 ) -> Row:
-    """What one training came to: how it scores on the test, and what it cost."""
+    """The row of one training: how it scores on the test, and what it cost."""
     history = train(model, task.batches(seed), hooks, progress=False, by=Alone(), **settings)
     hooks = NO_HOOKS if hooks is None else hooks
     flops = len(history.loss) * step_flops(model, next(iter(task.batches(seed))), hooks)
@@ -102,17 +102,14 @@ def with_new_token(model: Transformer) -> Transformer:
     return larger.requires_grad_(False)
 
 
-METHODS: dict[str, Callable[[int, Config, int], Hooks]] = {
-    "prompt": lambda length, config, seed: PromptTuning(length, config, seed=seed),
-    "prefix": lambda length, config, seed: PrefixTuning(length, config, seed=seed),
-    "key/value": lambda length, config, seed: KeyValuePrefix(length, config, seed=seed),
-}
+Method = Callable[..., Hooks]  # called as method(length, config, seed=seed); a class of hooks is one
+METHODS: dict[str, Method] = {"prompt": PromptTuning, "prefix": PrefixTuning, "key/value": KeyValuePrefix}
 
 
 def compare(
     model: Transformer,
     tasks: Sequence[Task],
-    methods: Sequence[str] = tuple(METHODS),
+    methods: Sequence[str] | Mapping[str, Method] = METHODS,
     lengths: Sequence[int] = (4,),
     seeds: Sequence[int] = (0, 1, 2),
     steps: int = 150,
@@ -121,28 +118,37 @@ def compare(
 ) -> list[Row]:
     """One row a run: tasks × methods × lengths × seeds, in this process or side by side in several.
 
-    Under torchrun each of its processes takes its share of the runs, and all of them get all rows.
+    `methods` are some of METHODS by name, or methods of your own: {"mine": MyPrompt}. Under torchrun each of its
+    processes takes its share of the runs, and all of them get all rows.
     `results.spread(rows)` draws the seeds together.
     """
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown:
-        raise ValueError(f"the methods are {', '.join(METHODS)}; got {', '.join(unknown)}")
-    together = team()
-    runs = list(product(tasks, methods, lengths, seeds))[together.rank :: together.size]
+    together, named = team(), methods if isinstance(methods, Mapping) else chosen(methods)
+    if processes > 1 and (local := [name for name, method in named.items() if method.__module__ == "__main__"]):
+        raise ValueError(f"other processes cannot see {local[0]!r}: put its class into a file of its own and import it")
+    runs = list(product(tasks, named.items(), lengths, seeds))[together.rank :: together.size]
     with pool(processes) as workers:
         work = partial(run, model, steps)
         rows, quiet = workers.map(work, runs) if workers else map(work, runs), together.rank > 0 or not progress
         return together.gather(list(tqdm(rows, total=len(runs), disable=quiet, unit="run", dynamic_ncols=True)))
 
 
-def run(model: Transformer, steps: int, settings: tuple[Task, str, int, int]) -> Row:
-    task, method, length, seed = settings
-    hooks = METHODS[method](length, model.config, seed).to(model.embedding.weight.device)
-    return soft_prompt(model, task, hooks, method, seed, steps) | {"length": length}
+def chosen(names: Sequence[str]) -> dict[str, Method]:
+    unknown = [name for name in names if name not in METHODS]
+    if unknown:
+        raise ValueError(
+            f"the methods are {', '.join(METHODS)}; got {', '.join(unknown)}: pass one of your own as {{name: class}}"
+        )
+    return {name: METHODS[name] for name in names}
+
+
+def run(model: Transformer, steps: int, settings: tuple[Task, tuple[str, Method], int, int]) -> Row:
+    task, (name, method), length, seed = settings
+    hooks = method(length, model.config, seed=seed).to(model.embedding.weight.device)
+    return soft_prompt(model, task, hooks, name, seed, steps) | {"length": length}
 
 
 def pool(processes: int) -> Executor | nullcontext:
-    """Workers with one thread each; two processes with all threads each would stand in each other's way."""
+    """Workers with one thread each, since processes with all threads each would slow each other down."""
     if processes < 2:
         return nullcontext()
     return ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,))

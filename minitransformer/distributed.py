@@ -17,7 +17,7 @@ from .tokenizer import IGNORED
 
 
 class Alone:
-    """One process: every row is its own, and there is nobody to wait for."""
+    """One process, which takes every row and waits for nobody."""
 
     rank, size = 0, 1  # the first one, rank 0, writes files and shows progress
 

@@ -9,10 +9,17 @@ from .model import Transformer
 
 
 def freeze(model: nn.Module) -> nn.Module:
-    """Turn the gradients of every parameter off, and clear those left from earlier training: they would lie."""
+    """Turn the gradients of every parameter off, and clear those that earlier training has left."""
     for parameter in model.parameters():
         parameter.requires_grad_(False).grad = None
     return model
+
+
+class NoProof:
+    """For the training of a whole model, of which nothing is to stay as it was."""
+
+    def note(self, tokens: Tensor, targets: Tensor) -> None:
+        """There is nothing to keep."""
 
 
 class FreezeProof:
@@ -21,18 +28,20 @@ class FreezeProof:
     def __init__(self, model: Transformer, hooks: Hooks):
         self.model, self.hooks, self.before = model, hooks, fingerprint(model)
         self.reached: dict[str, Tensor] = {}  # for each of the hooks' parameters: which rows ever had a gradient
+        self.row: tuple[Tensor, Tensor] | None = None  # of the last batch, to look at once more in the end
 
-    def note(self) -> None:
-        """After a backward pass: which rows of the soft prompts it reached."""
+    def note(self, tokens: Tensor, targets: Tensor) -> None:
+        """After a backward pass on this batch: which rows of the soft prompts it reached."""
+        self.row = tokens[:1], targets[:1]
         for name, parameter in self.hooks.named_parameters():
             if parameter.grad is not None:
                 rows = (parameter.grad != 0).reshape(-1, parameter.shape[-1] if parameter.dim() else 1).any(1)
                 self.reached[name] = rows | self.reached.get(name, rows)
 
-    def conclude(self, tokens: Tensor, targets: Tensor) -> dict:
+    def conclude(self) -> dict:
         """The facts as plain numbers; a RuntimeError where one of them speaks against the freeze."""
         recorder = Recorder(("output",), gradients=True)
-        loss(self.model, tokens[:1], targets[:1], Stack(self.hooks, recorder)).backward()
+        loss(self.model, *self.row, Stack(self.hooks, recorder)).backward()
         inside = [layer for _, layer in recorder.values if recorder.grad("output", layer) is not None]
         names = [name for name, _ in self.hooks.named_parameters()]
         unreached = [name for name in names if name not in self.reached or not self.reached[name].all()]

@@ -38,17 +38,17 @@ def generate(
     cache, tokens = Cache(), torch.tensor([row[:read] for row in rows], device=sampler.device)
     while any(going):
         logits = model.logits(model.hidden(tokens, hooks, cache)[:, -1])  # (B, V)
-        said = choose(logits, temperature, top_k, top_p, sampler).tolist()
-        for row, token in enumerate(said):
+        chosen = choose(logits, temperature, top_k, top_p, sampler).tolist()
+        for row, token in enumerate(chosen):
             if read < len(rows[row]):
-                said[row] = rows[row][read]  # still reading its prompt
+                chosen[row] = rows[row][read]  # still reading its prompt
             elif going[row]:
                 if token != model.config.end:
                     answers[row].append(token)
                     if on_token is not None:
                         on_token(row, token)
                 going[row] = token != model.config.end and len(answers[row]) < max_new_tokens
-        tokens = torch.tensor(said, device=tokens.device)[:, None]
+        tokens = torch.tensor(chosen, device=tokens.device)[:, None]
         read += 1
     return answers
 

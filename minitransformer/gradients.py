@@ -133,15 +133,15 @@ def record_step(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hook
 
 @contextmanager
 def gradients_set_aside(*modules: nn.Module) -> Iterator[None]:
-    """Old gradients would be counted into a measurement, and its own must not be left to the next training step."""
+    """Put old gradients aside while something is measured, and back afterwards: the two must not be added up."""
     parameters = [parameter for module in modules for parameter in module.parameters()]
-    found = [parameter.grad for parameter in parameters]
+    kept = [parameter.grad for parameter in parameters]
     for parameter in parameters:
         parameter.grad = None
     try:
         yield
     finally:
-        for parameter, gradient in zip(parameters, found, strict=True):
+        for parameter, gradient in zip(parameters, kept, strict=True):
             parameter.grad = gradient
 
 

@@ -59,9 +59,11 @@ def suspend(
 
 
 def resume(
-    path: str | Path, learner: nn.Module, optimizer: torch.optim.Optimizer, settings: dict
+    path: str | Path | None, learner: nn.Module, optimizer: torch.optim.Optimizer, settings: dict
 ) -> tuple[History, dict[str, Tensor]]:
-    """Put learner and optimizer back where `suspend` left them; return the history and the best parameters."""
+    """The history and the best parameters so far, with learner and optimizer put back where `suspend` left them."""
+    if path is None or not Path(path).exists():
+        return History(), {}
     tensors, about = read(path, "training state")
     if about["settings"] != settings:
         raise ValueError(

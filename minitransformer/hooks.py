@@ -1,10 +1,11 @@
-"""The seam: everything that changes or watches the model enters through a `Hooks` object passed at the call.
+"""Where soft prompts enter: everything that changes or watches the model is a `Hooks` object passed at the call.
 
 Shape letters as in `model.py`: B rows, T text tokens, P virtual tokens, D width, G key/value heads, d width of a head.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
+import torch
 from torch import Tensor, nn
 
 SITES = (
@@ -15,6 +16,7 @@ SITES = (
     "values",  # (B, G, P+T, d)  a prefix's values included
     "weights",  # (B, H, P+T, S)  attention weights; rows sum to one
     "attention",  # (B, P+T, D)  what attention adds to the stream
+    "hidden",  # (B, P+T, hidden)  the feed-forward's inner activations
     "feed_forward",  # (B, P+T, D)  what the feed-forward adds to the stream
     "output",  # (B, P+T, D)  what leaves this block
     "logits",  # (B, T, V)  text positions only; layer is None
@@ -24,11 +26,19 @@ SITES = (
 class Hooks(nn.Module):
     """Changes nothing. A tuning method overrides one method and owns its parameters; an observer overrides `watch`.
 
-    `embed`, `context` and `keys_values` may put vectors in front of the sequence. They run once per sequence, at its
-    first step; from then on what they added lives in the cache like everyone else's keys and values.
+    `embed`, `context` and `keys_values` may put vectors in front of the text, and leave the text itself as it is. They
+    run once per sequence, at its first step; from then on what they added lives in the cache like all other keys and
+    values. What shall change the text's own values, at every step, is returned by `watch`.
     """
 
     base: str | None = None  # the fingerprint of the model that these parameters were made for, where it is known
+    sites: Collection[str] = SITES  # those that `watch` wants to see
+
+    def __new__(cls, *arguments, **named):
+        """Keeps what the class was called with: a file says it, so that the hooks can be made again."""
+        hooks = super().__new__(cls)
+        hooks.made_with = arguments, named
+        return hooks
 
     def fits(self, config) -> None:
         """Raise a ValueError if these hooks were made for a model of another shape than this Config's."""
@@ -49,17 +59,62 @@ class Hooks(nn.Module):
         """Log-strengths of the first keys, added to their attention scores: -inf for a key that a row does not have."""
         return None
 
-    def watch(self, site: str, layer: int | None, value: Tensor) -> None:
-        """See the value at one of the SITES."""
+    def watch(self, site: str, layer: int | None, value: Tensor) -> Tensor | None:
+        """See the value at one of the SITES; a tensor that is returned takes its place, None leaves it as it is."""
+
+    def see(self, site: str, layer: int | None, value: Tensor) -> Tensor:
+        """What the model goes on with: the value, or what `watch` returned in its place."""
+        if not self.watches(site):
+            return value
+        other = self.watch(site, layer, value)
+        if other is None:
+            return value
+        if not isinstance(other, Tensor) or other.shape != value.shape:
+            got = tuple(other.shape) if isinstance(other, Tensor) else type(other).__name__
+            raise ValueError(
+                f"{type(self).__name__}.watch may return None or a tensor of the same shape; at the site {site!r} "
+                f"expected {tuple(value.shape)}, got {got}"
+            )
+        return other
 
     def watches(self, site: str) -> bool:
-        """Whether `watch` wants this site; nobody watching the weights lets attention take its fused path."""
-        return type(self).watch is not Hooks.watch
+        """Whether `watch` wants this site; where nobody watches the weights, attention is one fused call."""
+        return type(self).watch is not Hooks.watch and site in self.sites
 
     def lengthens(self) -> bool:
         """Whether these hooks may put something in front of the text."""
         changes = ("embed", "context", "keys_values")
         return any(getattr(type(self), name) is not getattr(Hooks, name) for name in changes)
+
+
+def lengthened(hook: Callable, *arguments):
+    """What a hook puts in front of the text, with the text behind it; refused where the text's own part was changed.
+
+    These hooks run at a sequence's first step only, so that a change of the text would be missing from every later one.
+    """
+    texts = [each for each in arguments if isinstance(each, Tensor)]  # (…, T, width) each
+    versions = [text if text.is_inference() else text._version for text in texts]
+    result = hook(*arguments)
+    for text, version, new in zip(texts, versions, result if isinstance(result, tuple) else [result], strict=False):
+        changed_in_place = version is not text and version != text._version
+        if new is text and not changed_in_place:
+            continue
+        name = f"{type(getattr(hook, '__self__', hook)).__name__}.{hook.__name__}"
+        if not isinstance(new, Tensor) or new.shape[:-2] != text.shape[:-2] or new.shape[-1] != text.shape[-1]:
+            got = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
+            raise ValueError(f"{name} should return a tensor like {tuple(text.shape)}, or longer in front; got {got}")
+        own = new[..., new.shape[-2] - text.shape[-2] :, :] if new.shape[-2] >= text.shape[-2] else new
+        if changed_in_place or not same(own, text):
+            raise ValueError(
+                f"{name} changes the text's own part: a hook that lengthens puts vectors in front of it and leaves it "
+                "as it is; to change values at every step, return them from `watch`"
+            )
+    return result
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Whether these are the same numbers; NaN counts as the same as NaN."""
+    return torch.equal(one, other) or (one.shape == other.shape and one.allclose(other, 0, 0, equal_nan=True))
 
 
 NO_HOOKS = Hooks()
@@ -78,17 +133,17 @@ class Stack(Hooks):
 
     def embed(self, x):
         for hooks in self.hooks:
-            x = hooks.embed(x)
+            x = lengthened(hooks.embed, x)
         return x
 
     def context(self, layer, x):
         for hooks in self.hooks:
-            x = hooks.context(layer, x)
+            x = lengthened(hooks.context, layer, x)
         return x
 
     def keys_values(self, layer, keys, values):
         for hooks in self.hooks:
-            keys, values = hooks.keys_values(layer, keys, values)
+            keys, values = lengthened(hooks.keys_values, layer, keys, values)
         return keys, values
 
     def bias(self, layer):
@@ -99,7 +154,8 @@ class Stack(Hooks):
 
     def watch(self, site, layer, value):
         for hooks in self.hooks:
-            hooks.watch(site, layer, value)
+            value = hooks.see(site, layer, value)
+        return value
 
     def watches(self, site):
         return any(hooks.watches(site) for hooks in self.hooks)
@@ -123,15 +179,11 @@ class Recorder(Hooks):
         self.sites, self.gradients = frozenset(sites), gradients
         self.values: dict[tuple[str, int | None], Tensor] = {}
 
-    def watches(self, site):
-        return site in self.sites
-
     def watch(self, site, layer, value):
-        if site in self.sites:
-            keep = self.gradients and value.requires_grad
-            if keep:
-                value.retain_grad()
-            self.values[site, layer] = value if keep else value.detach()
+        keep = self.gradients and value.requires_grad
+        if keep:
+            value.retain_grad()
+        self.values[site, layer] = value if keep else value.detach()
 
     def __getitem__(self, place: tuple[str, int | None]) -> Tensor:
         if place not in self.values:

@@ -3,24 +3,25 @@
 Shape letters: B rows, T text tokens, P virtual tokens in front of them, S keys in all (cached + virtual + text),
 D width, H query heads, G key/value heads, d width of a head, V vocabulary.
 
-One rule gives every position and every mask: S keys sit at positions 0..S-1, the queries are the last of them,
-and nobody sees what comes later. Plain text, prompts, prefixes and cached decoding all follow it.
+One rule gives every position and every mask: S keys stand at positions 0..S-1, the queries are the last of them, and
+nobody sees what comes later. Plain text, prompts, prefixes and cached decoding all follow it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache as memoize
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .cache import Cache
-from .hooks import NO_HOOKS, Hooks
+from .hooks import NO_HOOKS, Hooks, lengthened
 
 
 @dataclass(frozen=True)
 class Config:
-    """The shape of a model, checked at birth."""
+    """The shape of a model; one that cannot be is refused."""
 
     vocab: int
     context: int  # positions, virtual tokens counted
@@ -54,31 +55,33 @@ class Config:
         return self.width // self.heads
 
 
-class Step:
-    """One forward on its way up: who hooks in, what was read before, where everyone stands and whom everyone sees."""
+def visible(queries: int, keys: int, device: torch.device | None = None) -> Tensor:  # (T, S)
+    """True where a query may look: the queries are the last of the keys, and nobody sees what comes later."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
 
-    def __init__(self, hooks: Hooks, cache: Cache, cosine: Tensor, sine: Tensor):
-        self.hooks, self.cache, self.cosine, self.sine = hooks, cache, cosine, sine
-        self.entry = NO_HOOKS if cache.started else hooks  # what lengthens does so at a sequence's first step
-        self.mask = memoize(self.mask)  # the same for all layers of the same length
 
-    def mask(self, queries: int, total: int) -> Tensor:  # (T, S), added to the scores
-        """Query i sees key j when ones(T, S).tril(S - T) says so; of what it does not see, the exponential is zero."""
-        return self.sine.new_full((queries, total), -torch.inf).triu(total - queries + 1)
-
-    def rotate(self, x: Tensor, total: int) -> Tensor:
-        """Turn each pair (i, i + d/2) by an angle that grows with its position; x has the last of `total` positions."""
-        if total > len(self.sine):
-            raise ValueError(
-                f"{total} positions are needed, virtual tokens included, but the context holds {len(self.sine)}; "
-                "shorten the text or the soft prompt, or ask for fewer new tokens"
-            )
-        here = slice(total - x.shape[2], total)
-        return x * self.cosine[here] + x.roll(x.shape[3] // 2, -1) * self.sine[here]
+def attend(
+    queries: Tensor,  # (B, H, T, d)
+    keys: Tensor,  # (B, G, S, d)
+    values: Tensor,  # (B, G, S, d)
+    mask: Tensor,  # (T, S)
+    bias: Tensor | None = None,  # (1 or B, 1, 1, S)
+    watch: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:  # (B, H, T, d)
+    """softmax(Q Kᵀ / √d + bias) V over what the mask shows: one fused call, or written out to watch the weights."""
+    if watch is None:
+        mask = mask if bias is None else torch.where(mask, bias, -torch.inf)
+        return F.scaled_dot_product_attention(queries, keys, values, mask, enable_gqa=True)
+    shared_by = queries.shape[1] // keys.shape[1]  # so many query heads share one key/value head
+    keys, values = keys.repeat_interleave(shared_by, 1), values.repeat_interleave(shared_by, 1)  # (B, H, S, d)
+    scores = queries @ keys.transpose(2, 3) / queries.shape[3] ** 0.5  # (B, H, T, S)
+    scores = scores if bias is None else scores + bias
+    weights = watch(scores.masked_fill(~mask, -torch.inf).softmax(-1))
+    return weights @ values
 
 
 class Attention(nn.Module):
-    """Every position asks a question of the earlier ones and gathers what their values answer."""
+    """Every position compares its query with the keys up to its own place, and mixes their values accordingly."""
 
     def __init__(self, config: Config, layer: int):
         super().__init__()
@@ -89,34 +92,27 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.width, config.kv_heads * config.head, bias=False)
         self.output = nn.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, D) -> (B, T, D)
-        normed = self.norm(x)
-        context = step.entry.context(self.layer, x)  # (B, P+T, D)
-        context = normed if context is x else self.norm(context)
-        queries = split(self.query(normed), self.config.heads)  # (B, H, T, d)
-        keys, values = split(self.key(context), self.config.kv_heads), split(self.value(context), self.config.kv_heads)
-        keys, values = step.entry.keys_values(self.layer, keys, values)  # (B, G, P+T, d)
-        for site, seen in ("queries", queries), ("keys", keys), ("values", values):
-            step.hooks.watch(site, self.layer, seen)
-        total = step.cache.length(self.layer) + keys.shape[2]  # S
-        queries, keys = step.rotate(queries, total), step.rotate(keys, total)
-        keys, values = step.cache.extend(self.layer, keys, values)  # (B, G, S, d)
-        mixed = self.attend(queries, keys, values, step)
+    def forward(self, x: Tensor, hooks: Hooks, cache: Cache, rotate: Callable) -> Tensor:  # (B, T, D) -> (B, T, D)
+        layer, before = self.layer, cache.length(self.layer)
+        queries, keys, values = self.project(x, hooks, first_step=before == 0)
+        total = before + keys.shape[2]  # S
+        queries, keys = rotate(queries, total), rotate(keys, total)
+        keys, values = cache.extend(layer, keys, values)  # (B, G, S, d)
+        mask, bias = visible(x.shape[1], total, x.device), padded(hooks.bias(layer), total)
+        watch = partial(hooks.see, "weights", layer) if hooks.watches("weights") else None
+        mixed = attend(queries, keys, values, mask, bias, watch)
         return self.output(mixed.transpose(1, 2).flatten(2))  # (B, H, T, d) -> (B, T, D)
 
-    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, step: Step) -> Tensor:  # -> (B, H, T, d)
-        """One fused call; or the same written out, for those who watch the weights."""
-        mask = step.mask(queries.shape[2], keys.shape[2])
-        if (bias := step.hooks.bias(self.layer)) is not None:
-            mask = mask + F.pad(bias, (0, keys.shape[2] - bias.shape[1]))[:, None, None]  # (1 or B, 1, T, S)
-        if not step.hooks.watches("weights"):
-            return F.scaled_dot_product_attention(queries, keys, values, mask, enable_gqa=True)
-        shared_by = self.config.heads // self.config.kv_heads
-        keys, values = keys.repeat_interleave(shared_by, 1), values.repeat_interleave(shared_by, 1)  # (B, H, S, d)
-        scores = queries @ keys.transpose(2, 3) / self.config.head**0.5  # (B, H, T, S)
-        weights = (scores + mask).softmax(-1)
-        step.hooks.watch("weights", self.layer, weights)
-        return weights @ values
+    def project(self, x: Tensor, hooks: Hooks, first_step: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, H, T, d) from `x` itself, keys and values (B, G, P+T, d) from its context; not rotated yet."""
+        heads, kv_heads, adding = self.config.heads, self.config.kv_heads, hooks if first_step else NO_HOOKS
+        normed, context = self.norm(x), lengthened(adding.context, self.layer, x)  # (B, P+T, D)
+        context = normed if context is x else self.norm(context)
+        queries = split_heads(self.query(normed), heads)
+        keys, values = split_heads(self.key(context), kv_heads), split_heads(self.value(context), kv_heads)
+        keys, values = lengthened(adding.keys_values, self.layer, keys, values)
+        named = zip(("queries", "keys", "values"), (queries, keys, values), strict=True)
+        return tuple(hooks.see(site, self.layer, value) for site, value in named)
 
 
 class Block(nn.Module):
@@ -131,20 +127,14 @@ class Block(nn.Module):
         self.up = nn.Linear(config.width, config.hidden, bias=False)
         self.down = nn.Linear(config.hidden, config.width, bias=False)
 
-    def forward(self, x: Tensor, step: Step) -> Tensor:  # (B, T, D) -> (B, T, D)
-        watch = step.hooks.watch
-        watch("input", self.layer, x)
-        attention = self.attention(x, step)
-        watch("attention", self.layer, attention)
-        x = x + attention
-        feed_forward = self.feed_forward(self.norm(x))
-        watch("feed_forward", self.layer, feed_forward)
-        x = x + feed_forward
-        watch("output", self.layer, x)
-        return x
+    def forward(self, x: Tensor, hooks: Hooks, cache: Cache, rotate: Callable) -> Tensor:  # (B, T, D) -> (B, T, D)
+        x = hooks.see("input", self.layer, x)
+        x = x + hooks.see("attention", self.layer, self.attention(x, hooks, cache, rotate))
+        x = x + hooks.see("feed_forward", self.layer, self.feed_forward(self.norm(x), hooks))
+        return hooks.see("output", self.layer, x)
 
-    def feed_forward(self, x: Tensor) -> Tensor:
-        return self.down(F.silu(self.gate(x)) * self.up(x))
+    def feed_forward(self, x: Tensor, hooks: Hooks) -> Tensor:
+        return self.down(hooks.see("hidden", self.layer, F.silu(self.gate(x)) * self.up(x)))
 
 
 class Transformer(nn.Module):
@@ -166,20 +156,29 @@ class Transformer(nn.Module):
         self.register_buffer("sine", torch.cat((-angle.sin(), angle.sin()), 1), persistent=False)
 
     def forward(self, tokens: Tensor, hooks: Hooks = NO_HOOKS, cache: Cache | None = None) -> Tensor:
-        logits = self.logits(self.hidden(tokens, hooks, cache))  # (B, T, V)
-        hooks.watch("logits", None, logits)
-        return logits
+        return hooks.see("logits", None, self.logits(self.hidden(tokens, hooks, cache)))  # (B, T, V)
 
     def hidden(self, tokens: Tensor, hooks: Hooks = NO_HOOKS, cache: Cache | None = None) -> Tensor:
         """Everything but the logits, (B, T) -> (B, T, D), for those who need logits at a few positions only."""
         self.check(tokens)
-        step = Step(hooks, Cache() if cache is None else cache, self.cosine, self.sine)
-        step.entry.fits(self.config)
-        x = step.entry.embed(self.embedding(tokens))  # (B, P+T, D)
-        hooks.watch("embedding", None, x)
+        cache, x = Cache() if cache is None else cache, self.embedding(tokens)
+        if not cache.started:
+            hooks.fits(self.config)
+            x = lengthened(hooks.embed, x)  # (B, P+T, D)
+        x = hooks.see("embedding", None, x)
         for block in self.blocks:
-            x = block(x, step)
+            x = block(x, hooks, cache, self.rotate)
         return self.norm(x[:, x.shape[1] - tokens.shape[1] :])  # (B, T, D)
+
+    def rotate(self, x: Tensor, total: int) -> Tensor:  # (B, heads, n, d), the last n of `total` positions
+        """Turn each pair (i, i + d/2) by an angle that grows with its position."""
+        if total > self.config.context:
+            raise ValueError(
+                f"{total} positions are needed, virtual tokens included, but the context holds {self.config.context}; "
+                "shorten the text or the soft prompt, or ask for fewer new tokens"
+            )
+        here = slice(total - x.shape[2], total)
+        return x * self.cosine[here] + x.roll(x.shape[3] // 2, -1) * self.sine[here]
 
     def logits(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.embedding.weight)
@@ -192,5 +191,10 @@ class Transformer(nn.Module):
             raise ValueError(f"token ids run from 0 to {self.config.vocab - 1}; got {wrong}: use its own tokenizer")
 
 
-def split(x: Tensor, heads: int) -> Tensor:  # (B, T, heads * d) -> (B, heads, T, d)
+def split_heads(x: Tensor, heads: int) -> Tensor:  # (B, T, heads * d) -> (B, heads, T, d)
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def padded(bias: Tensor | None, total: int) -> Tensor | None:  # (1 or B, up to S) -> (1 or B, 1, 1, S)
+    """Log-strengths of the first keys, with 0 for all others."""
+    return None if bias is None else F.pad(bias, (0, total - bias.shape[1]))[:, None, None]

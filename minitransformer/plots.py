@@ -76,16 +76,16 @@ def grid(ax: Axes, title: str, values: list, rows: list, columns: list, norm=Non
     """Coloured cells, from the top down, saying their numbers or `texts`; the first `apart` columns stand apart."""
     norm, places = norm or Normalize(0, 1), [column + 0.4 * (0 < apart <= column) for column in range(len(columns))]
     texts = texts or [[number(value) for value in row] for row in values]
-    for y, (row, said) in enumerate(zip(values[::-1], texts[::-1], strict=True)):
-        for x, value, text in zip(places, row, said, strict=True):
+    for y, (row, words) in enumerate(zip(values[::-1], texts[::-1], strict=True)):
+        for x, value, text in zip(places, row, words, strict=True):
             cell(ax, x, y, 1, value, text, matplotlib.colormaps["cividis"](norm(value or 0))[:3])
     bare(ax, places[-1] + 1, len(rows), rows[::-1])
     ax.add_patch(Rectangle((0, -0.25), apart, 0.15, color=ORANGE, linewidth=0))
     ax.set(title=title, ylim=(-0.25 * (apart > 0), len(rows)))
     ax.set_xticks([place + 0.5 for place in places], columns)
-    lines = [", ".join(map(" ".join, zip(columns, said, strict=True))) for said in texts]
-    told = "; ".join(f"{name}: {line}" for name, line in zip(rows, lines, strict=True))
-    ax.set_label(f"{title}. {told}.".replace("\n", " "))
+    lines = [", ".join(map(" ".join, zip(columns, words, strict=True))) for words in texts]
+    caption = "; ".join(f"{name}: {line}" for name, line in zip(rows, lines, strict=True))
+    ax.set_label(f"{title}. {caption}.".replace("\n", " "))
     return ax
 
 
@@ -136,12 +136,12 @@ def flows_and_lands(step: Step, tokenizer: Tokenizer, row: int = 0) -> Picture:
 def training_diagram(step: Step, tokenizer: Tokenizer, row: int = 0, ax: Axes | None = None) -> Axes:
     """One recorded training step: embeddings go up to the loss, and the gradient's way back, to the prompt alone."""
     words, norms, answers = tokenizer.tokens(step.tokens[row]), whole_tokens(step.token_norms), step.answers[row]
-    said = [tokenizer.tokens((answer.predicted, answer.target)) for answer in answers]
+    guesses = [tokenizer.tokens((answer.predicted, answer.target)) for answer in answers]
     count, columns = len(norms), len(norms) + len(words)
-    longest = max(len(f"{word} 0.00") for both in said for word in both)
+    longest = max(len(f"{word} 0.00") for both in guesses for word in both)
     inches = max(0.82, 0.085 * max(map(len, words)), 0.065 * longest)  # for a column, so that its words fit in
     bare(ax := ax or Picture((max(9, inches * columns), 5.2)).panel(), columns, 7)
-    first, reached, told = count + answers[0].position, norms + step.activations[0][step.virtual :], []
+    first, reached, captions = count + answers[0].position, norms + step.activations[0][step.virtual :], []
     names = virtual(count) + [f"e{place}\n{word}" for place, word in enumerate(words)]
     frozen = f"{list(step.base.values()).count(None)} of {len(step.base)} model parameters have gradient None"
 
@@ -155,10 +155,10 @@ def training_diagram(step: Step, tokenizer: Tokenizer, row: int = 0, ax: Axes | 
         arrow(x + 0.35, 1.9, 2.7)
         if norm is not None:
             arrow(x + 0.65, 2.7, 1.9, RED, *((2.2, "-") if x < count else (1, ":")))
-    for answer, (guess, target) in zip(answers, said, strict=True):
+    for answer, (guess, target) in zip(answers, guesses, strict=True):
         x = count + answer.position
         odds = f"{guess} {answer.predicted_probability:.2f}\n{target} {answer.target_probability:.2f}"
-        told.append(odds)
+        captions.append(odds)
         box(ax, x + 0.02, 4.5, 0.96, 0.9, odds, edgecolor=INK)
         for low, high in (3.7, 4.5), (5.4, 6.2):
             arrow(x + 0.35, low, high)
@@ -170,8 +170,8 @@ def training_diagram(step: Step, tokenizer: Tokenizer, row: int = 0, ax: Axes | 
     box(ax, 0, 0, count, 0.5, "the gradient lands on p" if count else "", RED)
     ax.text(first - 0.1, 4.95, "predicted, its probability\ntarget, its probability", ha="right", va="center")
     ax.set_title("one training step: forward in grey, the gradient's way back in red, with its norm")
-    told = f"loss {step.loss:.4f}; predicted and target with probabilities: {'; '.join(told)}; {frozen}"
-    ax.set_label(f"One training step: {told}; gradient norms: {listed(names, reached)}.".replace("\n", " "))
+    caption = f"loss {step.loss:.4f}; predicted and target with probabilities: {'; '.join(captions)}; {frozen}"
+    ax.set_label(f"One training step: {caption}; gradient norms: {listed(names, reached)}.".replace("\n", " "))
     return ax
 
 
@@ -195,8 +195,8 @@ def movie(frames: Sequence[Frame], losses: Sequence[float], cloud: Sequence, wor
     parts = (picture := Picture((8, 3.8), 72)).add_gridspec(2, 2, width_ratios=[1.6, 1])
     everywhere = [*cloud, *(pair for frame in frames for pair in frame.points)]  # so that the axes stand still
     top = max([norm for frame in frames for norm in frame.norms if norm], default=1.0)
-    said = {f.step: f"step {f.step}, loss {f.loss:.3f}{'' if f.seen is None else f': {f.seen}'}" for f in frames}
-    moments = "; ".join(f"{said[f.step]} ({listed(virtual(len(f.norms)), f.norms)})" for f in frames)
+    captions = {f.step: f"step {f.step}, loss {f.loss:.3f}{'' if f.seen is None else f': {f.seen}'}" for f in frames}
+    moments = "; ".join(f"{captions[f.step]} ({listed(virtual(len(f.norms)), f.norms)})" for f in frames)
 
     @styled
     def show(frame: Frame) -> None:
@@ -212,7 +212,7 @@ def movie(frames: Sequence[Frame], losses: Sequence[float], cloud: Sequence, wor
         curve.plot(losses, "-o", color=BLUE, markeredgecolor=INK, linewidth=1, markevery=[frame.step])
         curve.set(yscale="log", title="loss at each step")
         bars(now, frame.norms, top)
-        picture.suptitle(said[frame.step], fontsize=11)
+        picture.suptitle(captions[frame.step], fontsize=11)
 
     show(frames[0])
     return Movie(picture, show, frames, init_func=lambda: None, interval=400)
@@ -221,10 +221,10 @@ def movie(frames: Sequence[Frame], losses: Sequence[float], cloud: Sequence, wor
 @styled
 def accuracy_against_parameters(rows: Sequence[dict], ax: Axes | None = None, by: str = "parameters") -> Axes:
     """What a parameter buys: rows from `compare(…)`; marks are means over seeds, bars reach from lowest to highest."""
-    ax, lines, told = ax or Picture((7, 4)).panel(), {}, []
+    ax, lines, captions = ax or Picture((7, 4)).panel(), {}, []
     for point in sorted(spread(rows, ("method", by)), key=lambda point: point[by]):
         lines.setdefault(point["method"], []).append(point)
-        told.append(f"{point['method']} at {by} {point[by]}: {in_words(point)} ({point['runs']} seeds)")
+        captions.append(f"{point['method']} at {by} {point[by]}: {in_words(point)} ({point['runs']} seeds)")
     for place, (method, points) in enumerate(lines.items()):
         ends = [[abs(point["mean"] - point[end]) for point in points] for end in ("low", "high")]
         places, means = zip(*((point[by], point["mean"]) for point in points), strict=True)
@@ -234,7 +234,7 @@ def accuracy_against_parameters(rows: Sequence[dict], ax: Axes | None = None, by
     ax.set_xticks(ticks := sorted({row[by] for row in rows}), ticks, rotation=90)
     ax.set(xlim=(-1, 2 * max(10, *(row[by] for row in rows))), ylim=(-0.04, 1.04), xlabel=by, title=title)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    ax.set_label(f"{title}. {'; '.join(told)}.".replace("\n", " "))
+    ax.set_label(f"{title}. {'; '.join(captions)}.".replace("\n", " "))
     return ax
 
 
@@ -267,7 +267,7 @@ def nearest_words(nearest: Sequence[Sequence[tuple[str, float]]], ax: Axes | Non
 
 @styled
 def strip(recorder: Recorder, words: Sequence[str], row: int = 0) -> Picture:
-    """One sentence on its way up, position × feature; the colours reach to the 98th percentile of each panel."""
+    """One sentence through the blocks, position × feature; the colours reach to the 98th percentile of each panel."""
     outputs = sorted((place for place in recorder.values if place[0] == "output"), reverse=True)
     places = [("logits", None), *outputs, ("embedding", None)]
     picture, width = Picture((8, 0.6 + 0.95 * len(places))), len(recorder["embedding", None][row])

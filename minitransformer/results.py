@@ -1,4 +1,4 @@
-"""Results of many runs: rows of plain numbers, drawn together over seeds, and numbers put in words."""
+"""Results of many runs: rows of plain numbers, summarised over seeds, and numbers put in words."""
 
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -15,7 +15,7 @@ def spread(rows: Iterable[Row], by: Sequence[str] = ("method", "skill", "length"
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[key] for key in by), []).append(row)
-    found = []
+    points = []
     for key, runs in groups.items():
         seeds: dict[int, list[float]] = {}
         for run in runs:
@@ -23,8 +23,8 @@ def spread(rows: Iterable[Row], by: Sequence[str] = ("method", "skill", "length"
         means = [sum(scores) / len(scores) for scores in seeds.values()]
         numbers = {"mean": sum(means) / len(means), "low": min(means), "high": max(means), "runs": len(means)}
         costs = {name: median(run[name] for run in runs) for name in COSTS if name in runs[0]}
-        found.append(costs | dict(zip(by, key, strict=True)) | numbers)
-    return found
+        points.append(costs | dict(zip(by, key, strict=True)) | numbers)
+    return points
 
 
 def in_words(point: Row) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from .hooks import Hooks, Recorder, Stack
+from .hooks import SITES, Hooks, Recorder, Stack, lengthened
 from .model import Config, Transformer
 
 
@@ -18,8 +18,7 @@ class SoftPrompt(Hooks):
 
     def __init__(self, length: int, config: Config):
         super().__init__()
-        if type(length) is not int or length < 0:
-            raise ValueError(f"the length of a soft prompt is a number of virtual tokens, 0 or more; got {length!r}")
+        check_length(length)
         self.made_for = self.shape(config)
 
     def shape(self, config: Config) -> str:
@@ -101,14 +100,32 @@ class PrefixTuning(SoftPrompt):
 
 
 class KeyValuePrefix(SoftPrompt):
-    """Learned keys and values in every layer (Li & Liang; P-tuning v2; PEFT): 2·L·P·G·d parameters."""
+    """Learned keys and values in every layer (Li & Liang; P-tuning v2; PEFT): 2·L·P·G·d parameters.
 
-    def __init__(self, length: int, config: Config, scale: float = 0.3, seed: int = 0):
-        super().__init__(length, config)
-        shape = config.layers, config.kv_heads, length, config.head
-        both = normal((2, *shape), scale, seed)
-        self.keys = nn.ParameterList(both[0].detach().unbind())  # L of (G, P, d), before rotation
-        self.values = nn.ParameterList(both[1].detach().unbind())
+    `length` may be one for all layers or a list of one for each; the layers in `gated` have a strength for each key.
+    """
+
+    def __init__(
+        self,
+        length: int | Sequence[int],
+        config: Config,
+        scale: float = 0.3,
+        seed: int = 0,
+        gated: Sequence[int] = (),
+    ):
+        lengths = list(length) if isinstance(length, Sequence) else [length] * config.layers
+        if len(lengths) != config.layers:
+            raise ValueError(f"expected one length, or one for each of {config.layers} layers; got {length!r}")
+        for each in lengths:
+            check_length(each)
+        super().__init__(max(lengths), config)
+        shape = config.layers, config.kv_heads, max(lengths), config.head
+        keys, values = normal((2, *shape), scale, seed).detach()  # L of (G, P, d) each, before rotation
+        cut = [slice(each) for each in lengths]
+        self.keys = nn.ParameterList(own[:, part] for own, part in zip(keys, cut, strict=True))
+        self.values = nn.ParameterList(own[:, part] for own, part in zip(values, cut, strict=True))
+        for layer in gated:
+            self.register_buffer(f"bias{layer}", torch.zeros(1, lengths[layer]))
 
     def shape(self, config):
         return f"{super().shape(config)} with {config.kv_heads} key/value heads of {config.head}"
@@ -129,12 +146,13 @@ class KeyValuePrefix(SoftPrompt):
         cls, config: Config, keys: Sequence[Tensor], values: Sequence[Tensor], biases: Sequence[Tensor | None] = ()
     ) -> "KeyValuePrefix":
         """From one (G, P, d) a layer; P may differ from layer to layer. A bias, (1, P), keeps a gate's strength."""
-        prefix = cls(1, config)
-        prefix.keys = nn.ParameterList(tensor.detach().clone() for tensor in keys)
-        prefix.values = nn.ParameterList(tensor.detach().clone() for tensor in values)
-        for layer, bias in enumerate(biases):
-            if bias is not None:
-                prefix.register_buffer(f"bias{layer}", bias.detach().clone())
+        known = {layer: bias for layer, bias in enumerate(biases) if bias is not None}
+        prefix = cls([tensor.shape[1] for tensor in keys], config, gated=list(known))
+        for own, given in (prefix.keys, keys), (prefix.values, values):
+            for parameter, tensor in zip(own, given, strict=True):
+                parameter.data = tensor.detach().clone()
+        for layer, bias in known.items():
+            setattr(prefix, f"bias{layer}", bias.detach().clone())
         return prefix
 
 
@@ -157,20 +175,20 @@ class Gate(Hooks):
         self.hooks.fits(config)
 
     def embed(self, x):
-        return self.hooks.embed(x)
+        return lengthened(self.hooks.embed, x)
 
     def context(self, layer, x):
-        return self.hooks.context(layer, x)
+        return lengthened(self.hooks.context, layer, x)
 
     def keys_values(self, layer, keys, values):
-        return self.hooks.keys_values(layer, keys, values)
+        return lengthened(self.hooks.keys_values, layer, keys, values)
 
     def bias(self, layer):
         own, inner = self.log_strength.expand(1, self.lengths[layer]), self.hooks.bias(layer)
         return own if inner is None else own + inner
 
     def watch(self, site, layer, value):
-        self.hooks.watch(site, layer, value)
+        return self.hooks.see(site, layer, value)
 
     def watches(self, site):
         return self.hooks.watches(site)
@@ -179,9 +197,17 @@ class Gate(Hooks):
 @torch.no_grad()
 def compile_prefix(model: Transformer, hooks: Hooks) -> KeyValuePrefix:
     """The keys and values that these soft prompts amount to: the same logits exactly, and no vectors to run."""
-    recorder = Recorder(("keys", "values"))
-    nothing = torch.empty(1, 0, dtype=torch.long, device=model.embedding.weight.device)
-    model.hidden(nothing, Stack(hooks, recorder))
+    if watched := [site for site in SITES if hooks.watches(site)]:
+        raise ValueError(
+            f"a prefix holds what stands in front of the text; {kind(hooks)} also watches {', '.join(watched)}, and "
+            "what it returns there at every step would be lost: compile the soft prompt alone"
+        )
+    recorder, text = (
+        Recorder(("keys", "values")),
+        torch.zeros(1, 1, dtype=torch.long, device=model.embedding.weight.device),
+    )
+    model.hidden(text, hooks)  # refuses hooks that change the text
+    model.hidden(text[:, :0], Stack(hooks, recorder))
     layers = range(model.config.layers)
     keys, values = ([recorder[site, layer][0] for layer in layers] for site in ("keys", "values"))
     return KeyValuePrefix.from_keys_values(model.config, keys, values, [hooks.bias(layer) for layer in layers])
@@ -225,8 +251,8 @@ def plain_tensors(hooks: Hooks) -> dict[str, Tensor]:
 
 
 def kind(hooks: Hooks) -> str:
-    """The name of a method, the same with an MLP and without: what kinds of files ask."""
-    return type(hooks).__name__.removeprefix("Parametrized")
+    """The name of a method, the same with an MLP and without."""
+    return parametrize.type_before_parametrizations(hooks).__name__
 
 
 class Residual(nn.Module):
@@ -241,11 +267,16 @@ class Residual(nn.Module):
         return x + torch.tanh(x @ self.down.T) @ self.up.T
 
 
+def check_length(length: object) -> None:
+    if type(length) is not int or length < 0:
+        raise ValueError(f"the length of a soft prompt is a number of virtual tokens, 0 or more; got {length!r}")
+
+
 def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, T, D) -> (B, …, P+T, D)
     """Put the same vectors in front of every row."""
     return torch.cat((vectors.to(x.dtype).expand(len(x), *vectors.shape), x), -2)
 
 
 def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:
-    """Random numbers told by their seed alone."""
+    """Random numbers that depend on the seed alone."""
     return nn.Parameter(scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)))

@@ -1,28 +1,27 @@
-"""Training, of a whole model or of soft prompts on a frozen one: the same function."""
+"""Training, of a whole model or of soft prompts on a frozen one: the same function.
 
-import math
+Its parts stand in files of their own: the learning rate in `schedule.py`, the best parameters and the end in
+`stopping.py`, what happened in `history.py`, the evidence in `freezing.py`, several processes in `distributed.py`.
+"""
+
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .distributed import Alone, team
-from .freezing import FreezeProof, freeze
+from .freezing import FreezeProof, NoProof, freeze
 from .history import History, resume, suspend
-from .hooks import NO_HOOKS, Hooks
+from .hooks import Hooks
 from .losses import Batch, check_shareable, loss, shared_loss
 from .model import Transformer
-
-
-def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
-    """Rises in a line over `warmup` steps, then falls along a cosine to a tenth of its peak."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (0.55 + 0.45 * math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+from .schedule import Schedule
+from .stopping import Stopping
 
 
 def train(
@@ -53,57 +52,83 @@ def train(
     learner, by = model if hooks is None else hooks, team() if by is None else by
     if hooks is not None:
         freeze(model)
+    parameters, schedule = trainable(learner), Schedule(steps, peak, warmup)
+    optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=weight_decay, fused=True)
+    settings = dict(steps=steps, peak=peak, warmup=warmup, weight_decay=weight_decay, clip=clip)
+    history, best = resume(checkpoint, learner, optimizer, settings)
+    first = len(history.loss)
+    by.begin((model, learner), first)
+    proof = NoProof() if hooks is None else FreezeProof(model, hooks)
+    stopping = Stopping(learner, history, validate and partial(by.from_first, validate), patience, best)
+    with Progress(steps, history, quiet=by.rank > 0 or not progress) as bar:
+        for step, batch in enumerate(islice(batches, first, steps), first):
+            tokens, targets = (part.to(model.embedding.weight.device) for part in batch)
+            if step == first and hooks is not None:
+                check_shareable(model, tokens, targets, hooks)
+            rate = schedule.apply(optimizer, step)
+            optimizer.zero_grad()
+            value = backward(model, tokens, targets, hooks, parameters, by)
+            norm = nn.utils.clip_grad_norm_(parameters, clip)
+            optimizer.step()
+            history.note(value.item(), norm.item(), rate, bar.seconds)
+            proof.note(tokens, targets)
+            if on_step is not None:
+                on_step(step)
+            bar.advance(tokens.numel())
+            if (step + 1) % every == 0 or step + 1 == steps:
+                stopping.look(step + 1)
+                if checkpoint is not None and by.rank == 0:
+                    suspend(checkpoint, learner, optimizer, settings, history, stopping.best)
+                if stopping.due:
+                    break
+    stopping.restore()
+    if hooks is not None and len(history.loss) > first:
+        hooks.base, history.proof = proof.before, proof.conclude()
+    optimizer.zero_grad()
+    return history
+
+
+def trainable(learner: nn.Module) -> list[nn.Parameter]:
+    """What the optimizer gets; a ValueError where there is nothing to train."""
     parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad and parameter.numel()]
     if not parameters:
         raise ValueError(
             "there is nothing to train: every parameter is frozen, or of length 0; pass hooks= that own parameters, "
             "or thaw the model with model.requires_grad_(True)"
         )
-    optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=weight_decay, fused=True)
-    settings = dict(steps=steps, peak=peak, warmup=warmup, weight_decay=weight_decay, clip=clip)
-    history, best = History(), {}
-    if checkpoint is not None and Path(checkpoint).exists():
-        history, best = resume(checkpoint, learner, optimizer, settings)
-    by.begin((model, learner), len(history.loss))
-    proof = None if hooks is None else FreezeProof(model, hooks)
-    step_loss, device = loss if hooks is None else shared_loss, model.embedding.weight.device
-    first, began = len(history.loss), time.perf_counter() - history.seconds
-    with tqdm(total=steps, initial=first, disable=by.rank > 0 or not progress, unit="step", dynamic_ncols=True) as bar:
-        for step, batch in enumerate(islice(batches, first, steps), first):
-            tokens, targets = (part.to(device) for part in batch)
-            if proof is not None and step == first:
-                check_shareable(model, tokens, targets, hooks)
-            rate = learning_rate(step, steps, peak, warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.zero_grad()
-            mine, weight = by.share(tokens, targets)
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                value = weight * step_loss(model, *mine, hooks or NO_HOOKS)
-            value.backward()
-            value = by.add_up(value, weight, parameters)
-            norm = nn.utils.clip_grad_norm_(parameters, clip)
-            optimizer.step()
-            history.note(value.item(), norm.item(), rate, time.perf_counter() - began)
-            if proof is not None:
-                proof.note()
-            if on_step is not None:
-                on_step(step)
-            pace = tokens.numel() * (step + 1) / history.seconds
-            bar.set_postfix_str(f"loss {history.loss[-1]:.3f}, {pace:,.0f} tokens/s", refresh=False)
-            bar.update()
-            if (step + 1) % every == 0 or step + 1 == steps:
-                if validate is not None:
-                    history.validation.append((step + 1, by.from_first(validate)))
-                    if history.since_best() == 0:
-                        best = {name: tensor.detach().clone() for name, tensor in learner.state_dict().items()}
-                if checkpoint is not None and by.rank == 0:
-                    suspend(checkpoint, learner, optimizer, settings, history, best)
-                if patience is not None and history.since_best() >= patience:
-                    break
-    if best:
-        learner.load_state_dict(best)
-    if proof is not None and len(history.loss) > first:
-        hooks.base, history.proof = proof.before, proof.conclude(tokens, targets)
-    optimizer.zero_grad()
-    return history
+    return parameters
+
+
+def backward(
+    model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks | None, parameters: list[nn.Parameter], by: Alone
+) -> Tensor:
+    """The loss of this batch, shared by all processes; after it, the parameters have its gradient."""
+    mine, weight = by.share(tokens, targets)
+    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=tokens.device.type == "cuda"):
+        value = weight * (loss(model, *mine) if hooks is None else shared_loss(model, *mine, hooks))
+    value.backward()
+    return by.add_up(value, weight, parameters)
+
+
+class Progress:
+    """A bar with the loss and the pace, and the seconds since training began, those before a break included."""
+
+    def __init__(self, steps: int, history: History, quiet: bool):
+        done = len(history.loss)
+        self.history, self.began, self.tokens = history, time.perf_counter() - history.seconds, 0
+        self.bar = tqdm(total=steps, initial=done, disable=quiet, unit="step", dynamic_ncols=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.bar.close()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    def advance(self, tokens: int) -> None:
+        pace = tokens * len(self.history.loss) / self.history.seconds
+        self.bar.set_postfix_str(f"loss {self.history.loss[-1]:.3f}, {pace:,.0f} tokens/s", refresh=False)
+        self.bar.update()

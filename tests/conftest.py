@@ -14,9 +14,9 @@ from minitransformer.tokenizer import IGNORED
 
 torch.set_num_threads(1)
 if not {"GRADING", "SUBMISSION"} & os.environ.keys():  # these shut code in, and take minutes: GRADING=1 runs them
-    collect_ignore_glob = ["test_grading_class.py", "test_grading_hostile.py", "graded/*"]
+    collect_ignore_glob = ["course/test_grading_class.py", "course/test_grading_hostile.py", "course/graded/*"]
     if sys.platform != "linux":  # nor can it be shut in
-        collect_ignore_glob += ["test_grading.py", "test_grading_engines.py", "test_sandbox*.py"]
+        collect_ignore_glob += ["course/test_grading.py", "course/test_grading_engines.py", "course/test_isolation*.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,13 @@ They want a float64 model and hooks of the same type; `METHODS` builds every tun
 """
 
 import copy
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minitransformer import (
     Cache,
@@ -110,7 +112,7 @@ def ragged_equals_alone(model: Transformer, hooks: Hooks) -> None:
 def watched_equals_fast(model: Transformer, hooks: Hooks) -> None:
     tokens, recorder = text(model), Recorder()
     equal(model(tokens, Stack(hooks, recorder)), model(tokens, hooks))
-    assert len(recorder.values) == 2 + 8 * model.config.layers
+    assert len(recorder.values) == 2 + 9 * model.config.layers
     sums = recorder["weights", 0].sum(-1)
     equal(sums, torch.ones_like(sums))
 
@@ -225,3 +227,46 @@ METHODS: dict[str, Callable[[int], Hooks]] = {  # each makes hooks of this lengt
     "all three": lambda length: Stack(key_values(length), prefix(length), prompt(length)),
     "all three behind one gate": lambda length: Gate(METHODS["all three"](length), TINY, 0.3),
 }
+
+
+def page_classes() -> dict[str, type[Hooks]]:
+    """The methods that the page on other methods shows, as they stand there."""
+    page = (Path(__file__).parents[1] / "lessons" / "BEYOND.md").read_text(encoding="utf-8")
+    section = page.split("## Other methods through the same hooks")[1].split("\n## ")[0]
+    scope = {"torch": torch, "nn": nn, "Hooks": Hooks}
+    for block in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
+        exec(block, scope)
+    return {name: it for name, it in scope.items() if isinstance(it, type) and it is not Hooks}
+
+
+PAGE = page_classes()
+
+
+def drawn(*shape: int, seed: int = 5) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def scaled(hooks: Hooks) -> Hooks:
+    """Factors that are no longer 1."""
+    for number, parameter in enumerate(hooks.parameters()):
+        parameter.data *= 1 + 0.5 * drawn(*parameter.shape, seed=number)
+    return hooks
+
+
+REPLACING: dict[str, Callable[[], Hooks]] = {  # what changes values at every step, for the tiny model, in float32
+    "IA3": lambda: scaled(PAGE["IA3"](TINY)),
+    "steering": lambda: PAGE["Steering"](1, drawn(TINY.width)),
+    "ablation": lambda: PAGE["Ablation"](1, 2),
+    "patching": lambda: PAGE["Patch"](1, 2, drawn(TINY.width)),
+    "IA3 behind a prompt": lambda: Stack(prompt(3), scaled(PAGE["IA3"](TINY))),
+    "IA3 behind a gated prefix": lambda: Stack(Gate(prefix(3), TINY, 0.3), scaled(PAGE["IA3"](TINY))),
+    "steering behind a key/value prefix": lambda: Stack(key_values(3), PAGE["Steering"](0, drawn(TINY.width))),
+}
+LAWS_OF_REPLACING = (
+    cached_equals_uncached,
+    ragged_equals_alone,
+    watched_equals_fast,
+    the_future_cannot_matter,
+    a_row_does_not_depend_on_the_others,
+    shared_stream_equals_concatenation,
+)

@@ -9,7 +9,7 @@ import torch
 from laws import random_model, text
 
 from minitransformer import Transformer, from_gguf
-from minitransformer.files.gguf import their_name
+from minitransformer.files.gguf import gguf_name
 
 gguf = pytest.importorskip("gguf")
 tokenizers = pytest.importorskip("tokenizers")
@@ -25,7 +25,7 @@ def side_by_side(weight: np.ndarray, heads: int) -> np.ndarray:
 
 
 def weights(model: Transformer) -> dict[str, np.ndarray]:
-    found = {their_name(name): weight.detach().numpy() for name, weight in model.state_dict().items()}
+    found = {gguf_name(name): weight.detach().numpy() for name, weight in model.state_dict().items()}
     for name in found:
         if "attn_q." in name or "attn_k." in name:
             found[name] = side_by_side(found[name], model.config.heads if "_q." in name else model.config.kv_heads)

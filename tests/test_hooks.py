@@ -3,9 +3,35 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from laws import METHODS, equal, key_values, lesson, prefix, prompt, text
+from laws import (
+    LAWS_OF_REPLACING,
+    METHODS,
+    PAGE,
+    REPLACING,
+    TINY,
+    equal,
+    key_values,
+    lesson,
+    prefix,
+    prompt,
+    random_model,
+    text,
+)
 
-from minitransformer import Cache, Gate, Hooks, PromptTuning, Recorder, Stack, freeze, generate, loss
+from minitransformer import (
+    Cache,
+    Gate,
+    Hooks,
+    PromptTuning,
+    Recorder,
+    Stack,
+    compile_prefix,
+    fingerprint,
+    freeze,
+    generate,
+    loss,
+    train,
+)
 from minitransformer.hooks import NO_HOOKS, SITES
 
 
@@ -58,7 +84,7 @@ def test_the_hooks_are_asked_once_a_layer_from_the_ground_up(model):
         ("embed",),
         *((method, layer) for layer in range(3) for method in ("context", "keys_values")),
     ]
-    inside = ("input", "queries", "keys", "values", "weights", "attention", "feed_forward", "output")
+    inside = ("input", "queries", "keys", "values", "weights", "attention", "hidden", "feed_forward", "output")
     assert [note[2:] for note in notes if note[1] == "watch"] == [
         ("embedding", None),
         *((site, layer) for layer in range(3) for site in inside),
@@ -101,7 +127,7 @@ def test_a_recorder_sees_every_site_in_its_shape(model, method):
         keys = cache.length(layer)
         shapes = dict.fromkeys(("input", "attention", "feed_forward", "output"), (2, length, 32))
         shapes |= {"queries": (2, 4, length, 8), "keys": (2, 2, keys, 8), "values": (2, 2, keys, 8)}
-        shapes |= {"weights": (2, 4, length, keys)}
+        shapes |= {"weights": (2, 4, length, keys), "hidden": (2, length, 48)}
         assert {site: tuple(recorder[site, layer].shape) for site in shapes} == shapes
     assert recorder["logits", None].shape == (2, 9, 50)
     assert length == (12 if "prompt" in method or "all" in method else 9)
@@ -153,8 +179,8 @@ def test_the_gradient_at_the_embedding_agrees_with_finite_differences(model):
     class Adding(Hooks):
         change = torch.zeros(3, 9, 32, dtype=torch.float64)
 
-        def embed(self, x):
-            return x + self.change
+        def watch(self, site, layer, value):
+            return value + self.change if site == "embedding" else None
 
     hooks, recorder = Adding(), Recorder(["embedding"], gradients=True)
     loss(model, *lesson(model), Stack(hooks, recorder)).backward()
@@ -259,3 +285,126 @@ def test_the_model_keeps_no_hooks(model):
 def test_a_gate_beside_an_observer_is_no_gate_beside_others(model):
     gate = Gate(PromptTuning(2, model.config), model.config).double()
     equal(model(text(model), Stack(gate, Stack(Recorder()))), model(text(model), gate))
+
+
+@pytest.mark.parametrize("law", LAWS_OF_REPLACING, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("method", REPLACING)
+def test_what_is_returned_in_place_of_a_value_keeps_the_laws(model, method, law):
+    law(model, REPLACING[method]().double())
+
+
+@pytest.mark.parametrize("method", REPLACING)
+def test_what_is_returned_in_place_of_a_value_matters_and_leaves_the_base_as_it_was(model, method):
+    before, tokens = fingerprint(model), text(model)
+    assert (model(tokens, REPLACING[method]().double()) - model(tokens)).abs().max() > 1e-3
+    assert fingerprint(model) == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_scaled_keys_are_the_same_cached_and_uncached_in_every_dtype(dtype):
+    model, hooks = random_model(dtype=dtype), REPLACING["IA3"]().to(dtype)
+    cache, tokens = Cache(), text(model)
+    with torch.no_grad():
+        whole = model(tokens, hooks)
+        steps = torch.cat([model(token, hooks, cache) for token in tokens.split(1, 1)], 1)
+    assert (whole - steps).abs().max() <= {torch.bfloat16: 0.5}.get(dtype, 1e-5) * whole.abs().max()
+
+
+def test_ia3_is_trained_like_a_prompt_and_leaves_the_base_frozen(model):
+    freeze(model)
+    hooks = PAGE["IA3"](TINY).double()
+    history = train(model, [lesson(model)] * 8, hooks, steps=8, warmup=1, progress=False)
+    assert history.loss[-1] < history.loss[0] and history.proof["base_unchanged"]
+
+
+def test_patching_an_activation_with_its_own_value_changes_nothing_and_with_another_s_what_comes_after(model):
+    tokens, recorder = text(model), Recorder(["output"])
+    logits = model(tokens, recorder)
+    own = PAGE["Patch"](1, 3, recorder["output", 1][0, 3])
+    equal(model(tokens[:1], own), logits[:1])
+    other = PAGE["Patch"](1, 3, recorder["output", 1][1, 3])
+    patched = model(tokens[:1], other)
+    equal(patched[:, :3], logits[:1, :3])
+    assert (patched[:, 3:] - logits[:1, 3:]).abs().amax(-1).min() > 1e-6
+
+
+class ScaledKeys(Hooks):
+    """What IA3 would do through the wrong hook: the text's own keys, changed at the first step only."""
+
+    def keys_values(self, layer, keys, values):
+        return keys * 1.5, values
+
+
+class InPlace(Hooks):
+    def context(self, layer, x):
+        return x.mul_(1.0)
+
+
+class Shorter(Hooks):
+    def embed(self, x):
+        return x[:, 1:]
+
+
+class Behind(Hooks):
+    def embed(self, x):
+        return torch.cat((x, x[:, :1]), 1)
+
+
+class Nothing(Hooks):
+    def embed(self, x):
+        pass
+
+
+class Wider(Hooks):
+    def keys_values(self, layer, keys, values):
+        return torch.cat((keys, keys), 3), values
+
+
+@pytest.mark.parametrize(
+    ("hooks", "message"),
+    [
+        (ScaledKeys(), r"^ScaledKeys.keys_values changes the text's own part: .* return them from `watch`$"),
+        (InPlace(), r"^InPlace.context changes the text's own part"),
+        (Shorter(), r"^Shorter.embed changes the text's own part"),
+        (Behind(), r"^Behind.embed changes the text's own part"),
+        (Nothing(), r"^Nothing.embed should return a tensor like \(2, 9, 32\), or longer in front; got NoneType$"),
+        (Wider(), r"^Wider.keys_values should return a tensor like \(2, 2, 9, 8\), .*; got \(2, 2, 9, 16\)$"),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in a gate in a stack"])
+def test_a_hook_that_changes_the_text_s_own_part_is_refused_by_name(model, hooks, message, wrapped):
+    hooks = Stack(prompt(0).double(), hooks) if wrapped else hooks
+    freeze(model)
+    with torch.no_grad(), pytest.raises(ValueError, match=message):
+        model(text(model), hooks)
+
+
+def test_in_generation_and_in_training_alike(model):
+    message = r"^ScaledKeys.keys_values changes the text's own part"
+    freeze(model)
+    with pytest.raises(ValueError, match=message):
+        generate(model, [[1, 2, 3], [4]], ScaledKeys())
+    with pytest.raises(ValueError, match=message):
+        train(model, [lesson(model)], Stack(prompt(2).double(), ScaledKeys()), steps=1, progress=False)
+    with pytest.raises(ValueError, match=message):
+        compile_prefix(model, Stack(prompt(2).double(), ScaledKeys()))
+
+
+def test_a_value_of_another_shape_is_no_replacement(model):
+    class Flat(Hooks):
+        sites = ("output",)
+
+        def watch(self, site, layer, value):
+            return value.mean(1)
+
+    expected = (
+        r"Flat.watch may return None or a tensor of the same shape; .* 'output' expected \(2, 9, 32\), got \(2, 32\)"
+    )
+    with pytest.raises(ValueError, match=expected):
+        model(text(model), Flat())
+
+
+def test_a_prefix_cannot_hold_what_changes_every_step(model):
+    with pytest.raises(ValueError, match=r"IA3 also watches keys, values, hidden, .* compile the soft prompt alone$"):
+        compile_prefix(model, REPLACING["IA3"]().double())

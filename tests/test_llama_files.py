@@ -9,11 +9,11 @@ from laws import random_model, text
 from safetensors.torch import save_file
 
 from minitransformer import Transformer, from_huggingface, generate
-from minitransformer.files.llama import their_name
+from minitransformer.files.llama import llama_name
 
 
 def weights(model: Transformer) -> dict[str, torch.Tensor]:
-    return {their_name(name): weight.detach().clone() for name, weight in model.state_dict().items()}
+    return {llama_name(name): weight.detach().clone() for name, weight in model.state_dict().items()}
 
 
 def described(model: Transformer) -> dict:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from laws import METHODS, TINY, check_gradients, equal, lesson, random_model, text
 
-from minitransformer import Cache, Config, Hooks, PrefixTuning, PromptTuning, Recorder, Transformer, loss
-from minitransformer.model import Step
+from minitransformer import Cache, Config, PrefixTuning, PromptTuning, Recorder, Transformer, loss
+from minitransformer.model import visible
 
 HEADS = [(4, 2), (4, 4), (4, 1), (1, 1)]  # query heads and key/value heads: grouped, full, shared, single
 
@@ -65,16 +65,15 @@ def test_the_norm_is_the_textbooks(model):
 @pytest.mark.parametrize("base", [10_000.0, 500_000.0])
 def test_rotation_turns_each_pair_by_its_angle(base):
     model = random_model(rope_base=base)
-    step, x = Step(Hooks(), Cache(), model.cosine, model.sine), torch.randn(1, 1, 5, 8, dtype=torch.float64)
+    x = torch.randn(1, 1, 5, 8, dtype=torch.float64)
     expected = [turn(row.numpy(), position, base) for position, row in enumerate(x[0, 0], 7)]
-    equal(step.rotate(x, 12)[0, 0], torch.tensor(np.array(expected)), within=1e-5)  # the last 5 of 12 positions
+    equal(model.rotate(x, 12)[0, 0], torch.tensor(np.array(expected)), within=1e-5)  # the last 5 of 12 positions
 
 
 def test_the_mask_is_the_one_rule():
-    model = random_model()
-    step = Step(Hooks(), Cache(), model.cosine, model.sine)
-    for queries, total in (3, 3), (1, 5), (2, 6), (0, 2):
-        assert torch.equal(step.mask(queries, total).exp(), torch.ones(queries, total).tril(total - queries).double())
+    for queries, keys in (3, 3), (1, 5), (2, 6), (0, 2):
+        seen = [[key <= keys - queries + query for key in range(keys)] for query in range(queries)]
+        assert visible(queries, keys).tolist() == seen
 
 
 @pytest.mark.parametrize(("heads", "kv_heads"), HEADS)

@@ -7,7 +7,7 @@ import torch
 from laws import METHODS, SHAPES, equal, random_model, text
 
 from minitransformer import PromptTuning, Recorder, compile_prefix, generate
-from minitransformer.files.llama import from_huggingface, their_name
+from minitransformer.files.llama import from_huggingface, llama_name
 from minitransformer.model import Transformer
 
 transformers = pytest.importorskip("transformers", exc_type=ImportError)
@@ -56,7 +56,7 @@ def test_the_gradients_are_too(pair):
         logits.log_softmax(-1)[..., 3].mean().backward()
     gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
     for name, parameter in model.named_parameters():
-        equal(parameter.grad, gradients[their_name(name)], within=1e-4)
+        equal(parameter.grad, gradients[llama_name(name)], within=1e-4)
 
 
 @torch.no_grad()

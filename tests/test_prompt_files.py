@@ -83,7 +83,8 @@ def test_a_compiled_gate_keeps_its_strength_in_the_file(model, tokens, tmp_path)
 def test_the_file_tells_what_it_is_and_for_whom(model, tmp_path):
     save(METHODS["prefix"](), tmp_path / "p", model, task="chinese", score=0.98, history=History(loss=[2.0, 1.0]))
     about = inspect(tmp_path / "p")
-    assert about["method"] == {"name": "PrefixTuning", "layers": [0, 1]} and about["parameters"] == 2 * 3 * 16
+    called = {"positional": [3, {"the model's": "config"}], "named": {}}
+    assert about["method"] == {"name": "PrefixTuning", "called": called} and about["parameters"] == 2 * 3 * 16
     assert about["shapes"] == {"vectors": [2, 3, 16]} and about["base"] == fingerprint(model)
     assert about["task"] == "chinese" and about["score"] == 0.98 and len(about["history"]) == 16
 
@@ -124,18 +125,22 @@ def test_a_file_with_an_unknown_method_or_a_missing_tensor_is_refused(model, tmp
     save(METHODS["key/value"](), tmp_path / "p", model)
     tensors, about = read(tmp_path / "p", "soft prompt")
     write(tmp_path / "q", "soft prompt", tensors, about | {"method": {"name": "Adapter"}})
-    with pytest.raises(ValueError, match="holds a Adapter, which this minitransformer does not know"):
+    with pytest.raises(ValueError, match=r"it holds a Adapter, which version 0.1 of minitransformer did not write"):
+        load(tmp_path / "q", model)
+    write(tmp_path / "q", "soft prompt", tensors, about | {"method": about["method"] | {"name": "Adapter"}})
+    with pytest.raises(ValueError, match=r"it holds a Adapter, a class that is not defined here: import or define it"):
         load(tmp_path / "q", model)
     del tensors["keys.1"]
     write(tmp_path / "q", "soft prompt", tensors, about)
-    with pytest.raises(ValueError, match=r"does not fit this model: it lacks 'keys\.1'"):
+    with pytest.raises(ValueError, match=r"does not fit: 'keys\.1' should be \(1, 3, 8\) and is absent"):
         load(tmp_path / "q", model)
 
 
-def test_hooks_of_ones_own_are_refused_with_a_way_out(model, tmp_path):
+def test_hooks_made_with_what_is_no_data_are_refused_with_a_way_out(model, tmp_path):
     class Mine(Hooks):
-        pass
+        def __init__(self, function):
+            super().__init__()
 
-    with pytest.raises(ValueError, match=r"got Mine: compile_prefix\(model, hooks\) turns any soft prompt into"):
-        save(Mine(), tmp_path / "p", model)
+    with pytest.raises(ValueError, match=r"^Mine was called with a function, which a file .*compile_prefix"):
+        save(Mine(lambda: 0), tmp_path / "p", model)
     assert os.listdir(tmp_path) == []

@@ -7,7 +7,7 @@ import pytest
 
 from minitransformer.comparison import METHODS
 from minitransformer.real import data as real_data
-from minitransformer.real.data import opposed, snippets, split
+from minitransformer.real.data import opposed, snippets, split_pairs
 from minitransformer.real.tasks import recorded
 
 HEADER = "  1 This software and database is being provided"
@@ -52,10 +52,10 @@ def test_only_words_in_use_with_one_mutual_antonym_are_taken(monkeypatch):
 def test_a_pair_is_in_one_split_both_ways_round():
     pairs = [(f"{a}", f" {a[::-1]}") for a in map(str, range(1000, 1400))]
     mirrored = pairs + [(answer[1:], f" {text}") for text, answer in pairs]
-    train, test = split(mirrored, lambda pair: min(pair[0], pair[1][1:]))
+    train, test = split_pairs(mirrored, lambda pair: min(pair[0], pair[1][1:]))
     words = [{word for text, answer in part for word in (text, answer[1:])} for part in (train, test)]
     assert not words[0] & words[1] and len(train) > 2 * len(test) > 0
-    assert split(mirrored[::-1], lambda pair: min(pair[0], pair[1][1:])) == (train, test)
+    assert split_pairs(mirrored[::-1], lambda pair: min(pair[0], pair[1][1:])) == (train, test)
 
 
 def test_snippets_are_read_from_the_file_within_the_file(tmp_path):

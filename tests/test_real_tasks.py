@@ -18,7 +18,7 @@ from minitransformer.real.tasks import (
     Wording,
     chinese_texts,
     first_words,
-    in_words,
+    hard_prompt,
     leanings,
     learned_and_new,
     new_texts,
@@ -68,7 +68,7 @@ def test_batches_are_told_by_their_seed_and_start_again(texts, tokenizer):
 
 def test_words_in_front_are_read_as_if_they_stood_there(model, tokenizer):
     front, text = "Write it: ", "hot ->"
-    hooks = in_words(model, tokenizer, front)
+    hooks = hard_prompt(model, tokenizer, front)
     tokens = torch.tensor([tokenizer.encode(text)])
     whole = torch.tensor([tokenizer.encode(front + text)])
     assert (model(tokens, hooks) - model(whole)[:, -tokens.shape[1] :]).abs().max() < 1e-4
@@ -115,7 +115,7 @@ def test_calibrated_choices_stand_in_the_middle_of_the_training_texts(model, tok
     assert rows["instruction", 1] == pytest.approx((asked == first).float().mean().item())
     moved = 0
     for seed in range(3):
-        examples = in_words(model, tokenizer, shots(texts, 4, seed, "Say it.\n"))
+        examples = hard_prompt(model, tokenizer, shots(texts, 4, seed, "Say it.\n"))
         new, old = (leanings(model, tokenizer, part, Wording(FRAME), examples) for part in (texts.test, texts.train))
         for name, threshold in ("four examples", 0), ("calibrated", old.median()):
             assert rows[name, seed] == pytest.approx(((new > threshold) == first).float().mean().item())
@@ -134,7 +134,7 @@ def test_tuning_is_that_of_compare_from_the_task_s_own_words_on(model, tokenizer
 
 @torch.no_grad()
 def test_all_soft_prompts_start_as_the_task_in_words_over_and_over(model, tokenizer, texts):
-    words, tokens = in_words(model, tokenizer, "Say it.\nSay "), task(texts, tokenizer).test[0]
+    words, tokens = hard_prompt(model, tokenizer, "Say it.\nSay "), task(texts, tokenizer).test[0]
     for hooks in first_words(model, tokenizer, texts, 12).values():
         assert (model(tokens, hooks) - model(tokens, words)).abs().max() < 1e-3
 

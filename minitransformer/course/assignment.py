@@ -11,7 +11,7 @@ from .questions import Question
 
 @dataclass(frozen=True)
 class Assignment:
-    """One lesson's exercises and questions, with what its locked cells say: imports, and answers' names."""
+    """One lesson's exercises and questions, with its imports and the names of its answers."""
 
     lesson: int
     setup: str
@@ -35,8 +35,8 @@ class Assignment:
         return sum(each.points for each in self.exercises.values()) + len(self.questions)
 
 
-def fingerprint() -> bytes:
-    """Of everything that marks depend on: judges, questions and the lessons' texts."""
+def course_digest() -> bytes:
+    """A digest of everything that marks depend on: the package, the questions and the lessons' texts."""
     package = Path(__file__).parents[1]
     files = sorted([*package.rglob("*.py"), *package.rglob("*.toml"), *lesson_text.sources().values()])
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()

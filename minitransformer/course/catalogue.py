@@ -1,7 +1,8 @@
 """Where to find a lesson, an exercise or a question. What exists is found by looking into the folders `lessonN`.
 
 A lesson's folder holds its judges (every module that defines `EXERCISES`), what runs beside students' code (`ask*.py`),
-its questions (`*.toml`), and answers that are known to be wrong or right (`wrong_*.py`, `right_*.py`).
+its questions (`*.toml`), answers that are known to be wrong or right (`wrong_*.py`, `right_*.py`), and pictures
+(`plots*.py`).
 """
 
 import re
@@ -12,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from . import question_files
 from .exercise import Exercise
+from .question_files import read_questions
 from .questions import Question
 
 COURSE = Path(__file__).parent
@@ -23,8 +24,8 @@ FOLDER = re.compile(r"lesson([1-9][0-9]*)")
 @cache
 def lessons() -> tuple[int, ...]:
     """The numbers of the lessons that have a folder."""
-    found = [FOLDER.fullmatch(path.name) for path in COURSE.iterdir() if path.is_dir()]
-    return tuple(sorted(int(match[1]) for match in found if match))
+    names = [FOLDER.fullmatch(path.name) for path in COURSE.iterdir() if path.is_dir()]
+    return tuple(sorted(int(name[1]) for name in names if name))
 
 
 def folder(lesson: int) -> Path:
@@ -34,20 +35,21 @@ def folder(lesson: int) -> Path:
 
 
 def modules(lesson: int, kind: str = "") -> list[ModuleType]:
-    """The modules of a lesson's folder of one kind, told by how their names begin; the judges are what is left."""
-    paths = [path for path in sorted(folder(lesson).glob("*.py")) if path.stem != "__init__"]
-    kinds = ("ask", "wrong_", "right_")
-    paths = [path for path in paths if (path.stem.startswith(kind) if kind else not path.stem.startswith(kinds))]
+    """The modules of a lesson's folder whose names begin with `kind`; without one, those that may hold exercises."""
+    paths = sorted(folder(lesson).glob(f"{kind}*.py"))
+    paths = [
+        path for path in paths if kind or not path.stem.startswith(("__init__", "ask", "wrong_", "right_", "plots"))
+    ]
     return [import_module(f".{path.parent.name}.{path.stem}", __package__) for path in paths]
 
 
 @cache
 def exercises(lesson: int) -> dict[str, Exercise]:
     """The exercises of one lesson by id, in the order of their numbers."""
-    found = [each for module in modules(lesson) for each in getattr(module, "EXERCISES", ())]
-    ordered = {each.id: each for each in sorted(found, key=lambda each: each.number)}
-    if len(ordered) < len(found) or any(each.lesson != lesson for each in found):
-        ids = ", ".join(each.id for each in found)
+    every = [each for module in modules(lesson) for each in getattr(module, "EXERCISES", ())]
+    ordered = {each.id: each for each in sorted(every, key=lambda each: each.number)}
+    if len(ordered) < len(every) or any(each.lesson != lesson for each in every):
+        ids = ", ".join(each.id for each in every)
         raise ValueError(f"lesson {lesson} needs exercises with ids {lesson}.1, {lesson}.2, …, each once; got {ids}")
     return ordered
 
@@ -55,27 +57,27 @@ def exercises(lesson: int) -> dict[str, Exercise]:
 @cache
 def questions(lesson: int) -> dict[str, Question]:
     """The questions of one lesson by id, in the order of their numbers."""
-    return question_files.read(sorted(folder(lesson).glob("*.toml")), lesson)
+    return read_questions(sorted(folder(lesson).glob("*.toml")), lesson)
 
 
-def answers(lesson: int, kind: str) -> dict[str, list]:
+def known_answers(lesson: int, kind: str) -> dict[str, list]:
     """The known answers of a lesson, `wrong` ones (name, answer) or `right` ones, by exercise."""
-    found: dict[str, list] = {}
+    known: dict[str, list] = {}
     for module in modules(lesson, f"{kind}_"):
-        for exercise_id, each in module.ANSWERS.items():
-            found.setdefault(exercise_id, []).extend(each)
-    return found
+        for exercise_id, answers in module.ANSWERS.items():
+            known.setdefault(exercise_id, []).extend(answers)
+    return known
 
 
 def exercise(exercise_id: str) -> Exercise:
-    return find("exercise", exercise_id, exercises)
+    return look_up("exercise", exercise_id, exercises)
 
 
 def question(question_id: str) -> Question:
-    return find("question", question_id, questions)
+    return look_up("question", question_id, questions)
 
 
-def find(noun: str, wanted: object, of_lesson: Callable[[int], Mapping[str, object]]):
+def look_up(noun: str, wanted: object, of_lesson: Callable[[int], Mapping[str, object]]):
     lesson = str(wanted).partition(".")[0]
     known = of_lesson(int(lesson)) if lesson.isdigit() and int(lesson) in lessons() else {}
     if wanted in known:

@@ -5,9 +5,9 @@ import zlib
 
 from .catalogue import exercise as find_exercise
 from .display import FAIR, GOOD, PLAIN, Shown, box, inline, marked_up, plain_text, show
-from .exercise import Exercise, Finding, Outcome, beside, judge
+from .exercise import Exercise, Finding, Outcome, in_process, judge
 from .lesson_text import reference
-from .progress import SESSION, progress
+from .progress import RECORD, progress
 
 
 class Unfinished(Exception):
@@ -22,51 +22,44 @@ def check(exercise_id: str, answer: object) -> Shown:
     exercise = find_exercise(exercise_id)
     outcome = run_checks(exercise, answer)
     if not outcome.passed:
-        raise Unfinished(told(outcome))
+        raise Unfinished(unfinished_text(outcome))
     return report(outcome)
 
 
 def run_checks(exercise: Exercise, answer: object) -> Outcome:
-    outcome = judge(exercise, beside(exercise, answer), seed=zlib.crc32(exercise.id.encode()))
-    SESSION.outcomes[exercise.id] = outcome
-    SESSION.passing.pop(exercise.id, None)
+    outcome = judge(exercise, in_process(exercise, answer), seed=zlib.crc32(exercise.id.encode()))
+    RECORD.outcomes[exercise.id] = outcome
+    RECORD.passing.pop(exercise.id, None)
     if outcome.passed:
-        SESSION.passing[exercise.id] = answer
+        RECORD.passing[exercise.id] = answer
     return outcome
 
 
-def told(outcome: Outcome) -> str:
+def unfinished_text(outcome: Outcome) -> str:
     """What to say about an exercise that is not done."""
     exercise = outcome.exercise
+    stuck = f'Stuck? hint("{exercise.id}") helps a little, and more each time.'
     if not outcome.written:
-        return "\n".join(
-            [
-                f"Exercise {exercise.id} is not written yet: {exercise.title}.",
-                f'Stuck? hint("{exercise.id}") helps a little, and more each time.',
-                repr(progress(exercise.lesson)),
-            ]
-        )
-    lines = [f"Exercise {exercise.id}: {outcome.earned} of {exercise.points} points so far."]
-    said: set[str] = set()
-    for finding in outcome.findings:
-        lines += line(finding, said)
-    more = f'hint("{exercise.id}") helps a little, and more each time.'
-    return "\n".join([*lines, f"Stuck? {more}", repr(progress(exercise.lesson))])
+        lines = [f"Exercise {exercise.id} is not written yet: {exercise.title}."]
+    else:
+        lines = [f"Exercise {exercise.id}: {outcome.earned} of {exercise.points} points so far."]
+        explained: set[str] = set()
+        for finding in outcome.findings:
+            lines += finding_lines(finding, explained)
+    return "\n".join([*lines, stuck, repr(progress(exercise.lesson))])
 
 
-def line(finding: Finding, said: set[str]) -> list[str]:
-    """What came of one part; what was said of an earlier one is not said again."""
-    worth = f"({finding.earned} of {finding.part.points})"
+def finding_lines(finding: Finding, explained: set[str]) -> list[str]:
+    """The result of one part; what was explained for an earlier one is not explained again."""
+    part, wrong = f"{finding.part.name} ({finding.earned} of {finding.part.points})", finding.misconception
     if finding.right:
-        return [f"  ✓ {finding.part.name} {worth}"]
+        return [f"  ✓ {part}"]
     if not finding.written:
-        return [f"  □ {finding.part.name} {worth}: not written yet"]
-    found = finding.misconception
-    if found.message in said:
-        return [f"  ✗ {finding.part.name} {worth}: [{found.name}] again"]
-    said.add(found.message)
-    lines = [f"  ✗ {finding.part.name} {worth}: [{found.name}] {found.message}"]
-    return lines + ([f"      {found.detail}"] if found.detail else [])
+        return [f"  □ {part}: not written yet"]
+    if wrong.message in explained:
+        return [f"  ✗ {part}: [{wrong.name}] again"]
+    explained.add(wrong.message)
+    return [f"  ✗ {part}: [{wrong.name}] {wrong.message}", *([f"      {wrong.detail}"] if wrong.detail else [])]
 
 
 def report(outcome: Outcome) -> Shown:
@@ -80,7 +73,7 @@ def report(outcome: Outcome) -> Shown:
 def hint(exercise_id: str) -> Shown:
     """A nudge at the first call, more at the second, nearly all of it at the third."""
     exercise = find_exercise(exercise_id)
-    level = SESSION.hints[exercise.id] = min(3, SESSION.hints.get(exercise.id, 0) + 1)
+    level = RECORD.hints[exercise.id] = min(3, RECORD.hints.get(exercise.id, 0) + 1)
     titles = [f"Hint {n} of 3 for exercise {exercise.id}" for n in range(1, level + 1)]
     hints = list(zip(titles, exercise.hints, strict=False))
     folded = [f"<details><summary>{title}</summary>{marked_up(text)}</details>" for title, text in hints[:-1]]
@@ -91,7 +84,7 @@ def hint(exercise_id: str) -> Shown:
 def use(exercise_id: str, answer: object) -> object:
     """Your answer if it passes its checks; else, and visibly, the reference, so that the lesson can go on."""
     exercise = find_exercise(exercise_id)
-    if SESSION.passing.get(exercise.id) is answer or run_checks(exercise, answer).passed:
+    if RECORD.passing.get(exercise.id) is answer or run_checks(exercise, answer).passed:
         return answer
     note = (
         f"Exercise {exercise.id} does not pass its checks yet: "

@@ -1,4 +1,4 @@
-"""Things that show themselves: as text anywhere, as HTML in a notebook."""
+"""What checks and questions show: text in a terminal, HTML in a notebook."""
 
 import html
 import re
@@ -58,10 +58,10 @@ def plain_text(text: str) -> str:
 
 def clean(text: str, longest: int = 400) -> str:
     """A student's text, fit for a terminal, XML and a page: no control signs, and not too long."""
-    return whole("".join(sign if sign.isprintable() else " " for sign in text[:longest]))
+    return valid_unicode("".join(sign if sign.isprintable() else " " for sign in text[:longest]))
 
 
-def whole(text: str) -> str:
+def valid_unicode(text: str) -> str:
     """The same without halves of characters, which no file can hold."""
     return text.encode("utf-8", "replace").decode()
 

@@ -1,7 +1,7 @@
-"""An exercise and how it is judged: always from the trusted side, through calls that pass plain data only.
+"""An exercise and how it is judged: through calls that pass plain data only.
 
 `call(*plain) -> plain` asks the student's object. In a notebook it is a plain call; in a grader it goes to another
-process. The judge cannot tell, and need not.
+process. The judge is the same for both.
 """
 
 import re
@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
-from .plain import Plain, plain
+from .plain_data import Plain, plain
 
 Call = Callable[..., Plain]
 Judge = Callable[[Call, np.random.Generator], None]
@@ -20,7 +20,7 @@ ID = re.compile(r"[1-9][0-9]*\.[1-9][0-9]*")
 
 
 class Misconception(Exception):
-    """What is behind a wrong answer: its name, what to say about it, and details that may tell hidden inputs."""
+    """Why an answer is wrong: a name, a message to the student, and a detail that may show hidden inputs."""
 
     def __init__(self, name: str, message: str, detail: str = ""):
         super().__init__(f"{name}: {message}")
@@ -42,10 +42,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Exercise:
-    """`ask` runs beside the student's object, and `parts` judge what it gave.
+    """`ask` runs beside the student's object, and `parts` judge what it returned.
 
-    `given` is what of the library this exercise hands out: soft prompts and modules that are closed otherwise, since
-    other exercises ask for them.
+    `provides` names what students may import from the library here although the grader hides it otherwise, since
+    another exercise asks for it: soft prompts, and modules.
     """
 
     id: str
@@ -53,7 +53,7 @@ class Exercise:
     ask: Callable[..., object]
     parts: tuple[Part, ...]
     hints: tuple[str, str, str]
-    given: tuple[type | Callable | ModuleType, ...] = ()
+    provides: tuple[type | Callable | ModuleType, ...] = ()
 
     def __post_init__(self):
         names = [part.name for part in self.parts]
@@ -79,7 +79,7 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one part; `misconception` is None where it is right."""
+    """The result of one part; `misconception` is None where it is right."""
 
     part: Part
     misconception: Misconception | None = None
@@ -113,7 +113,7 @@ class Outcome:
 
 
 def judge(exercise: Exercise, call: Call, seed: int) -> Outcome:
-    """Judge every part, each with fresh inputs that the seed and its place tell."""
+    """Judge every part, each with fresh inputs drawn from the seed and the part's place."""
     findings = [judge_part(part, call, np.random.default_rng([seed, n])) for n, part in enumerate(exercise.parts)]
     return Outcome(exercise, tuple(findings))
 
@@ -123,34 +123,34 @@ def judge_part(part: Part, call: Call, rng: np.random.Generator) -> Finding:
         part.judge(call, rng)
     except NotWritten:
         return Finding(part, written=False)
-    except Misconception as found:
-        return Finding(part, found)
-    except Exception as error:  # an answer so odd that the judge stumbled: it is no pass, and no crash either
+    except Misconception as misconception:
+        return Finding(part, misconception)
+    except Exception as error:  # an answer so odd that the judge failed on it: no pass, and no crash either
         odd = Misconception("no-sense", "the check could make no sense of what your code gave back", repr(error))
         return Finding(part, odd)
     return Finding(part)
 
 
-def beside(exercise: Exercise, answer: object) -> Call:
+def in_process(exercise: Exercise, answer: object) -> Call:
     """Ask the student's object in this very process: for practice, not for marks."""
 
-    def call(*given: Plain) -> Plain:
+    def call(*inputs: Plain) -> Plain:
         try:
-            came = exercise.ask(answer, *map(plain, given))
+            returned = exercise.ask(answer, *map(plain, inputs))
         except Exception as error:
-            if blank(error):
+            if is_blank(error):
                 raise NotWritten from None
-            said = f"your code stopped with {type(error).__name__}: {error}"
-            raise Misconception("raises", said, last_line(error)) from None
+            message = f"your code stopped with {type(error).__name__}: {error}"
+            raise Misconception("raises", message, last_line(error)) from None
         try:
-            return plain(came)
+            return plain(returned)
         except TypeError as error:
             raise Misconception("wrong-type", f"what your code gave back is no data: {error}") from None
 
     return call
 
 
-def blank(error: Exception) -> bool:
+def is_blank(error: Exception) -> bool:
     """Whether this is the mark of an unwritten exercise (nbgrader's has no text), not a missing operation's."""
     return isinstance(error, NotImplementedError) and (not str(error) or "not written yet" in str(error))
 

@@ -5,6 +5,7 @@ it defines.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,10 +14,11 @@ ROLES = ("setup", "exercise", "check", "question")  # what a cell's marker may s
 MARKER = re.compile(r"^# %%(.*)$", re.MULTILINE)
 ABOUT = re.compile(r'(\w+)="([^"]*)"')
 CHECK = re.compile(r'check\("([^"]+)", (\w+)\)')
+INSTEAD = re.compile(r"^ *### INSTEAD\n(?:.*\n)*?(?= *### END SOLUTION)", re.MULTILINE)
 
 
 def lessons_folder() -> Path:
-    """What people open: beside the package in a clone, inside it where it was installed from a wheel."""
+    """The folder of notebooks and texts: beside the package in a clone, inside the course where it was installed."""
     places = Path(__file__).parents[2] / "lessons", Path(__file__).with_name("lessons")
     for place in places:
         if (place / "source").is_dir():
@@ -37,6 +39,10 @@ class Cell:
 def sources() -> dict[int, Path]:
     """The text of each lesson, by the lesson's number."""
     return {int(path.name[:2]): path for path in sorted(lessons_folder().glob("source/[0-9][0-9]_*.py"))}
+
+
+def lesson_of(exercise: str) -> int:
+    return int(exercise.split(".")[0])
 
 
 def source_of(lesson: int) -> Path:
@@ -78,22 +84,47 @@ def answer_names(lesson: int) -> dict[str, str]:
 
 
 def solution(exercise: str) -> str:
-    """The cell in which an exercise is solved."""
-    found = [
-        each.source for each in code(int(exercise.split(".")[0])) if (each.role, each.about) == ("exercise", exercise)
-    ]
-    if len(found) != 1:
-        raise ValueError(
-            f"the text of the lesson should have one cell marked exercise={exercise!r}; it has {len(found)}"
-        )
-    return found[0]
+    """The cell in which an exercise is solved, without the broken program that students find there."""
+    cells = [each.source for each in code(lesson_of(exercise)) if (each.role, each.about) == ("exercise", exercise)]
+    if len(cells) != 1:
+        raise ValueError(f"the lesson's text should have one cell marked exercise={exercise!r}; it has {len(cells)}")
+    return INSTEAD.sub("", cells[0])
+
+
+def changed(exercise: str, *texts: str) -> str:
+    """The solution with a mistake in it: each first text of a pair, which stands there once, becomes the second."""
+    cell = solution(exercise)
+    for old, new in zip(texts[::2], texts[1::2], strict=True):
+        if cell.count(old) != 1:
+            raise ValueError(f"{old!r} should be once in the solution of {exercise}, not {cell.count(old)} times")
+        cell = cell.replace(old, new)
+    return cell
+
+
+def defined(exercise: str, cell: str, **names: object) -> object:
+    """The function or class that this cell defines for an exercise, after the lesson's imports and these names."""
+    lesson = lesson_of(exercise)
+    scope = {"__name__": f"solution_{exercise.replace('.', '_')}"}
+    exec(compile(setup(lesson), f"<setup of lesson {lesson}>", "exec"), scope)
+    scope |= names
+    exec(compile(cell, f"<solution {exercise}>", "exec"), scope)
+    return scope[answer_names(lesson)[exercise]]
 
 
 @cache
 def reference(exercise: str) -> object:
     """What the text's own solution defines: the function or class that is right."""
-    lesson = int(exercise.split(".")[0])
-    scope: dict[str, object] = {"__name__": f"solution_{exercise.replace('.', '_')}"}
-    exec(compile(setup(lesson), f"<setup of lesson {lesson}>", "exec"), scope)
-    exec(compile(solution(exercise), f"<solution {exercise}>", "exec"), scope)
-    return scope[answer_names(lesson)[exercise]]
+    return defined(exercise, solution(exercise))
+
+
+def with_mistakes(changes: Mapping[str, list[tuple[str, ...]]], **names: object) -> dict[str, list]:
+    """For each exercise its known wrong answers, (misconception, answer), from (misconception, old text, new, …).
+
+    The new texts may use these names.
+    """
+    return {
+        exercise: [
+            (misconception, defined(exercise, changed(exercise, *texts), **names)) for misconception, *texts in rows
+        ]
+        for exercise, rows in changes.items()
+    }

@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping
 
 from .display import FAIR, GOOD, PLAIN, Shown, box
-from .progress import SESSION
+from .progress import RECORD
 
 Guess = float | str | Mapping[str, float]
 
@@ -12,19 +12,19 @@ Guess = float | str | Mapping[str, float]
 def predict(prediction_id: str, guess: Guess | None) -> Shown:
     """Commit to a guess: a number, a word, or a number for each of several names."""
     if guess is None:
-        SESSION.guesses.pop(prediction_id, None)
+        RECORD.guesses.pop(prediction_id, None)
         text = f"Prediction {prediction_id}: replace None by your guess before you go on. Being wrong costs nothing."
         return Shown(text, box(FAIR, html.escape(text)))
     if not isinstance(guess, float | int | str | Mapping):
         raise ValueError(f"a guess is a number, a word, or a dict of numbers; got a {type(guess).__name__}")
-    SESSION.guesses[prediction_id] = guess
-    text = f"Prediction {prediction_id}: you guess {told(guess)}. Now run the next cell."
+    RECORD.guesses[prediction_id] = guess
+    text = f"Prediction {prediction_id}: you guess {formatted(guess)}. Now run the next cell."
     return Shown(text, box(PLAIN, html.escape(text)))
 
 
 def guessed(prediction_id: str) -> Guess | None:
     """The guess, for a picture of your own; None where none was made."""
-    return SESSION.guesses.get(prediction_id)
+    return RECORD.guesses.get(prediction_id)
 
 
 def reveal(prediction_id: str, measured: Guess) -> Shown:
@@ -32,7 +32,7 @@ def reveal(prediction_id: str, measured: Guess) -> Shown:
     guess = guessed(prediction_id)
     if isinstance(measured, str):
         verdict = "" if guess is None else " — as you said" if guess == measured else " — not as you said"
-        text = f"Prediction {prediction_id}: guessed {told(guess)}, measured {told(measured)}{verdict}."
+        text = f"Prediction {prediction_id}: guessed {formatted(guess)}, measured {formatted(measured)}{verdict}."
         return Shown(text, box(GOOD if guess == measured else PLAIN, html.escape(text)))
     guesses = guess if isinstance(guess, Mapping) else {"": guess if isinstance(guess, float | int) else None}
     values = measured if isinstance(measured, Mapping) else {"": measured}
@@ -43,8 +43,8 @@ def reveal(prediction_id: str, measured: Guess) -> Shown:
     for name, mine, value in rows:
         for who, number, colour in ("guess", mine, FAIR), ("measured", value, PLAIN):
             label, length = f"{name} {who}".strip(), 0 if number is None else round(40 * abs(number) / largest)
-            lines.append(f"  {label:>24} {told(number):>8} {'█' * length}")
-            bars.append(bar(label, told(number), length, colour))
+            lines.append(f"  {label:>24} {formatted(number):>8} {'█' * length}")
+            bars.append(bar(label, formatted(number), length, colour))
     return Shown("\n".join(lines), box(PLAIN, *bars))
 
 
@@ -57,9 +57,9 @@ def bar(label: str, number: str, length: int, colour: str) -> str:
     )
 
 
-def told(guess: Guess | None) -> str:
+def formatted(guess: Guess | None) -> str:
     if isinstance(guess, Mapping):
-        return ", ".join(f"{name} {told(number)}" for name, number in guess.items())
+        return ", ".join(f"{name} {formatted(number)}" for name, number in guess.items())
     if guess is None or isinstance(guess, str):
         return guess or "no guess"
     return f"{guess:,}" if isinstance(guess, int) else f"{guess:.3g}"

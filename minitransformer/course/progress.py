@@ -9,8 +9,8 @@ from .questions import Reply
 
 
 @dataclass
-class Session:
-    """Lives as long as the notebook's kernel; nothing is written to disk."""
+class Record:
+    """What was answered and guessed. It lasts as long as the notebook's kernel; nothing is written to disk."""
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     passing: dict[str, object] = field(default_factory=dict)  # the answers that passed, to know them again
@@ -23,19 +23,19 @@ class Session:
             kept.clear()
 
 
-SESSION = Session()
+RECORD = Record()
 
 
 def progress(lesson: int) -> Shown:
     """Where you are in this lesson: a square for each exercise and each question."""
     exercises, questions = catalogue.exercises(lesson).values(), catalogue.questions(lesson)
-    done = [share(SESSION.outcomes.get(each.id)) for each in exercises]
-    answered = [SESSION.replies[each].credit if each in SESSION.replies else None for each in questions]
-    points = sum(SESSION.outcomes[each.id].earned for each in exercises if each.id in SESSION.outcomes)
+    done = [share(RECORD.outcomes.get(each.id)) for each in exercises]
+    answered = [RECORD.replies[each].credit if each in RECORD.replies else None for each in questions]
+    points = sum(RECORD.outcomes[each.id].earned for each in exercises if each.id in RECORD.outcomes)
     of = sum(each.points for each in exercises)
     right = sum(credit or 0 for credit in answered)
     counts = f"{points} of {of} points", f"{right:.3g} of {len(answered)}"
-    text = f"lesson {lesson}   exercises {row(done)} {counts[0]}   questions {row(answered)} {counts[1]}"
+    text = f"lesson {lesson}   exercises {squares(done)} {counts[0]}   questions {squares(answered)} {counts[1]}"
     strip = (
         f"<strong>Lesson {lesson}</strong> &emsp; exercises {coloured(done)} {counts[0]}"
         f" &emsp; questions {coloured(answered)} {counts[1]}"
@@ -46,7 +46,7 @@ def progress(lesson: int) -> Shown:
 def question_points(lesson: int) -> float:
     """The sum of what the questions of this lesson earned so far: a plain number, which nbgrader takes as points."""
     known = catalogue.questions(lesson)
-    return float(sum(reply.credit for question, reply in SESSION.replies.items() if question in known))
+    return float(sum(reply.credit for question, reply in RECORD.replies.items() if question in known))
 
 
 def share(outcome: Outcome | None) -> float | None:
@@ -59,7 +59,7 @@ def mark(credit: float | None) -> str:
     return "□" if credit is None else "✗" if credit == 0 else "■" if credit == 1 else "◧"
 
 
-def row(credits: list[float | None]) -> str:
+def squares(credits: list[float | None]) -> str:
     return "".join(map(mark, credits))
 
 

@@ -6,17 +6,17 @@ Each knows what it shows (in an order drawn once from its id), the right answer,
 import random
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an answer earned, from 0 to 1, and what there is to say about it."""
+    """What an answer earned, from 0 to 1, and what there is to say about it, line by line."""
 
     credit: float
-    said: tuple[str, ...]
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,54 +42,86 @@ class Pair:
     reason: str
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One of several options is right, and each has its reason."""
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What all questions have; each form knows what is `shown` behind its letters, its `answer`, and how to `grade`."""
 
     id: str
     kind: str
     prompt: str
-    options: tuple[Option, ...]
     shuffle: int = 0
+
+    @property
+    def labels(self) -> str:
+        return ascii_lowercase[: len(self.shown)]
+
+    def letters(self) -> dict:
+        """The letter of each thing that is shown."""
+        return dict(zip(self.shown, self.labels, strict=True))
+
+    def shuffled(self, things: Iterable, name: str = "", draw: int = 0) -> list:
+        """The same order each time: it is drawn from the question's id."""
+        things = list(things)
+        random.Random(zlib.crc32(f"{self.id}{name} {self.shuffle + 1000 * draw}".encode())).shuffle(things)
+        return things
+
+    def refused(self, answer: str) -> ValueError:
+        letters = f"from a to {self.labels[-1]}"
+        return ValueError(f"{self.id} takes {self.ask} {letters}, such as {self.example!r}; got {answer!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Question):
+    """One of several options is right, and each has its reason."""
+
+    options: tuple[Option, ...]
 
     ask = "one letter"
     example = "b"
 
-    @property
-    def shown(self) -> list[Option]:
-        return shuffled(self.id, self.options, self.shuffle)
+    def __post_init__(self):
+        if len(self.options) < 3 or sum(option.right for option in self.options) != 1:
+            raise ValueError("it needs at least three options, exactly one of them with right = true")
+        check_texts([option.text for option in self.options], self.options)
 
     @property
-    def labels(self) -> str:
-        return ascii_lowercase[: len(self.options)]
+    def shown(self) -> list[Option]:
+        return self.shuffled(self.options)
 
     @property
     def answer(self) -> str:
-        return self.labels[[option.right for option in self.shown].index(True)]
+        return next(letter for option, letter in self.letters().items() if option.right)
 
     def lines(self) -> list[tuple[str, str]]:
-        return [(letter, option.text) for letter, option in zip(self.labels, self.shown, strict=True)]
+        return [(letter, option.text) for option, letter in self.letters().items()]
 
     def grade(self, answer: str) -> Reply:
         letter = answer.strip().lower()
         if len(letter) != 1 or letter not in self.labels:
-            raise ValueError(unfit(self, answer))
+            raise self.refused(answer)
         option = self.shown[self.labels.index(letter)]
         return Reply(float(option.right), (f"{letter} is {'right' if option.right else 'not it'}: {option.reason}",))
 
 
-@dataclass(frozen=True)
-class Order:
+@dataclass(frozen=True, kw_only=True)
+class Order(Question):
     """Steps to put in order, as far as the rules say: what no rule orders may stand either way round."""
 
-    id: str
-    kind: str
-    prompt: str
     steps: dict[str, str]  # key -> text
     rules: tuple[Rule, ...]
-    shuffle: int = 0
 
     ask = "all letters, in order"
+
+    def __post_init__(self):
+        check_texts(self.steps.values(), self.rules)
+        unknown = {key for rule in self.rules for key in (rule.first, rule.then)} - set(self.steps)
+        if unknown:
+            raise ValueError(f"{self.id} has rules about steps that it does not list: {', '.join(sorted(unknown))}")
+        circle = [a for a, b in self.before if a == b]
+        if circle:
+            raise ValueError(f"{self.id} has steps that wait for each other: {', '.join(sorted(circle))}")
+        if len(self.before) < 2:
+            raise ValueError(f"{self.id} needs rules that order at least two pairs of its steps")
 
     @property
     def example(self) -> str:
@@ -106,38 +138,30 @@ class Order:
     @property
     def shown(self) -> list[str]:
         """The keys, in an order that gives nothing away: about half of the pairs stand wrong."""
-        for draw in range(100):
-            keys = shuffled(self.id, tuple(self.steps), self.shuffle + 1000 * draw)
-            if 0.3 <= self.share(keys) <= 0.7:
-                return keys
-        return shuffled(self.id, tuple(self.steps), self.shuffle)
+        orders = [self.shuffled(self.steps, draw=draw) for draw in range(100)]
+        return next((keys for keys in orders if 0.3 <= self.share(keys) <= 0.7), orders[0])
 
     def share(self, keys: Sequence[str]) -> float:
         return sum(keys.index(first) < keys.index(then) for first, then in self.before) / len(self.before)
 
     @property
-    def labels(self) -> str:
-        return ascii_lowercase[: len(self.steps)]
-
-    @property
     def answer(self) -> str:
         """One right order: the one nearest to the file's."""
-        keys, letters = list(self.steps), dict(zip(self.shown, self.labels, strict=True))
+        keys, letters, before = list(self.steps), self.letters(), self.before
         done: list[str] = []
         while keys:
-            free = next(key for key in keys if not any((other, key) in self.before for other in keys))
+            free = next(key for key in keys if not any((other, key) in before for other in keys))
             done.append(keys.pop(keys.index(free)))
         return " ".join(letters[key] for key in done)
 
     def lines(self) -> list[tuple[str, str]]:
-        return [(letter, self.steps[key]) for letter, key in zip(self.labels, self.shown, strict=True)]
+        return [(letter, self.steps[key]) for key, letter in self.letters().items()]
 
     def grade(self, answer: str) -> Reply:
-        letters = re.findall(r"[a-z]", answer.lower())
+        letters, names = re.findall(r"[a-z]", answer.lower()), self.letters()
         if sorted(letters) != list(self.labels):
-            raise ValueError(unfit(self, answer))
-        keys = [self.shown[self.labels.index(letter)] for letter in letters]
-        names = dict(zip(self.shown, self.labels, strict=True))
+            raise self.refused(answer)
+        keys = sorted(names, key=lambda key: letters.index(names[key]))
         credit = self.share(keys)
         broken = [rule for rule in self.rules if keys.index(rule.first) > keys.index(rule.then)]
         if not broken:
@@ -147,41 +171,41 @@ class Order:
         return Reply(credit, (pairs, f"{names[rule.first]} must come before {names[rule.then]}: {rule.reason}"))
 
 
-@dataclass(frozen=True)
-class Match:
+@dataclass(frozen=True, kw_only=True)
+class Match(Question):
     """Things to pair with their descriptions, some of which fit nothing."""
 
-    id: str
-    kind: str
-    prompt: str
     pairs: tuple[Pair, ...]
     distractors: tuple[Option, ...]
-    shuffle: int = 0
 
     ask = "a pair for each number"
     example = "1c 2a …"
 
-    @property
-    def lefts(self) -> list[Pair]:
-        return shuffled(f"{self.id} left", self.pairs, self.shuffle)
+    def __post_init__(self):
+        if len(self.pairs) < 2 or not self.distractors:
+            raise ValueError("it needs at least two pairs and one distractor, or the last pair is found by elimination")
+        check_texts([pair.left for pair in self.pairs], (*self.pairs, *self.distractors))
+        check_texts([*self.rights, *self.wrong_texts])
 
     @property
-    def shown(self) -> list[str]:
-        return shuffled(
-            self.id, tuple(dict.fromkeys(each.right for each in self.pairs)) + self.wrong_texts, self.shuffle
-        )
+    def lefts(self) -> list[Pair]:
+        return self.shuffled(self.pairs, " left")
+
+    @property
+    def rights(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(pair.right for pair in self.pairs))
 
     @property
     def wrong_texts(self) -> tuple[str, ...]:
         return tuple(option.text for option in self.distractors)
 
     @property
-    def labels(self) -> str:
-        return ascii_lowercase[: len(self.shown)]
+    def shown(self) -> list[str]:
+        return self.shuffled(self.rights + self.wrong_texts)
 
     @property
     def answer(self) -> str:
-        letters = dict(zip(self.shown, self.labels, strict=True))
+        letters = self.letters()
         return " ".join(f"{number}{letters[pair.right]}" for number, pair in enumerate(self.lefts, 1))
 
     def lines(self) -> list[tuple[str, str]]:
@@ -191,40 +215,22 @@ class Match:
     def grade(self, answer: str) -> Reply:
         chosen = {int(number): letter for number, letter in re.findall(r"(\d+)\s*[-:=]?\s*([a-z])", answer.lower())}
         if sorted(chosen) != list(range(1, len(self.pairs) + 1)) or not set(chosen.values()) <= set(self.labels):
-            raise ValueError(unfit(self, answer))
-        said, right = [], 0
+            raise self.refused(answer)
+        lines, right = [], 0
         reasons = {option.text: option.reason for option in self.distractors}
         for number, pair in enumerate(self.lefts, 1):
             text = self.shown[self.labels.index(chosen[number])]
             if text == pair.right:
                 right += 1
             else:
-                said.append(f"{number}{chosen[number]} is not it: {reasons.get(text, pair.reason)}")
-        return Reply(right / len(self.pairs), (f"{right} of {len(self.pairs)} pairs are right", *said))
+                lines.append(f"{number}{chosen[number]} is not it: {reasons.get(text, pair.reason)}")
+        return Reply(right / len(self.pairs), (f"{right} of {len(self.pairs)} pairs are right", *lines))
 
 
-Question = Choice | Order | Match
-
-
-def shuffled(key: str, things: Sequence, salt: int) -> list:
-    """The same order each time, told by the key and the salt alone."""
-    things = list(things)
-    random.Random(zlib.crc32(f"{key} {salt}".encode())).shuffle(things)
-    return things
-
-
-def unfit(question: Question, answer: object) -> str:
-    letters = f"from a to {question.labels[-1]}"
-    return f"{question.id} takes {question.ask} {letters}, such as {question.example!r}; got {answer!r}"
-
-
-def check_order(question: Order) -> None:
-    """A rule about an unknown step, or steps that wait for each other, cannot be."""
-    unknown = {key for rule in question.rules for key in (rule.first, rule.then)} - set(question.steps)
-    if unknown:
-        raise ValueError(f"{question.id} has rules about steps that it does not list: {', '.join(sorted(unknown))}")
-    circle = [a for a, b in question.before if a == b]
-    if circle:
-        raise ValueError(f"{question.id} has steps that wait for each other: {', '.join(sorted(circle))}")
-    if len(question.before) < 2:
-        raise ValueError(f"{question.id} needs rules that order at least two pairs of its steps")
+def check_texts(texts: Iterable[str], reasoned: Iterable = ()) -> None:
+    """Every text and every reason says something, and no text stands twice."""
+    texts = list(texts)
+    if not all(text.strip() for text in [*texts, *(each.reason for each in reasoned)]):
+        raise ValueError("a text or a reason is empty")
+    if len(set(texts)) < len(texts):
+        raise ValueError(f"two of its texts are the same: {sorted(t for t in texts if texts.count(t) > 1)[0]!r}")

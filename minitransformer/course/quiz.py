@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from .catalogue import question as find_question
 from .display import FAIR, GOOD, NOT_YET, PLAIN, Shown, box, in_notebook, marked_up, plain_text
-from .progress import SESSION, progress
+from .progress import RECORD, progress
 from .questions import Choice, Question, Reply
 
 
@@ -47,13 +47,13 @@ def reply(question: Question, answer: str) -> Shown:
     if not isinstance(answer, str):
         raise ValueError(f"an answer is a text such as {question.example!r}; got a {type(answer).__name__}")
     graded: Reply = question.grade(answer)
-    SESSION.replies[question.id] = graded
+    RECORD.replies[question.id] = graded
     strip = progress(int(question.id.split(".")[0]))
     word = {1.0: "✓ right", 0.0: "✗ not it"}.get(graded.credit, f"◧ {graded.credit:.0%} right")
     colour = {1.0: GOOD, 0.0: NOT_YET}.get(graded.credit, FAIR)
-    said = [marked_up(each) for each in graded.said]
-    text = "\n".join([f"{question.id}, answered {answer}: {word}", *map(plain_text, graded.said), strip.text])
-    return Shown(text, box(colour, f"<strong>{html.escape(answer)}: {word}</strong>", *said, strip.html))
+    lines = [marked_up(each) for each in graded.lines]
+    text = "\n".join([f"{question.id}, answered {answer}: {word}", *map(plain_text, graded.lines), strip.text])
+    return Shown(text, box(colour, f"<strong>{html.escape(answer)}: {word}</strong>", *lines, strip.html))
 
 
 def asking(question: Question) -> tuple[str, str]:

@@ -10,13 +10,13 @@ from .questions import Choice, Match, Question
 
 def controls(question: Question, answer: Callable[[str, str], Shown]) -> ipywidgets.Widget:
     """Buttons or menus, and below them what the answer got."""
-    said = ipywidgets.HTML()
+    reply = ipywidgets.HTML()
 
     def give(text: str) -> None:
-        said.value = answer(question.id, text).html + f'<small>As code: quiz("{question.id}", answer="{text}")</small>'
+        reply.value = answer(question.id, text).html + f'<small>As code: quiz("{question.id}", answer="{text}")</small>'
 
     form = {Choice: letters, Match: menus}.get(type(question), sequence)
-    return ipywidgets.VBox([form(question, give), said])
+    return ipywidgets.VBox([form(question, give), reply])
 
 
 def letters(question: Choice, give: Callable[[str], None]) -> ipywidgets.Widget:

@@ -8,7 +8,7 @@ from ..optional import library
 
 
 class BytePairs:
-    """Byte-pair encoding behind the same small face as the `Tokenizer` of the phrasebook."""
+    """Byte-pair encoding with the same few methods as the `Tokenizer` of the phrasebook."""
 
     def __init__(self, pairs, end: int | None):  # a tokenizers.Tokenizer
         self.pairs, self.end = pairs, end

@@ -1,4 +1,4 @@
-"""Files: safetensors with what they mean in their metadata, written whole or not at all, read with suspicion."""
+"""Safetensors files with what they mean in their metadata, written whole or not at all, checked while they are read."""
 
 import hashlib
 import json
@@ -68,7 +68,7 @@ def tensors_of(path: str | Path, expected: str) -> tuple[dict[str, Tensor], dict
 
 
 def fingerprint(model: Transformer) -> str:
-    """Sixteen hex digits that change with any bit of the model; a soft prompt remembers whose it is by them."""
+    """Sixteen hex digits that change with any bit of the model; a soft prompt names its model by them."""
     digest = hashlib.sha256(repr(model.config).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

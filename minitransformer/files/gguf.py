@@ -9,9 +9,9 @@ from torch import Tensor
 from ..model import Config, Transformer
 from ..optional import library
 from .byte_pairs import BytePairs
-from .llama import assemble, said, shaped
+from .llama import assemble, config_from, renamed
 
-THEIRS = {  # our names -> theirs
+WEIGHT_NAMES = {  # our names -> theirs
     "embedding.": "token_embd.",
     "blocks.": "blk.",
     "attention.norm.": "attn_norm.",
@@ -23,7 +23,7 @@ THEIRS = {  # our names -> theirs
     "up.": "ffn_up.",
     "down.": "ffn_down.",
 }
-SIZES = {  # our names -> theirs
+CONFIG_NAMES = {  # our names -> theirs
     "context": "llama.context_length",
     "width": "llama.embedding_length",
     "layers": "llama.block_count",
@@ -37,9 +37,9 @@ ADDED = ("tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token", "tokeni
 SPECIAL = (3, 4)  # the types of tokens that stand for themselves in a text: control, user-defined
 
 
-def their_name(name: str) -> str:
+def gguf_name(name: str) -> str:
     """A weight's name in a GGUF file, from ours."""
-    for ours, theirs in THEIRS.items():
+    for ours, theirs in WEIGHT_NAMES.items():
         name = name.replace(ours, theirs)
     if name.startswith("norm."):
         return f"output_{name}"
@@ -56,14 +56,14 @@ def from_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Tra
         about = {key: field.contents() for key, field in reader.fields.items()}
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, MemoryError) as error:
         raise ValueError(f"{path} is damaged or is no GGUF file ({error}); fetch it again") from None
-    config = read_config(about, path)
+    config = gguf_config(about, path)
     weights = {tensor.name: read_tensor(gguf, tensor, path) for tensor in reader.tensors}
     for layer in range(config.layers):
         for name, heads in ("attn_q", config.heads), ("attn_k", config.kv_heads):
             name = f"blk.{layer}.{name}.weight"
             if name in weights and weights[name].shape[0] == heads * config.head:
                 weights[name] = halves(weights[name], heads)
-    return assemble(config, weights, their_name, dtype, path), read_tokenizer(about, path)
+    return assemble(config, weights, gguf_name, dtype, path), read_tokenizer(about, path)
 
 
 def halves(weight: Tensor, heads: int) -> Tensor:  # (heads * d, D)
@@ -71,7 +71,7 @@ def halves(weight: Tensor, heads: int) -> Tensor:  # (heads * d, D)
     return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
 
 
-def read_config(about: dict, path: Path) -> Config:
+def gguf_config(about: dict, path: Path) -> Config:
     """The shape of the model; a setting that is not known here is refused, since it would change what is computed."""
     kind = about.get("general.architecture")
     if kind != "llama":
@@ -79,18 +79,18 @@ def read_config(about: dict, path: Path) -> Config:
     unknown = sorted(
         key
         for key in about
-        if key.startswith("llama.") and key not in {*SIZES.values(), VOCAB, KV_HEADS, ROPE_BASE, *HEAD}
+        if key.startswith("llama.") and key not in {*CONFIG_NAMES.values(), VOCAB, KV_HEADS, ROPE_BASE, *HEAD}
     )
     if unknown:
         raise ValueError(f"{path} sets {unknown[0]} to {about[unknown[0]]!r}, which this architecture does not have")
-    sizes = said(about, SIZES, path)
+    sizes = renamed(about, CONFIG_NAMES, path)
     more = {
         "vocab": about.get(VOCAB) or len(about.get("tokenizer.ggml.tokens", ())),
         "kv_heads": about.get(KV_HEADS, sizes["heads"]),
         "rope_base": about.get(ROPE_BASE, 10_000.0),
         "end": about.get("tokenizer.ggml.eos_token_id"),
     }
-    config = shaped(sizes | more, path)
+    config = config_from(sizes | more, path)
     for key in HEAD:
         if about.get(key, config.head) != config.head:
             raise ValueError(f"{path} sets {key} to {about[key]}; here it is width / heads, {config.head}")

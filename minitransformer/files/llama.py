@@ -12,7 +12,7 @@ from torch import Tensor
 from ..model import Config, Transformer
 from .byte_pairs import BytePairs
 
-THEIRS = {  # our names -> theirs
+WEIGHT_NAMES = {  # our names -> theirs
     "embedding.": "model.embed_tokens.",
     "blocks.": "model.layers.",
     "attention.norm.": "input_layernorm.",
@@ -24,7 +24,7 @@ THEIRS = {  # our names -> theirs
     "up.": "mlp.up_proj.",
     "down.": "mlp.down_proj.",
 }
-SIZES = {  # our names -> theirs in config.json
+CONFIG_NAMES = {  # our names -> theirs in config.json
     "vocab": "vocab_size",
     "context": "max_position_embeddings",
     "width": "hidden_size",
@@ -44,9 +44,9 @@ ONLY = {  # what this architecture has one of, and what config.json means where 
 }
 
 
-def their_name(name: str) -> str:
+def llama_name(name: str) -> str:
     """A weight's name in Hugging Face's Llama, from ours."""
-    for ours, theirs in THEIRS.items():
+    for ours, theirs in WEIGHT_NAMES.items():
         name = name.replace(ours, theirs)
     if name.startswith("norm."):
         return f"model.{name}"
@@ -60,12 +60,12 @@ def from_huggingface(folder: str | Path, dtype: torch.dtype = torch.float32) -> 
     Weights that are kept in this dtype stay on the disk until they are needed; others are converted.
     """
     folder = Path(folder)
-    config = read_config(folder / "config.json")
+    config = llama_config(folder / "config.json")
     weights = read_weights(folder)
     same = weights.pop("lm_head.weight", None)
     if same is not None and not torch.equal(same, weights.get("model.embed_tokens.weight", same.new_empty(0))):
         raise ValueError(f"{folder} reads and writes words with different tables; here they are one and the same")
-    model = assemble(config, weights, their_name, dtype, folder)
+    model = assemble(config, weights, llama_name, dtype, folder)
     tokenizer = folder / "tokenizer.json"
     return model, BytePairs.from_file(tokenizer, config.end) if tokenizer.is_file() else None
 
@@ -103,7 +103,7 @@ def assemble(
     return model
 
 
-def read_config(path: Path) -> Config:
+def llama_config(path: Path) -> Config:
     """The shape of the model, with everything that this architecture would compute differently refused."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; expected a folder with config.json and safetensors files")
@@ -118,19 +118,19 @@ def read_config(path: Path) -> Config:
     for key, (wanted, unsaid) in ONLY.items():
         if about.get(key, unsaid) != wanted:
             raise ValueError(f"{path} has {key} {about.get(key, unsaid)!r}; this architecture has {wanted!r} only")
-    sizes = said(about, SIZES, path)
+    sizes = renamed(about, CONFIG_NAMES, path)
     more = {
         "kv_heads": about.get("num_key_value_heads") or sizes["heads"],
         "rope_base": rotary.get("rope_theta", about.get("rope_theta", 10_000.0)),
         "end": one_end(about.get("eos_token_id"), path),
     }
-    config = shaped(sizes | more, path)
+    config = config_from(sizes | more, path)
     if about.get("head_dim") not in (None, config.head):
         raise ValueError(f"{path} has head_dim {about['head_dim']}; here it is width / heads, {config.head}")
     return config
 
 
-def said(about: dict, names: dict[str, str], path: Path) -> dict:
+def renamed(about: dict, names: dict[str, str], path: Path) -> dict:
     """What a file says under its own names, under ours."""
     lacking = [theirs for theirs in names.values() if theirs not in about]
     if lacking:
@@ -138,7 +138,7 @@ def said(about: dict, names: dict[str, str], path: Path) -> dict:
     return {ours: about[theirs] for ours, theirs in names.items()}
 
 
-def shaped(sizes: dict, path: Path) -> Config:
+def config_from(sizes: dict, path: Path) -> Config:
     try:
         return Config(**sizes)
     except (ValueError, TypeError) as error:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..hooks import Hooks
 from ..model import Config, Transformer
-from ..soft_prompts import KeyValuePrefix, PromptTuning, compile_prefix, kind, plain_tensors
+from ..soft_prompts import KeyValuePrefix, PromptTuning, compile_prefix
 from .checkpoints import fingerprint, tensors_of, write_whole
 
 ABOUT, TENSORS = "adapter_config.json", "adapter_model.safetensors"
@@ -67,13 +67,20 @@ def as_peft(hooks: Hooks, model: Transformer) -> tuple[dict, Tensor]:
     """What PEFT's configuration has to say about these hooks, and their rows."""
     config = model.config
     hooks.fits(config)
-    if kind(hooks) == "PromptTuning":
-        name, rows, extra = PROMPT, plain_tensors(hooks)["vectors"], {"prompt_tuning_init": "RANDOM"}
+    if only_embeds(hooks):
+        nothing = model.embedding.weight.new_empty(1, 0, config.width)
+        name, rows, extra = PROMPT, hooks.embed(nothing)[0], {"prompt_tuning_init": "RANDOM"}
     else:
         name, rows, extra = PREFIX, prefix_rows(compile_prefix(model, hooks), model), {"prefix_projection": False}
     if not 0 < len(rows) < config.context:
         raise ValueError(f"PEFT wants 1 to {config.context - 1} virtual tokens, so that text has room; got {len(rows)}")
     return expected(name, len(rows), config) | extra, rows.detach().float().cpu().contiguous()
+
+
+def only_embeds(hooks: Hooks) -> bool:
+    """Whether these hooks are a prompt: vectors at the embedding layer, and nothing anywhere else."""
+    changed = {name for name in vars(Hooks) if getattr(type(hooks), name) is not getattr(Hooks, name)}
+    return "embed" in changed and not changed & {"context", "keys_values", "bias", "watch"}
 
 
 def prefix_rows(prefix: KeyValuePrefix, model: Transformer) -> Tensor:  # (P, 2·L·G·d)

@@ -1,17 +1,25 @@
-"""Soft prompts as files: one small safetensors file each, which says what it is and for whom."""
+"""Soft prompts as files: one small safetensors file each, which says what it is and for whom.
 
+A file holds the name of the hooks' class and what it was called with, as plain data. `load` finds the class among those
+that are defined, calls it again, and fills in the tensors; nothing in a file is run.
+"""
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
+from torch.nn.utils.parametrize import type_before_parametrizations
 
-from ..hooks import Hooks, Stack
+from ..hooks import Hooks
 from ..model import Config, Transformer
-from ..soft_prompts import Gate, KeyValuePrefix, PrefixTuning, PromptTuning, kind, plain_tensors
+from ..soft_prompts import plain_tensors
 from .checkpoints import fill, fingerprint, read, write
 
 if TYPE_CHECKING:
     from ..history import History
+
+ARGUMENT = "argument."  # in front of the names of tensors that a class was called with
 
 
 def save(
@@ -23,16 +31,16 @@ def save(
     history: "History | None" = None,
 ) -> None:
     """Write a soft prompt in its plain form, with the fingerprint of the model that it was trained on or is given."""
-    tensors = plain_tensors(hooks)
+    tensors, arguments = plain_tensors(hooks), {}
     about = {
-        "method": outline(hooks),
+        "method": outline(hooks, arguments),
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
         "base": hooks.base if model is None else fingerprint(model),
         "task": task,
         "score": score,
         "history": None if history is None else history.digest(),
     }
-    write(path, "soft prompt", tensors, about)
+    write(path, "soft prompt", tensors | arguments, about)
 
 
 def load(path: str | Path, model: Transformer) -> Hooks:
@@ -44,7 +52,15 @@ def load(path: str | Path, model: Transformer) -> Hooks:
             f"{path} was made for the model with fingerprint {about['base']}, this one has {own}; "
             "load it with its own model, or train it again on this one"
         )
-    hooks = build(about["method"], tensors, model.config, path)
+    arguments = {name: tensors.pop(name) for name in list(tensors) if name.startswith(ARGUMENT)}
+    try:
+        method = about["method"] if "called" in about["method"] else first_edition(about["method"], tensors)
+        hooks = build(method, arguments, model)
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{path} does not fit this model: it lacks {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit: {error}") from None
+    fill(hooks, tensors, path)
     hooks.base = about["base"]
     return hooks
 
@@ -55,50 +71,90 @@ def inspect(path: str | Path) -> dict:
     return about | {"shapes": {name: list(tensor.shape) for name, tensor in tensors.items()}}
 
 
-def outline(hooks: Hooks) -> dict:
-    """What `build` needs to know to make these hooks again."""
-    match kind(hooks):
-        case "PromptTuning" | "KeyValuePrefix" as name:
-            return {"name": name}
-        case "PrefixTuning" as name:
-            return {"name": name, "layers": list(hooks.layers)}
-        case "Gate" as name:
-            return {"name": name, "inside": outline(hooks.hooks)}
-        case "Stack" as name:
-            return {"name": name, "inside": [outline(part) for part in hooks.hooks]}
-        case name:
-            raise ValueError(
-                f"a file can hold PromptTuning, PrefixTuning, KeyValuePrefix, Gate and Stack; got {name}: "
-                "compile_prefix(model, hooks) turns any soft prompt into a KeyValuePrefix"
-            )
+def outline(hooks: Hooks, tensors: dict[str, Tensor]) -> dict:
+    """The class of these hooks and what it was called with, as plain data; tensors among it are put into `tensors`."""
+    kind = type_before_parametrizations(hooks)
+    positional, named = hooks.made_with
+
+    def plain(value: object) -> object:
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if isinstance(value, list | tuple | range):
+            return [plain(each) for each in value]
+        if isinstance(value, Hooks):
+            return {"hooks": outline(value, tensors)}
+        if isinstance(value, Config | Transformer):
+            return {"the model's": "config" if isinstance(value, Config) else "self"}
+        if isinstance(value, Tensor):
+            name = f"{ARGUMENT}{len(tensors)}"
+            tensors[name] = value.detach()
+            return {"tensor": name}
+        raise ValueError(
+            f"{kind.__name__} was called with a {type(value).__name__}, which a file cannot hold: expected numbers, "
+            "texts, lists, tensors, a Config, a model or other hooks; compile_prefix(model, hooks) turns any soft "
+            "prompt into a KeyValuePrefix"
+        )
+
+    called = {"positional": plain(positional), "named": {name: plain(value) for name, value in named.items()}}
+    return {"name": kind.__name__, "called": called}
 
 
-def build(method: dict, tensors: dict[str, Tensor], config: Config, path: str | Path) -> Hooks:
-    """Hooks made again from their outline and their tensors."""
+def build(method: Mapping, tensors: Mapping[str, Tensor], model: Transformer) -> Hooks:
+    """Hooks made again, by calling their class as it was called before."""
+
+    def value(plain: object) -> object:
+        match plain:
+            case list():
+                return [value(each) for each in plain]
+            case {"hooks": inside}:
+                return build(inside, tensors, model)
+            case {"the model's": part}:
+                return model.config if part == "config" else model
+            case {"tensor": name}:
+                return tensors[name]
+        return plain
+
+    called = method["called"]
+    kind = find_method(method["name"])
+    return kind(*map(value, called["positional"]), **{name: value(each) for name, each in called["named"].items()})
+
+
+def find_method(name: str) -> type[Hooks]:
+    """The class of this name that was defined last, in the package or by its user."""
+    known = {kind.__name__: kind for kind in subclasses(Hooks) if not kind.__name__.startswith("Parametrized")}
+    if name not in known:
+        raise ValueError(f"it holds a {name}, a class that is not defined here: import or define it, then load again")
+    return known[name]
+
+
+def subclasses(kind: type) -> Iterator[type]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+def first_edition(method: Mapping, tensors: Mapping[str, Tensor]) -> dict:
+    """What the files of version 0.1 said of a method, as it is said now."""
+    config = {"the model's": "config"}
     inside = below("hooks.", tensors)
-    try:
-        match method["name"]:
-            case "PromptTuning":
-                hooks = PromptTuning(len(tensors["vectors"]), config)
-            case "PrefixTuning":
-                hooks = PrefixTuning(tensors["vectors"].shape[1], config, method["layers"])
-            case "KeyValuePrefix":
-                layers = range(config.layers)
-                keys, values = ([tensors[f"{part}.{layer}"] for layer in layers] for part in ("keys", "values"))
-                biases = [tensors.get(f"bias{layer}") for layer in layers]
-                hooks = KeyValuePrefix.from_keys_values(config, keys, values, biases)
-            case "Gate":
-                hooks = Gate(build(method["inside"], inside, config, path), config)
-            case "Stack":
-                parts = enumerate(method["inside"])
-                hooks = Stack(*(build(part, below(f"{place}.", inside), config, path) for place, part in parts))
-            case name:
-                raise ValueError(f"{path} holds a {name}, which this minitransformer does not know")
-    except KeyError as missing:
-        raise ValueError(f"{path} does not fit this model: it lacks {missing}") from None
-    fill(hooks, tensors, path)
-    return hooks
+    match method["name"]:
+        case "PromptTuning":
+            arguments = [len(tensors["vectors"]), config]
+        case "PrefixTuning":
+            arguments = [tensors["vectors"].shape[1], config, method["layers"]]
+        case "KeyValuePrefix":
+            layers = range(sum(name.startswith("keys.") for name in tensors))
+            lengths = [tensors[f"keys.{layer}"].shape[1] for layer in layers]
+            arguments = [lengths, config, 0.0, 0, [layer for layer in layers if f"bias{layer}" in tensors]]
+        case "Gate":
+            arguments = [{"hooks": first_edition(method["inside"], inside)}, config]
+        case "Stack":
+            parts = enumerate(method["inside"])
+            arguments = [{"hooks": first_edition(part, below(f"{place}.", inside))} for place, part in parts]
+        case name:
+            raise ValueError(f"it holds a {name}, which version 0.1 of minitransformer did not write")
+    return {"name": method["name"], "called": {"positional": arguments, "named": {}}}
 
 
-def below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

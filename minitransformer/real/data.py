@@ -33,7 +33,7 @@ def antonyms() -> tuple[list[Pair], list[Pair]]:
             opposites[word].add(opposite)
     pairs = [(word, *found) for word, found in opposites.items() if len(found) == 1 and usual(word, uses)]
     pairs = [(word, opposite) for word, opposite in pairs if opposites[opposite] == {word} and usual(opposite, uses)]
-    return split([(word, f" {opposite}") for word, opposite in pairs], lambda pair: min(pair[0], pair[1][1:]))
+    return split_pairs([(word, f" {opposite}") for word, opposite in pairs], lambda pair: min(pair[0], pair[1][1:]))
 
 
 def usual(word: str, uses: dict[str, int]) -> bool:
@@ -78,7 +78,7 @@ def snippets(path: str | Path) -> tuple[list[Pair], list[Pair]]:
     except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is damaged or is not the source package of vaderSentiment 3.3.2 ({error})") from None
     sure = [(snippet, rating) for snippet, rating in rated if len(snippet) <= 80 and abs(rating) >= 1]
-    return split([(snippet, LABELS[rating < 0]) for snippet, rating in sure], lambda pair: pair[0])
+    return split_pairs([(snippet, LABELS[rating < 0]) for snippet, rating in sure], lambda pair: pair[0])
 
 
 def member(data: bytes, name: str) -> bytes:
@@ -90,8 +90,8 @@ def member(data: bytes, name: str) -> bytes:
     raise KeyError(f"it holds no {name}")
 
 
-def split(pairs: list[Pair], key: Callable[[Pair], str]) -> tuple[list[Pair], list[Pair]]:
-    """Four fifths to learn from, one fifth to test on, told by a key alone; shuffled, the same each time."""
+def split_pairs(pairs: list[Pair], key: Callable[[Pair], str]) -> tuple[list[Pair], list[Pair]]:
+    """Four fifths to learn from, one fifth to test on, chosen by a key alone; shuffled, the same each time."""
     parts: tuple[list[Pair], list[Pair]] = [], []
     for pair in sorted(set(pairs)):
         parts[zlib.crc32(key(pair).encode()) % 5 == 0].append(pair)

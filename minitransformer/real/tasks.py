@@ -24,7 +24,7 @@ from ..model import Transformer
 from ..optional import smollm2
 from ..phrasebook import Phrasebook
 from ..results import Row
-from ..soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning, compile_prefix
+from ..soft_prompts import PromptTuning, compile_prefix
 from ..tokenizer import IGNORED, batch
 from .data import LABELS, Pair, antonyms, snippets
 
@@ -86,7 +86,7 @@ def task(texts: Texts, tokenizer: BytePairs) -> Task:
     return Task(texts.name, partial(Draws, line, train, texts.rows), batch(line, test), batch(line, asked))
 
 
-def in_words(model: Transformer, tokenizer: BytePairs, text: str) -> Hooks:
+def hard_prompt(model: Transformer, tokenizer: BytePairs, text: str) -> Hooks:
     """A hard prompt: this text in front of every row, read once."""
     return compile_prefix(model, PromptTuning.from_tokens(model, tokenizer.encode(text)))
 
@@ -102,17 +102,17 @@ def untuned(model: Transformer, tokenizer: BytePairs, texts: Texts, draws: int =
 
     They are read leniently: it counts if the answer comes first, whatever is said after it.
     """
-    found, plain, asked = task(texts, tokenizer), Wording(FRAME), texts.wordings[0].asked.removesuffix(FRAME)
+    measured, plain, asked = task(texts, tokenizer), Wording(FRAME), texts.wordings[0].asked.removesuffix(FRAME)
 
     def scored(name: str, seed: int, wording: Wording, hooks: Hooks = NO_HOOKS) -> Row:
         tokens, targets = batch(tokenizer, [wording.example(pair) for pair in texts.test])
         begun = tokens, targets.masked_fill(targets == tokenizer.end, IGNORED)
-        return row(name, found, 0, accuracy(model, begun, hooks)) | {"seed": seed}
+        return row(name, measured, 0, accuracy(model, begun, hooks)) | {"seed": seed}
 
     rows = [scored("no prompt", 0, plain)]
     rows += [scored("instruction", number, wording) for number, wording in enumerate(texts.wordings)]
     for seed in range(draws):
-        examples = in_words(model, tokenizer, shots(texts, 8, seed, asked))
+        examples = hard_prompt(model, tokenizer, shots(texts, 8, seed, asked))
         rows.append(scored("eight examples", seed, plain, examples))
     return rows
 
@@ -123,17 +123,17 @@ def untuned_choices(model: Transformer, tokenizer: BytePairs, texts: Texts, draw
     Calibrated, the threshold between them is such that the model says each of them of half of 100 training texts, whose
     labels it is not told.
     """
-    found, plain, asked = task(texts, tokenizer), Wording(FRAME), texts.wordings[0].asked.removesuffix(FRAME)
+    measured, plain, asked = task(texts, tokenizer), Wording(FRAME), texts.wordings[0].asked.removesuffix(FRAME)
     first = torch.tensor([pair[1] == LABELS[0] for pair in texts.test])
 
     def scored(name: str, seed: int, leaning: Tensor, threshold: float = 0.0) -> Row:
-        return row(name, found, 0, ((leaning > threshold) == first).float().mean().item()) | {"seed": seed}
+        return row(name, measured, 0, ((leaning > threshold) == first).float().mean().item()) | {"seed": seed}
 
     rows = [scored("no prompt", 0, leanings(model, tokenizer, texts.test, plain))]
     for number, wording in enumerate(texts.wordings):
         rows.append(scored("instruction", number, leanings(model, tokenizer, texts.test, wording)))
     for seed in range(draws):
-        examples = in_words(model, tokenizer, shots(texts, 4, seed, asked))
+        examples = hard_prompt(model, tokenizer, shots(texts, 4, seed, asked))
         leaning = leanings(model, tokenizer, texts.test, plain, examples)
         middle = leanings(model, tokenizer, texts.train[:100], plain, examples).median().item()
         rows.append(scored("four examples", seed, leaning))
@@ -160,8 +160,7 @@ def first_words(model: Transformer, tokenizer: BytePairs, texts: Texts, length: 
     """
     asked = tokenizer.encode(texts.wordings[0].asked.removesuffix(FRAME))
     words = (asked * length)[:length]
-    kinds = zip(METHODS, (PromptTuning, PrefixTuning, KeyValuePrefix), strict=True)
-    return {name: kind.from_tokens(model, words).float() for name, kind in kinds}
+    return {name: method.from_tokens(model, words).float() for name, method in METHODS.items()}
 
 
 def trainings(
@@ -170,21 +169,21 @@ def trainings(
     """Every kind of soft prompt tuned with every seed, as in `compare`; a seed decides which examples come when."""
     for method, seed in tqdm([*product(METHODS, seeds)], unit="run", dynamic_ncols=True):
         hooks = first_words(model, tokenizer, texts, length)[method]
-        found = soft_prompt(model, task(texts, tokenizer), hooks, method, seed, steps)
-        yield found | {"length": length}, hooks
+        result = soft_prompt(model, task(texts, tokenizer), hooks, method, seed, steps)
+        yield result | {"length": length}, hooks
 
 
 def new_texts(model: Transformer, tokenizer: BytePairs, texts: Texts, *settings) -> list[Row]:
     """How soft prompts do on texts that they never saw."""
-    return [found for found, _ in trainings(model, tokenizer, texts, *settings)]
+    return [result for result, _ in trainings(model, tokenizer, texts, *settings)]
 
 
 def learned_and_new(model: Transformer, tokenizer: BytePairs, texts: Texts, *settings) -> list[Row]:
     """The same, and how each does on the very texts that it was tuned on."""
     rows, learned = [], task(replace(texts, name=f"{texts.name}, learned", test=texts.train), tokenizer)
-    for found, hooks in trainings(model, tokenizer, texts, *settings):
+    for result, hooks in trainings(model, tokenizer, texts, *settings):
         again = {"skill": learned.name, "accuracy": accuracy(model, learned.test, hooks)}
-        rows += [found, found | again]
+        rows += [result, result | again]
     return rows
 
 
@@ -217,7 +216,7 @@ def recorded() -> list[Row]:
     return json.loads(RECORDED.read_text(encoding="utf-8"))["rows"]
 
 
-def load(dtype: torch.dtype | None = None) -> tuple[Transformer, BytePairs, dict[torch.dtype, float]]:
+def load_smollm2(dtype: torch.dtype | None = None) -> tuple[Transformer, BytePairs, dict[torch.dtype, float]]:
     """SmolLM2, frozen, in this type of numbers or in the one that is faster here, and how long a step took."""
     model, tokenizer = from_gguf(smollm2(), torch.float32)
     models = {

@@ -1,4 +1,4 @@
-"""Marks that a course can trust: students' code runs shut in, and everything is judged outside."""
+"""Marks that a course can trust: students' code runs closed in, and everything is judged outside."""
 
 from ..isolation import Limits
 from .classroom import grade

@@ -1,4 +1,4 @@
-"""A whole class: every submission ends in a row, whatever it does; what is done already is not done again."""
+"""A whole class: every submission gets a row, whatever it does; one that is graded already is not graded again."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ...files.checkpoints import write_whole
-from ..assignment import Assignment, fingerprint
+from ..assignment import Assignment, course_digest
 from ..display import clean
 from ..isolation import GRADED, Box, Limits, choose, write_open_part
 from . import intake, reports, similarity
@@ -30,7 +30,7 @@ def grade(
 ) -> list[dict]:  # fmt: skip
     """Grade every submission under these paths and write all reports to `out`; return one row for each.
 
-    `secret` is a file that tells the hidden inputs; where none is named, one is made in `out`. `shard=(2, 5)` takes
+    The hidden inputs are drawn from `secret`, a file; where none is named, one is made in `out`. `shard=(2, 5)` takes
     the second of five parts of the class.
     """
     out, paths, secret = Path(out), [Path(path) for path in paths], Path(secret or Path(out, "secret"))
@@ -44,43 +44,44 @@ def grade(
         secret.parent.mkdir(parents=True, exist_ok=True)
         secret.touch(0o600)
         secret.write_text(secrets.token_hex(32))
-    work = [found for place, found in enumerate(intake.find(paths)) if place % shard[1] == shard[0] - 1]
+    work = [file for place, file in enumerate(intake.find_submissions(paths)) if place % shard[1] == shard[0] - 1]
     workers = max(1, min(processes or os.cpu_count() or 1, len(work)))
     # processes and not threads: torch's random numbers, which judges draw, are one stream for all threads
     alone = dict(max_workers=workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
     with tempfile.TemporaryDirectory(prefix="course-") as folder, ProcessPoolExecutor(**alone) as pool:
         os.chmod(folder, 0o755)
         box = profile, write_open_part(lesson, Path(folder, "open")), lesson, limits or Limits()
-        desk = Desk(assignment, box, secret.read_bytes(), fingerprint(), out)
-        rows = (pool.map if workers > 1 else map)(desk.row, work)
+        grader = Grader(assignment, box, secret.read_bytes(), course_digest(), out)
+        rows = (pool.map if workers > 1 else map)(grader.grade_one, work)
         rows = list(tqdm(rows, total=len(work), disable=not progress, unit="submission", dynamic_ncols=True))
     reports.write(rows, assignment, out, profile in GRADED)
     return rows
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Where submissions are graded one by one, by as many processes as there are."""
+class Grader:
+    """Grades submissions one by one; every process of a pool has a copy of it."""
 
     assignment: Assignment
     box: tuple[str, Path, int, Limits]
     secret: bytes
-    fingerprint: bytes
+    course_digest: bytes
     out: Path
 
-    def row(self, found: intake.Found) -> dict:
+    def grade_one(self, submission: intake.SubmissionFile) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
         began, (profile, _, lesson, limits) = time.perf_counter(), self.box
-        row = dict(name=found.name, lesson=lesson, profile=profile, earned=0.0, points=self.assignment.points, tests=[])
+        row = dict(name=submission.name, lesson=lesson, profile=profile, earned=0.0, tests=[])
+        row["points"] = self.assignment.points
         try:
-            data = intake.content(found)
+            data = intake.content(submission)
             # another student, other code: other inputs, so that what leaked once is of no use
-            key = hmac.digest(self.secret, found.name.encode() + b"\0" + data, "sha256")
-            row["content"] = hmac.digest(key, f"{profile} {limits}".encode() + self.fingerprint, "sha256").hex()
-            path = self.out / "rows" / f"{hashlib.sha256(found.name.encode()).hexdigest()[:24]}.json"
+            key = hmac.digest(self.secret, submission.name.encode() + b"\0" + data, "sha256")
+            row["content"] = hmac.digest(key, f"{profile} {limits}".encode() + self.course_digest, "sha256").hex()
+            path = self.out / "rows" / f"{hashlib.sha256(submission.name.encode()).hexdigest()[:24]}.json"
             if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == row["content"]:
                 return kept
-            handed_in = intake.read(found.member or found.path.name, data, self.assignment)
+            handed_in = intake.read_submission(submission.member or submission.path.name, data, self.assignment)
             row |= similarity.traces("\n".join(source for _, source in handed_in.pieces)) | {"notes": handed_in.notes}
             session = Session(self.assignment, handed_in, limits, lambda: Box(*self.box))
             row["tests"] = list(mark(session, handed_in.answers, key))

@@ -1,4 +1,4 @@
-"""What was handed in: found, opened with suspicion, and cut down to exercise cells and answers. Nothing is run here."""
+"""What was handed in: found, opened with care, and cut down to exercise cells and answers. Nothing is run here."""
 
 import ast
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from ..assignment import Assignment
-from ..display import clean, whole
+from ..display import clean, valid_unicode
 
 LARGEST, LARGEST_CLASS, LONGEST = 8 << 20, 1 << 30, 400_000
 FOR_ALL = "for all exercises"
@@ -25,7 +25,7 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True)
-class Found:
+class SubmissionFile:
     """One submission on disk, not opened yet; `member` is its name inside a zip."""
 
     name: str
@@ -42,9 +42,9 @@ class Submission:
     notes: list[str] = field(default_factory=list)
 
 
-def find(paths: list[Path]) -> list[Found]:
+def find_submissions(paths: list[Path]) -> list[SubmissionFile]:
     """Everything under these paths but hidden files, in order and under names that differ."""
-    found: dict[str, Found] = {}
+    files: dict[str, SubmissionFile] = {}
     for path in paths:
         top = path.parent if path.is_symlink() or not path.is_dir() else path
         for each in sorted(path.rglob("*")) if top == path else [path]:
@@ -53,10 +53,10 @@ def find(paths: list[Path]) -> list[Found]:
             for member in () if hidden else within:
                 part = f"/{member.rpartition('.')[0]}" if within[1:] else ""
                 name = clean(f"{inside.with_suffix('')}{part}", 120)
-                while name in found:
+                while name in files:
                     name += " again"
-                found[name] = Found(name, each, member)
-    return [*found.values()]
+                files[name] = SubmissionFile(name, each, member)
+    return [*files.values()]
 
 
 def members(path: Path) -> list[str | None]:
@@ -71,20 +71,20 @@ def members(path: Path) -> list[str | None]:
     return [] if stat.S_ISDIR(mode) else [None]
 
 
-def content(found: Found) -> bytes:
+def content(submission: SubmissionFile) -> bytes:
     """The bytes of one submission, at most LARGEST of them."""
     try:
-        handle = os.open(found.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(submission.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         raise Refused("it cannot be opened, or it is a link: hand in the file itself") from None
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Refused("it is no file: hand in a notebook or a .py")
-        if found.path.suffix == ".zip" and not found.member:
+        if submission.path.suffix == ".zip" and not submission.member:
             raise Refused("this is no zip, or a broken one: expected 1 to 2000 files, together at most 1 GiB")
-        if (found.member or found.path.name).rpartition(".")[2] not in ("ipynb", "py"):
+        if (submission.member or submission.path.name).rpartition(".")[2] not in ("ipynb", "py"):
             raise Refused("expected a notebook (.ipynb), a .py, or a zip of them")
-        data = unzipped(file, found.member) if found.member else file.read(LARGEST + 1)
+        data = unzipped(file, submission.member) if submission.member else file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise Refused(f"it is larger than {LARGEST >> 20} MiB: clear the outputs, and hand it in again")
     return data
@@ -108,7 +108,7 @@ def unzipped(file: IO[bytes], member: str) -> bytes:
         raise Refused("this file cannot be unpacked: it is broken, or has a password") from None
 
 
-def read(name: str, data: bytes, assignment: Assignment) -> Submission:
+def read_submission(name: str, data: bytes, assignment: Assignment) -> Submission:
     """The pieces and the answers that a file holds."""
     try:
         text = data.decode("utf-8-sig")
@@ -121,7 +121,7 @@ def read(name: str, data: bytes, assignment: Assignment) -> Submission:
         own = own or [n for n, (*_, body) in enumerate(cells) if answer in {getattr(x, "name", 0) for x in body or ()}]
         owners |= dict.fromkeys(own[-1:], exercise)
     for n, (cell, source, body) in enumerate(cells):
-        made.answers.update(answers(body or []))
+        made.answers.update(quiz_answers(body or []))
         if n in owners or cell == FOR_ALL:
             made.pieces.append((owners.get(n), source))
             if source != handed_in[n][1]:
@@ -136,13 +136,13 @@ def notebook_cells(text: str) -> list[tuple[str, str]]:
     try:
         cells = [cell for cell in json.loads(text)["cells"] if cell.get("cell_type") == "code"]
         names = [cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", cell.get("id")) for cell in cells]
-        return [(str(name), whole("".join(cell["source"]))) for name, cell in zip(names, cells, strict=True)]
+        return [(str(name), valid_unicode("".join(cell["source"]))) for name, cell in zip(names, cells, strict=True)]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise Refused("this is no notebook, or a damaged one: its JSON cannot be read as cells") from None
 
 
 def statements(text: str) -> list[tuple[str, str]]:
-    """A file's imports, definitions and constants, for all to use; what it calls is only looked at for answers."""
+    """A file's imports, definitions and constants, for all to use; its calls are not run, only searched for answers."""
     _, body = parsed(text)
     if body is None:
         raise Refused("this is no Python: run it once yourself, and hand it in again")
@@ -163,12 +163,12 @@ def parsed(source: str) -> tuple[str, list[ast.stmt] | None]:
     return source, None
 
 
-def answers(body: list[ast.stmt]) -> dict[str, str]:
+def quiz_answers(body: list[ast.stmt]) -> dict[str, str]:
     """The answers that stand as texts: quiz("1.q1", answer="b")."""
-    found = {}
+    answers = {}
     for call in (each for statement in body for each in ast.walk(statement) if isinstance(each, ast.Call)):
         parts = [*call.args, *(named.value for named in call.keywords if named.arg == "answer")]
         texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
         if getattr(call.func, "id", "") in ("quiz", "answer") and len(texts) == 2 and texts[1].strip():
-            found[texts[0]] = texts[1][:200]
-    return found
+            answers[texts[0]] = texts[1][:200]
+    return answers

@@ -1,4 +1,4 @@
-"""One submission's marks: every judge runs here, beside copies of its own, and only asks the child."""
+"""One submission's marks: every judge runs here, in the grader, and asks the child for data only."""
 
 import builtins
 import hmac
@@ -10,7 +10,7 @@ from functools import partial
 from ..assignment import Assignment
 from ..display import clean
 from ..exercise import Call, Exercise, Misconception, NotWritten, Outcome, judge
-from ..isolation import AWAY, Box, Limits, Lost, given
+from ..isolation import AWAY, Box, Limits, Lost, provided_sources
 from ..questions import Question, Reply
 from .intake import Submission
 
@@ -38,7 +38,7 @@ class Session:
         return partial(self.ask, "call", ask.__module__, ask.__name__, self.assignment.names[exercise.id])
 
     def begin(self, exercise: Exercise) -> None:
-        """A process that has read this exercise's code, and what is sound of the rest."""
+        """A process that has read this exercise's code, and those other pieces that could be read."""
         own = [place for place, (owner, _) in enumerate(self.pieces) if owner == exercise.id]
         if not own:
             raise NotWritten
@@ -48,10 +48,10 @@ class Session:
             if not self.box.begin(seconds):
                 raise Lost("out-of-time") if seconds < self.limits.start else RuntimeError("the child did not start")
         pieces = [(n, source) for n, (owner, source) in enumerate(self.pieces) if owner in {*self.sound, exercise.id}]
-        self.ask("begin", given(exercise), pieces, own[0], self.assignment.names[exercise.id])
+        self.ask("begin", provided_sources(exercise), pieces, own[0], self.assignment.names[exercise.id])
 
     def ask(self, *message: object) -> object:
-        """What came, or what it means that nothing came."""
+        """The reply, or what it means that there is none."""
         if self.trouble:
             raise self.trouble
         try:
@@ -63,18 +63,18 @@ class Session:
             return value
         if kind == "blank":
             raise NotWritten
-        said = "your code stopped in a way of its own"
-        with suppress(TypeError, IndexError):  # what came may be anything
-            said = self.said(*value)
-        raise Misconception("raises", said)
+        message = "your code stopped in a way of its own"
+        with suppress(TypeError, IndexError):  # the value may be anything
+            message = self.error_text(*value)
+        raise Misconception("raises", message)
 
-    def said(self, name: str, place: int, line: int) -> str:
+    def error_text(self, name: str, place: int, line: int) -> str:
         """An error's kind and line; its text is left out, since code can write hidden inputs into it."""
         known = name if name in vars(builtins) else "an error of its own"
         if known == "TypeError" and not line:
             return "what your code gave back is no data, or it cannot be called as asked"
-        shown = f", at the line: {self.pieces[place][1].splitlines()[line - 1].strip()}" if line else ""
-        return f"your code stopped with {known}{shown}{MISSING.get(known, '')}"
+        where = f", at the line: {self.pieces[place][1].splitlines()[line - 1].strip()}" if line else ""
+        return f"your code stopped with {known}{where}{MISSING.get(known, '')}"
 
     def left(self, longest: float) -> float:
         """Seconds for one thing, out of those for this submission."""
@@ -89,34 +89,34 @@ class Session:
 
 
 def mark(session: Session, answers: dict[str, str], key: bytes) -> Iterator[dict]:
-    """A test for each part of each exercise and for each question, as plain data; `key` tells the hidden inputs."""
+    """A test for each part of each exercise and for each question, as plain data. `key` decides the hidden inputs."""
     try:
         for exercise in session.assignment.exercises.values():
             seed = int.from_bytes(hmac.digest(key, exercise.id.encode(), "sha256")[:8], "big")
-            yield from told(judge(exercise, session.call(exercise), seed))
+            yield from exercise_tests(judge(exercise, session.call(exercise), seed))
     finally:
         session.close()
     for question in session.assignment.questions.values():
-        yield replied(question, answers.get(question.id, ""))
+        yield question_test(question, answers.get(question.id, ""))
 
 
-def told(outcome: Outcome) -> Iterator[dict]:
-    """The tests of an exercise, without what may tell a hidden input."""
+def exercise_tests(outcome: Outcome) -> Iterator[dict]:
+    """The tests of an exercise, without anything that shows a hidden input."""
     exercise = outcome.exercise
     for finding in outcome.findings:
-        part, found = finding.part, finding.misconception
-        came = "right" if finding.right else clean(found.message) if found else "not written yet"
-        yield {"id": exercise.id, "title": exercise.title, "part": part.name, "asked": None, "came": came,
-               "earned": finding.earned, "points": part.points, "misconception": found and found.name,
+        part, wrong = finding.part, finding.misconception
+        text = "right" if finding.right else clean(wrong.message) if wrong else "not written yet"
+        yield {"id": exercise.id, "title": exercise.title, "part": part.name, "asked": None, "came": text,
+               "earned": finding.earned, "points": part.points, "misconception": wrong and wrong.name,
                "hint": None if finding.right else exercise.hints[0]}  # fmt: skip
 
 
-def replied(question: Question, answer: str) -> dict:
+def question_test(question: Question, answer: str) -> dict:
     """A question's test."""
     try:
         reply = question.grade(answer) if answer else Reply(0.0, ("not answered yet",))
     except ValueError as error:
         reply = Reply(0.0, (clean(str(error)),))
-    came = "\n\n".join((f"you answered {clean(answer)}", *reply.said) if answer else reply.said)
-    return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": came,
+    text = "\n\n".join((f"you answered {clean(answer)}", *reply.lines) if answer else reply.lines)
+    return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": text,
             "earned": round(reply.credit, 3), "points": 1, "misconception": None, "hint": None}  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a class's rows say, for everyone who asks: student, teacher, course system, gradebook, terminal."""
+"""Reports made of a class's rows: for students, the teacher, course systems, the gradebook and the terminal."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ def write(rows: list[dict], assignment: Assignment, out: Path, counts: bool) -> 
     """All reports; grades only where the profile gives any."""
     pages = Environment(loader=PackageLoader(__package__), autoescape=select_autoescape(["html", "xml"]),
                         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # fmt: skip
-    pages.filters |= {"said": said, "marked_up": lambda text: Markup(marked_up(text))}
+    pages.filters |= {"said": test_text, "marked_up": lambda text: Markup(marked_up(text))}
     pages.filters["lost"] = lambda tests: [test for test in tests if test["earned"] < test["points"]]
     pages.filters["named"] = lambda test: f"{test['id']} {test['title']}: {test['part']}"
     (out / "students").mkdir(exist_ok=True)
@@ -42,7 +42,7 @@ def write(rows: list[dict], assignment: Assignment, out: Path, counts: bool) -> 
             csv.writer(file).writerows(gradebook(rows, [*assignment.exercises, *assignment.questions]))
 
 
-def said(test: dict) -> str:
+def test_text(test: dict) -> str:
     """What there is to say about a test, as a text."""
     wrong = f"[{test['misconception']}] " if test["misconception"] else ""
     return wrong + plain_text(test["came"] + (f"\nHint: {test['hint']}" if test["hint"] else ""))
@@ -62,7 +62,7 @@ def harmless(value: object) -> object:
 
 
 def overall(rows: list[dict]) -> dict:
-    """How the class did, what was hard, what was misunderstood, and what to look at by eye."""
+    """How the class did, what was hard, what was misunderstood, and what to look at."""
     spread, points, earned, wrong, flagged = Counter(), Counter(), Counter(), Counter(), []
     for row in rows:
         spread[min(9, int(10 * row["earned"] / row["points"]))] += 1

@@ -1,15 +1,17 @@
-"""What to look at by eye: submissions alike, and code that reaches for what no exercise needs. Never a mark."""
+"""What a teacher should look at: submissions that are alike, and code that uses what no exercise needs. No marks."""
 
 import hashlib
 import re
 from collections import Counter
 from itertools import combinations
 
-STRANGE = re.compile(r"\b(ctypes|gc|inspect|subprocess|socket|__code__|__globals__|_getframe|asks|importlib)\b")
+STRANGE = re.compile(
+    r"\b(ctypes|gc|inspect|subprocess|socket|__code__|__globals__|_getframe|importlib|lesson\d+\.ask)\b"
+)
 
 
 def traces(code: str) -> dict[str, list[str]]:
-    """Eight words or signs in a row, for finding what two have in common; and words that look around."""
+    """Eight words or signs in a row, to find what two have in common; and words that no exercise needs."""
     words = re.findall(r"\w+|[^\w\s]", re.sub(r"#.*|\"\"\".*?\"\"\"", "", code))
     parts = {" ".join(words[n : n + 8]) for n in range(len(words) - 7)}
     shingles = sorted(hashlib.sha256(part.encode()).hexdigest()[:8] for part in parts)

@@ -1,4 +1,4 @@
-"""Where students' code runs: shut in, asked with plain data, and ended. Nothing here knows what an answer is worth."""
+"""Where students' code runs: closed in, asked with plain data, and ended. Nothing here knows about marks."""
 
 import sys
 
@@ -6,7 +6,18 @@ if sys.platform != "linux":
     raise ImportError("students' code can be shut in on Linux only: grade in a container, or on another machine")
 
 from .box import Box, Limits, Lost
-from .open_part import AWAY, given, write_open_part
+from .open_part import AWAY, provided_sources, write_open_part
 from .profiles import GRADED, PROFILES, choose, problem
 
-__all__ = ["AWAY", "GRADED", "PROFILES", "Box", "Limits", "Lost", "choose", "given", "problem", "write_open_part"]
+__all__ = [
+    "AWAY",
+    "GRADED",
+    "PROFILES",
+    "Box",
+    "Limits",
+    "Lost",
+    "choose",
+    "problem",
+    "provided_sources",
+    "write_open_part",
+]

@@ -1,4 +1,4 @@
-"""A child process with limits, in which a student's code answers calls, and of which nothing is left afterwards."""
+"""A child process with limits, in which a student's code answers calls; it ends with all that it has started."""
 
 import ctypes
 import json
@@ -22,7 +22,7 @@ from ..exercise import Misconception
 from . import wire
 from .profiles import PROFILES, STRANGER
 
-ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER: what a child leaves behind becomes ours, and so it can be found
+ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER: what a child leaves behind becomes ours, and so it can be total
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Box:
             why = "stopped" if isinstance(error, EOFError | ConnectionError) else "garbled"
         if self.over():
             why = "memory" if self.taken > self.limits.memory else "time-out"
-            self.close()  # so that nobody takes it for alive
+            self.close()  # it must not be used again
         raise Lost(why)
 
     def over(self) -> bool:
@@ -106,7 +106,7 @@ class Box:
         return time.monotonic() > self.deadline or self.taken > self.limits.memory
 
     def watch(self) -> None:
-        """Wait until it takes too long or too much, or is closed; then leave nothing of it."""
+        """Wait until it takes too long or too much, or is closed; then end all its processes."""
         try:
             while not self.closed.wait(0.25) and not self.over():
                 self.taken = self.memory()
@@ -118,15 +118,15 @@ class Box:
                 psutil.wait_procs(family, timeout=0.1)
 
     def family(self) -> set[psutil.Process]:
-        """All that lives of this child, whoever started it."""
+        """All processes that this child has started, directly or not."""
         return set(psutil.Process().children(recursive=True)) - self.others
 
     def memory(self) -> int:
-        found = 0
+        total = 0
         for each in self.family():
             with suppress(psutil.Error):
-                found += each.memory_info().rss
-        return found
+                total += each.memory_info().rss
+        return total
 
     def close(self) -> None:
         """End all of it, and remove what it wrote."""

@@ -1,7 +1,8 @@
-"""Runs beside a student's code, shut in: reads the answers and answers calls. Nothing that it says is believed.
+"""Runs beside a student's code, closed in: reads the code and answers calls. The grader trusts nothing that it says.
 
-`python -I child.py FOLDER DOOR LESSON LIMITS`. It sees `wire.py` and the course's open part only. Through its door
-comes a pipe for each exercise, which a fork serves: torch is imported once, and no exercise disturbs another.
+`python -I child.py FOLDER DOOR LESSON LIMITS`. It sees `wire.py` and the course's open part only. Through DOOR, a
+socket, it gets a pipe for each exercise and forks a process to serve it: torch is imported once, and no exercise
+disturbs another.
 """
 
 import importlib
@@ -17,12 +18,12 @@ from pathlib import Path
 from types import ModuleType
 
 
-class Desk:
-    """Where calls arrive, for one exercise: each method is a kind of call."""
+class StudentCode:
+    """The code of one exercise. Each method is a kind of message that the grader sends."""
 
-    def begin(self, given: dict[str, str], pieces: list[tuple[int, str]], own: int, answer: str) -> None:
-        """`given` is the source of modules that are away otherwise. An error counts where it left no answer."""
-        for name, source in given.items():
+    def begin(self, modules: dict[str, str], pieces: list[tuple[int, str]], own: int, answer: str) -> None:
+        """`modules` are sources of modules that this exercise may use. An error counts if no answer is defined."""
+        for name, source in modules.items():
             module = sys.modules[f"minitransformer.{name}"] = ModuleType(f"minitransformer.{name}")
             module.__package__ = "minitransformer"
             exec(compile(source, name, "exec"), vars(module))
@@ -36,21 +37,21 @@ class Desk:
                 if place == own and answer not in vars(self.answers):
                     raise
 
-    def call(self, module: str, ask: str, answer: str, *given: object) -> object:
-        plain = importlib.import_module("minitransformer.course.plain").plain
+    def call(self, module: str, ask: str, answer: str, *inputs: object) -> object:
+        plain = importlib.import_module("minitransformer.course.plain_data").plain
         asking = getattr(importlib.import_module(module), ask)
-        return plain(asking(getattr(self.answers, answer), *map(plain, given)))
+        return plain(asking(getattr(self.answers, answer), *map(plain, inputs)))
 
 
-def serve(pipe: Connection, wire: ModuleType, desk: Desk) -> None:
+def serve(pipe: Connection, wire: ModuleType, code: StudentCode) -> None:
     here = os.getpid()
     while True:
-        kind, *given = wire.unpacked(pipe.recv_bytes())
+        kind, *parts = wire.unpacked(pipe.recv_bytes())
         try:
-            reply = wire.packed(["gave", getattr(desk, kind)(*given)])
+            reply = wire.packed(["gave", getattr(code, kind)(*parts)])
         except BaseException as error:  # an exit, too, is only something that happened
             reply = wire.packed(trouble(error))
-        if os.getpid() != here:  # a student's fork that came back
+        if os.getpid() != here:  # a process that the student's code has forked
             return
         pipe.send_bytes(reply)
 
@@ -81,7 +82,7 @@ def main(folder: str, door: str, lesson: str, limits: str) -> None:
         if not (fork := os.fork()):
             try:
                 pipes.close()
-                serve(Connection(handed[0]), wire, Desk())
+                serve(Connection(handed[0]), wire, StudentCode())
             finally:
                 os._exit(0)
         os.close(handed[0])

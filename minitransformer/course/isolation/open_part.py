@@ -17,7 +17,7 @@ from ..exercise import Exercise
 PACKAGE = Path(__file__).parents[2]
 OPEN = (
     "base", "cache", "distributed", "freezing", "generation", "gradients", "history", "hooks", "losses", "model",
-    "optional", "phrasebook", "results", "tokenizer", "training",
+    "optional", "phrasebook", "results", "schedule", "stopping", "tokenizer", "training",
     "files/__init__", "files/byte_pairs", "files/checkpoints", "files/gguf", "files/llama",
 )  # fmt: skip
 UNUSED = ("plots", "pictures", "course/__init__")  # imported by every lesson, and only their use is refused
@@ -33,7 +33,7 @@ def write_open_part(lesson: int, folder: Path) -> Path:
     package = folder / "minitransformer"
     shutil.copytree(PACKAGE / "data", package / "data")
     asking = [f"course/{path.parent.name}/{path.stem}" for path in catalogue.folder(lesson).glob("ask*.py")]
-    for name in (*OPEN, "course/plain", f"course/lesson{lesson}/__init__", *asking):
+    for name in (*OPEN, "course/plain_data", f"course/lesson{lesson}/__init__", *asking):
         place = package / f"{name}.py"
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / f"{name}.py", place)
@@ -56,7 +56,7 @@ def closed_modules() -> set[str]:
 
 
 def open_front() -> str:
-    """What importing the package gives: the names that come from open files."""
+    """The package's `__init__.py` with the imports from open files only."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     opened = {name.replace("/", ".") for name in OPEN}
     tree.body = [node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module in opened)]
@@ -64,10 +64,10 @@ def open_front() -> str:
 
 
 @cache
-def given(exercise: Exercise) -> dict[str, str]:
-    """The sources of the modules that this exercise hands out, whole or cut down to the names that it gives."""
+def provided_sources(exercise: Exercise) -> dict[str, str]:
+    """The sources of the modules that an exercise provides, whole or with the provided names only."""
     names: dict[str, set[str]] = {}
-    for each in exercise.given:
+    for each in exercise.provides:
         whole = isinstance(each, ModuleType)
         module = each.__name__ if whole else each.__module__
         names.setdefault(module, set()).update(minitransformer.__all__ if whole else {each.__name__})

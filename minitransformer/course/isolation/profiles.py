@@ -1,4 +1,4 @@
-"""What stands around a student's code. A profile is, by name, the command through which another one is started.
+"""How a student's code is closed in. A profile is a name, and the command through which the child is started.
 
 `bubblewrap`: processes, network and files of its own. `uid-drop`: root inside a container gives the child another user,
 and no network where it can be closed. `local`: nothing, for practice on one's own work; it gives no grade.
@@ -67,7 +67,7 @@ def problem(profile: str) -> str:
 
 
 def failure(command: list[str]) -> str:
-    """What the system says about this command; nothing where it works, and is quiet."""
+    """Why this command does not work here, or what it prints; nothing if it works and prints nothing."""
     try:
         done = subprocess.run(command, capture_output=True, timeout=60, text=True, cwd="/")
     except (OSError, subprocess.SubprocessError) as error:
@@ -76,13 +76,13 @@ def failure(command: list[str]) -> str:
 
 
 def choose(name: str) -> str:
-    """The named profile, or for `auto` the first that can give grades here; a ValueError says what is in the way."""
+    """The named profile, or for `auto` the first that can give grades here; a ValueError says why there is none."""
     if name not in (*PROFILES, "auto"):
         raise ValueError(f"the profiles are auto, {', '.join(PROFILES)}; got {name!r}")
-    told = []
+    reasons = []
     for each in GRADED if name == "auto" else [name]:
         if each not in GRADED or not (why := problem(each)):
             return each
-        told.append(f"{each}: {why}")
-    told = "; ".join(told)
-    raise ValueError(f"no safe place to run students' code here ({told}). To practise: --profile local, without grades")
+        reasons.append(f"{each}: {why}")
+    why = "; ".join(reasons)
+    raise ValueError(f"no safe place to run students' code here ({why}). To practise: --profile local, without grades")

@@ -1,4 +1,4 @@
-"""What crosses the boundary: plain data as JSON beside its arrays, in one safetensors block. Nothing in it can act."""
+"""What crosses the boundary: plain data as JSON beside its arrays, in one safetensors block. No code crosses."""
 
 import json
 

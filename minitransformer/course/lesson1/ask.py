@@ -1,6 +1,6 @@
 """Beside the student's functions of lesson 1: tokens become vectors, who sees whom, one attention head."""
 
-from ..plain import tensors
+from ..plain_data import tensors
 
 
 def embedding(embed, tokens, table):  # (B, T), (V, D) -> (B, T, D)

@@ -1,16 +1,14 @@
-"""Lesson 1 on the trusted side: tokens become vectors, who sees whom, one attention head."""
+"""Lesson 1, judged: tokens become vectors, who sees whom, one attention head."""
 
 import numpy as np
 import torch
 
 from ...base import pretrained
-from ...cache import Cache
-from ...hooks import NO_HOOKS, Recorder
-from ...model import Step
-from ..agreement import Suspect, agree, unpack
+from ...hooks import Recorder
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
-from ..plain import tensors
+from ..plain_data import tensors
 from ..small_models import softmax, unit
 from . import ask
 
@@ -84,17 +82,17 @@ def compare_masks(call, queries: int, keys: int) -> None:
 
 
 def right_weights(call, rng):
-    given = drawn(rng)
-    weights, _ = unpack(call(*given), 2, "the weights and the mixed values")
-    compare_weights(weights, *given)
+    inputs = drawn(rng)
+    weights, _ = unpack(call(*inputs), 2, "the weights and the mixed values")
+    compare_weights(weights, *inputs)
 
 
 def right_mixture(call, rng):
-    given = drawn(rng)
-    weights, mixed = unpack(call(*given), 2, "the weights and the mixed values")
-    compare_weights(weights, *given)
-    expected = reference("1.3")(*tensors(*given))[1]
-    _, key, value, seen = given
+    inputs = drawn(rng)
+    weights, mixed = unpack(call(*inputs), 2, "the weights and the mixed values")
+    compare_weights(weights, *inputs)
+    expected = reference("1.3")(*tensors(*inputs))[1]
+    _, key, value, seen = inputs
     agree(
         mixed,
         expected,
@@ -149,16 +147,15 @@ def compare_weights(weights, query, key, value, seen) -> None:
 
 
 def like_the_model(call, rng):
-    """One head of the shipped base, on a sentence that means nothing."""
+    """One head of the shipped base, on a sentence of random tokens."""
     model, _ = pretrained()
     recorder, tokens = Recorder(("queries", "keys", "values", "weights")), rng.integers(1, model.config.vocab, (1, 6))
     layer, chosen = int(rng.integers(model.config.layers)), int(rng.integers(model.config.heads))
     with torch.no_grad():
         model(torch.from_numpy(tokens), recorder)
     shared = chosen * model.config.kv_heads // model.config.heads  # the key/value head that this query head reads
-    turn = Step(NO_HOOKS, Cache(), model.cosine, model.sine).rotate
-    query = turn(recorder["queries", layer], 6)[0, chosen].numpy()
-    key = turn(recorder["keys", layer], 6)[0, shared].numpy()
+    query = model.rotate(recorder["queries", layer], 6)[0, chosen].numpy()
+    key = model.rotate(recorder["keys", layer], 6)[0, shared].numpy()
     value, seen = recorder["values", layer][0, shared].numpy(), reference("1.2")(6, 6).numpy()
     weights, mixed = unpack(call(query, key, value, seen), 2, "the weights and the mixed values")
     compare_weights(weights, query, key, value, seen)

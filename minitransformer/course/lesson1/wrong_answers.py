@@ -1,59 +1,37 @@
-"""Plausible wrong answers to lesson 1, each with the name of the misconception behind it."""
+"""Plausible wrong answers to lesson 1: a misconception's name, and what it makes of the text's own solution."""
 
-import torch
-import torch.nn.functional as F
+from ..lesson_text import with_mistakes
 
-
-def head(scores_to_weights, read=lambda weights, key, value: weights @ value):
-    """A head that goes wrong in one place."""
-
-    def attend(query, key, value, visible):
-        weights = scores_to_weights(query @ key.T, query.shape[1], visible)
-        return weights, read(weights, key, value)
-
-    return attend
-
-
-def right_weights(scores, d, visible):
-    return hidden(scores / d**0.5, visible).softmax(-1)
-
-
-def hidden(scores, visible):
-    return scores.masked_fill(~visible, -torch.inf)
-
-
-def plain_mean(visible):
-    return visible / visible.sum(1, keepdim=True)
-
-
-ANSWERS = {
+MASKED = "scores.masked_fill(~visible, -torch.inf)"
+CHANGES = {
     "1.1": [
-        ("counts-from-one", lambda tokens, table: table[tokens - 1]),
-        ("columns-for-rows", lambda tokens, table: table.T[tokens]),
-        ("place-for-token", lambda tokens, table: table[torch.arange(tokens.shape[1])].expand(len(tokens), -1, -1)),
-        ("words-in-one-bag", lambda tokens, table: table[tokens].mean(1)),
-        ("first-row-only", lambda tokens, table: table[tokens[0]]),
-        ("vectors-changed", lambda tokens, table: F.normalize(table[tokens], dim=-1)),
+        ("counts-from-one", "table[tokens]", "table[tokens - 1]"),
+        ("columns-for-rows", "table[tokens]", "table.T[tokens]"),
+        ("place-for-token", "table[tokens]", "table[torch.arange(tokens.shape[1])].expand(len(tokens), -1, -1)"),
+        ("words-in-one-bag", "table[tokens]", "table[tokens].mean(1)"),
+        ("first-row-only", "table[tokens]", "table[tokens[0]]"),
+        ("vectors-changed", "table[tokens]", "F.normalize(table[tokens], dim=-1)"),
     ],
     "1.2": [
-        ("wrong-corner", lambda t, s: torch.ones(t, s, dtype=torch.bool).tril()),
-        ("sees-the-future", lambda t, s: torch.ones(t, s, dtype=torch.bool)),
-        ("sees-the-future", lambda t, s: torch.ones(t, s, dtype=torch.bool).triu()),
-        ("blind-to-itself", lambda t, s: torch.ones(t, s, dtype=torch.bool).tril(s - t - 1)),
-        ("keys-by-queries", lambda t, s: torch.ones(t, s, dtype=torch.bool).tril(s - t).T),
-        ("floats-for-truths", lambda t, s: torch.ones(t, s).tril(s - t)),
-        ("mask-upside-down", lambda t, s: torch.ones(t, s, dtype=torch.bool).triu(s - t + 1)),
+        ("wrong-corner", ".tril(keys - queries)", ".tril()"),
+        ("sees-the-future", ".tril(keys - queries)", ""),
+        ("sees-the-future", ".tril(keys - queries)", ".triu()"),
+        ("blind-to-itself", ".tril(keys - queries)", ".tril(keys - queries - 1)"),
+        ("keys-by-queries", ".tril(keys - queries)", ".tril(keys - queries).T"),
+        ("floats-for-truths", "torch.bool", "torch.float32"),
+        ("mask-upside-down", ".tril(keys - queries)", ".triu(keys - queries + 1)"),
     ],
     "1.3": [
-        ("scale-forgotten", head(lambda scores, d, visible: hidden(scores, visible).softmax(-1))),
-        ("scale-too-strong", head(lambda scores, d, visible: hidden(scores / d, visible).softmax(-1))),
-        ("mask-forgotten", head(lambda scores, d, visible: (scores / d**0.5).softmax(-1))),
-        ("mask-too-late", head(lambda scores, d, visible: (scores / d**0.5).softmax(-1) * visible)),
-        ("zero-is-not-hidden", head(lambda scores, d, visible: (scores / d**0.5 * visible).softmax(-1))),
-        ("mask-as-numbers", head(lambda scores, d, visible: (scores / d**0.5 + visible).softmax(-1))),
-        ("softmax-over-queries", head(lambda scores, d, visible: hidden(scores / d**0.5, visible).softmax(0))),
-        ("scores-for-weights", head(lambda scores, d, visible: scores / d**0.5)),
-        ("mixes-keys", head(right_weights, lambda weights, key, value: weights @ key)),
-        ("plain-mean", head(right_weights, lambda weights, key, value: plain_mean(weights > 0) @ value)),
+        ("scale-forgotten", " / query.shape[1] ** 0.5", ""),
+        ("scale-too-strong", "query.shape[1] ** 0.5", "query.shape[1]"),
+        ("mask-forgotten", MASKED, "scores"),
+        ("mask-too-late", f"{MASKED}.softmax(-1)", "scores.softmax(-1) * visible"),
+        ("zero-is-not-hidden", MASKED, "(scores * visible)"),
+        ("mask-as-numbers", MASKED, "(scores + visible)"),
+        ("softmax-over-queries", "softmax(-1)", "softmax(0)"),
+        ("scores-for-weights", f"{MASKED}.softmax(-1)", "scores"),
+        ("mixes-keys", "weights @ value", "weights @ key"),
+        ("plain-mean", "weights @ value", "(weights > 0) / (weights > 0).sum(1, keepdim=True) @ value"),
     ],
-}  # fmt: skip
+}
+ANSWERS = with_mistakes(CHANGES)

@@ -2,13 +2,13 @@
 
 from minitransformer import Hooks, train
 
-from ..plain import tensors, tiny
+from ..plain_data import tensors, tiny
 
 
 def prompt(Prompt, vectors, x, tokens, targets, seed):
-    """What the hook makes of `x`, what of it can learn, and what five steps on a small random model make of that."""
-    given, text = tensors(vectors, x)
-    made = Prompt(given)
+    """What the hook returns for `x`, the parameters and their gradients, and what five training steps make of them."""
+    start, text = tensors(vectors, x)
+    made = Prompt(start)
     entered = made.embed(text)
     parameters = list(made.parameters())
     if entered.requires_grad:

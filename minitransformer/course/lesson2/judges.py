@@ -1,4 +1,4 @@
-"""Lesson 2 on the trusted side: vectors in front of the text, the loss that knows no prompt, a start from words."""
+"""Lesson 2, judged: vectors in front of the text, the loss that knows no prompt, a start from words."""
 
 from functools import partial
 
@@ -12,10 +12,10 @@ from ...losses import loss
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
 from ...training import train
-from ..agreement import Suspect, agree
+from ..differences import Suspect, agree
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import tensors, tiny
+from ..plain_data import tensors, tiny
 from . import ask
 
 
@@ -98,7 +98,7 @@ def learnable(call, rng):
 
 
 def trains(call, rng):
-    """The learned vectors, put into a model of one's own: as low a loss as the reference's, and not by luck."""
+    """The learned vectors in a model of the judge's own: their loss is as low as that of the reference's vectors."""
     seed, vectors = int(rng.integers(1000)), (0.3 * rng.normal(size=(3, 8))).astype(np.float32)
     tokens, targets = rng.integers(17, size=(4, 5)), rng.integers(17, size=(4, 5))
     targets[:, :3] = IGNORED
@@ -106,11 +106,11 @@ def trains(call, rng):
     if facts["trained"] is None:
         raise Misconception("not-a-parameter", "there is nothing to train: wrap your vectors in nn.Parameter")
     agree(np.shape(facts["trained"]), vectors.shape, "the shape of the learned vectors")
-    model, given = tiny(seed, 8), tensors(tokens, targets)
+    model, examples = tiny(seed, 8), tensors(tokens, targets)
     ours = reference("2.1")(*tensors(vectors))
-    train(model, [given] * 5, ours, steps=5, warmup=1, progress=False)
+    train(model, [examples] * 5, ours, steps=5, warmup=1, progress=False)
     start, mine, right = (
-        loss(model, *given, PromptTuning.from_vectors(model, torch.as_tensor(each))).item()
+        loss(model, *examples, PromptTuning.from_vectors(model, torch.as_tensor(each))).item()
         for each in (vectors, facts["trained"], ours.vectors)
     )
     if not mine < start:
@@ -119,7 +119,7 @@ def trains(call, rng):
 
 
 def compare_loss(call, rng, length: int | None) -> None:
-    """Targets from the first place on, and not as many in each row: mistakes in place and in averaging both show."""
+    """The rows have targets at different places and not equally many, so that wrong places and wrong means show."""
     seed, tokens, targets = int(rng.integers(1000)), rng.integers(17, size=(3, 6)), rng.integers(17, size=(3, 6))
     targets[1, :4], targets[2, 2:5] = IGNORED, IGNORED
     vectors = None if length is None else rng.normal(size=(length, 8)).astype(np.float32)
@@ -245,7 +245,7 @@ EXERCISES = (
         id="2.2",
         title="the loss of a model with a prompt",
         ask=ask.loss,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             Part("without a prompt", 1, partial(compare_loss, length=None)),
             Part("with a short prompt", 1, partial(compare_loss, length=2)),

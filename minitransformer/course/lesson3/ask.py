@@ -5,7 +5,7 @@ import torch
 
 from minitransformer import PromptTuning, Transformer
 
-from ..plain import tensors, tiny
+from ..plain_data import tensors, tiny
 
 
 def by_hand(gradient, place, target, seen, weights):
@@ -39,7 +39,7 @@ def base_facts(model: Transformer, before: list[torch.Tensor]) -> dict:
 
 
 def evidence(gather, case):
-    """The facts that `gather` reports about a training in which this and that may have gone wrong."""
+    """The facts that `gather` reports about a training in which something may have gone wrong: `case` says what."""
     model = tiny(case["seed"], 8)
     before = [weight.detach().clone() for weight in model.parameters()]
     prompt = PromptTuning(3, model.config)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ...soft_prompts import PromptTuning
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
 from . import ask
@@ -112,8 +112,8 @@ def equal_to_autograd(call, rng):
         compare_value(ways[0], weights, seen, place, target)
         compare_key(ways[1], weights, seen, place, target)
         leaf = torch.tensor(x, requires_grad=True)
-        given = {name: torch.from_numpy(weight) for name, weight in weights.items()}
-        (-forward(leaf, given)["probabilities"][target].log()).backward()
+        matrices = {name: torch.from_numpy(weight) for name, weight in weights.items()}
+        (-forward(leaf, matrices)["probabilities"][target].log()).backward()
         agree(ways[0] + ways[1], leaf.grad[place], "the whole gradient, compared with autograd's")
 
 
@@ -122,7 +122,7 @@ EXERCISES = (
         id="3.1",
         title="the gradient on one prompt vector, by hand",
         ask=ask.by_hand,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             Part("through the value", 2, through_the_value),
             Part("through the key", 2, through_the_key),

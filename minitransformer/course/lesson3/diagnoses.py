@@ -4,7 +4,7 @@ import numpy as np
 
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Misconception, Part
 from . import ask
 
@@ -28,8 +28,8 @@ def the_cause(right: str, *blank: object, **reasons: str) -> Part:
 def right_labels(call, rng):
     sizes = (int(rng.integers(2, 6)), int(rng.integers(2, 6)))
     question, answer = (rng.integers(100, size=size).tolist() for size in sizes)
-    _, came = call(question, answer)
-    tokens, targets = unpack(came, 2, "the tokens and the targets")
+    _, repaired = call(question, answer)
+    tokens, targets = unpack(repaired, 2, "the tokens and the targets")
     text, asked = question + answer, len(question)
     agree(np.array(tokens), np.array(text[:-1]), "the tokens")
     agree(
@@ -124,7 +124,7 @@ EXERCISES = (
         id="3.4",
         title="program Amber",
         ask=ask.labels,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             the_cause(
                 "labels",
@@ -152,7 +152,7 @@ EXERCISES = (
         id="3.5",
         title="program Blue",
         ask=ask.entrance,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             the_cause(
                 "replaced",
@@ -177,7 +177,7 @@ EXERCISES = (
         id="3.6",
         title="program Coral",
         ask=ask.rate,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             the_cause(
                 "rate",
@@ -201,7 +201,7 @@ EXERCISES = (
         id="3.7",
         title="program Dune",
         ask=ask.prepared,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             the_cause(
                 "base",

@@ -1,34 +1,15 @@
 """The training loop: what it learns, what it leaves alone, and what it reports."""
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ...freezing import freeze
-from ...losses import loss
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
-from ..agreement import Suspect, agree
+from ..differences import Suspect, agree, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import tensors, tiny
+from ..plain_data import tensors, tiny
 from . import ask
-
-
-def odd_vectors(given: tuple, clear=True, count=None, fresh=False, sign=1, kind=torch.optim.Adam) -> np.ndarray:
-    """What a loop with one mistake in it learns."""
-    vectors, tokens, targets, rate, seed = given
-    model = freeze(tiny(seed, 8))
-    prompt = PromptTuning.from_vectors(model, *tensors(vectors))
-    optimizer = kind(prompt.parameters(), lr=rate)
-    for pair in list(zip(tokens, targets, strict=True))[:count]:
-        if fresh:
-            optimizer = kind(prompt.parameters(), lr=rate)
-        if clear:
-            optimizer.zero_grad()
-        (loss(model, *tensors(*pair), prompt) * sign).backward()
-        optimizer.step()
-    return prompt.vectors.detach().numpy()
 
 
 def a_training(rng) -> tuple:
@@ -37,16 +18,16 @@ def a_training(rng) -> tuple:
     return (0.3 * rng.normal(size=(3, 8))).astype(np.float32), tokens, targets, 0.05, int(rng.integers(1000))
 
 
-def tuned(vectors, tokens, targets, rate, seed) -> tuple[Tensor, list[float]]:
-    """The vectors and the losses of the reference."""
+def tuned(tune, vectors, tokens, targets, rate, seed) -> tuple[Tensor, list[float]]:
+    """The vectors that this loop learns, and the losses that it reports."""
     model = tiny(seed, 8)
     prompt = PromptTuning.from_vectors(model, *tensors(vectors))
-    losses = reference("3.2")(model, prompt, [tensors(*pair) for pair in zip(tokens, targets, strict=True)], rate)
+    losses = tune(model, prompt, [tensors(*pair) for pair in zip(tokens, targets, strict=True)], rate)
     return prompt.vectors, losses
 
 
-def trained(call, given: tuple) -> dict:
-    facts = call(*given)
+def trained(call, training: tuple) -> dict:
+    facts = call(*training)
     if facts["stopped"]:
         raise Misconception(
             "no-grad-around-the-base",
@@ -56,35 +37,24 @@ def trained(call, given: tuple) -> dict:
     return facts
 
 
+LEARNED = {
+    "never-steps": "your vectors have not moved: the optimizer's step is missing, comes where there is no gradient, or "
+    "the optimizer does not hold the prompt",
+    "gradients-pile-up": "backward ADDS to what is in .grad: without zero_grad each step follows all earlier batches "
+    "too",
+    "one-batch-only": "you train on the first batch only",
+    "optimizer-made-anew": "you make a new optimizer for each batch, so it forgets what it has learned of the "
+    "gradients: make one before the loop",
+    "uphill-for-downhill": "you climb: the loss is to fall",
+    "sgd-for-adam": "this is plain SGD; Adam is asked for",
+}
+
+
 def what_is_learned(call, rng):
-    given = a_training(rng)
-    right, _ = tuned(*given)
-    agree(
-        trained(call, given)["vectors"],
-        right,
-        "the learned vectors",
-        Suspect(
-            "never-steps",
-            given[0],
-            "your vectors have not moved: the optimizer's step is missing, comes where there is no gradient, or the "
-            "optimizer does not hold the prompt",
-        ),
-        Suspect(
-            "gradients-pile-up",
-            odd_vectors(given, clear=False),
-            "backward ADDS to what is in .grad: without zero_grad each step follows all earlier batches too",
-        ),
-        Suspect("one-batch-only", odd_vectors(given, count=1), "you train on the first batch only"),
-        Suspect(
-            "optimizer-made-anew",
-            odd_vectors(given, fresh=True),
-            "you make a new optimizer for each batch, so it forgets what it has learned of the gradients: make one "
-            "before the loop",
-        ),
-        Suspect("uphill-for-downhill", odd_vectors(given, sign=-1), "you climb: the loss is to fall"),
-        Suspect("sgd-for-adam", odd_vectors(given, kind=torch.optim.SGD), "this is plain SGD; Adam is asked for"),
-        tolerance=1e-4,
-    )
+    training = a_training(rng)
+    right, _ = tuned(reference("3.2"), *training)
+    wrong = suspects("3.2", lambda tune: tuned(tune, *training)[0], LEARNED)
+    agree(trained(call, training)["vectors"], right, "the learned vectors", *wrong, tolerance=1e-4)
 
 
 def what_stays(call, rng):
@@ -110,9 +80,9 @@ def what_stays(call, rng):
 
 
 def what_is_reported(call, rng):
-    given = a_training(rng)
-    _, right = tuned(*given)
-    losses = trained(call, given)["losses"]
+    training = a_training(rng)
+    _, right = tuned(reference("3.2"), *training)
+    losses = trained(call, training)["losses"]
     if type(losses) is not list or not all(type(each) is float for each in losses):
         raise Misconception(
             "graphs-kept",
@@ -133,7 +103,7 @@ EXERCISES = (
         id="3.2",
         title="the training loop",
         ask=ask.loop,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             Part("what is learned", 2, what_is_learned),
             Part("what stays as it was", 2, what_stays),

@@ -29,7 +29,7 @@ EXERCISES = (
         id="3.3",
         title="the proof of freezing",
         ask=ask.evidence,
-        given=(PromptTuning,),
+        provides=(PromptTuning,),
         parts=(
             Part(
                 "no gradient on the base",

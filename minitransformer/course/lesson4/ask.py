@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 
 
 def neighbours(nearest, vectors, table):  # (P, D), (V, D) -> (P), (P)

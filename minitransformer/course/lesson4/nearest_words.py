@@ -3,7 +3,7 @@
 import numpy as np
 
 from ... import comparison, soft_prompts
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..small_models import unit
 from . import ask
@@ -54,7 +54,7 @@ def neighbourhood(rng):
 
 def compare_ids(ids, vectors, table, wrong) -> None:
     cosines = cosine(vectors, table)
-    told = {
+    messages = {
         "long-rows-win": "by the dot product a long row is near to everything: compare directions, not lengths",
         "distance-for-direction": "by distance a long vector is near to no row: learned vectors have other lengths "
         "than rows, so compare directions",
@@ -65,7 +65,7 @@ def compare_ids(ids, vectors, table, wrong) -> None:
         ids,
         cosines.argmax(1),
         "the ids",
-        *(Suspect(name, wrong[name], message) for name, message in told.items()),
+        *(Suspect(name, wrong[name], message) for name, message in messages.items()),
         Suspect(
             "vector-for-each-word",
             cosines.argmax(0),
@@ -84,7 +84,7 @@ EXERCISES = (
         id="4.1",
         title="the nearest words",
         ask=ask.neighbours,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(Part("which word", 2, right_words), Part("how near", 1, right_cosines)),
         hints=(
             "A cosine is the dot product of two vectors that have both been given length 1.",

@@ -11,9 +11,9 @@ from ...losses import loss
 from ...model import Config
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
-from ..agreement import Suspect, agree
+from ..differences import Suspect, agree
 from ..exercise import Exercise, Part
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 from ..small_models import random_weights
 from . import ask
 
@@ -21,13 +21,13 @@ SHAPE = {"vocab": 11, "context": 16, "width": 8, "layers": 2, "heads": 2, "kv_he
 
 
 def alone(call, rng):
-    given = small_world(rng)
-    compare_losses(call(*given)[:-1], *given, whole=False)
+    world = small_world(rng)
+    compare_losses(call(*world)[:-1], *world, whole=False)
 
 
 def together(call, rng):
-    given = small_world(rng)
-    compare_losses(call(*given), *given, whole=True)
+    world = small_world(rng)
+    compare_losses(call(*world), *world, whole=True)
 
 
 def small_world(rng) -> list:
@@ -111,7 +111,7 @@ EXERCISES = (
         id="4.2",
         title="words in the vectors' places",
         ask=ask.replacement,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(Part("one vector at a time", 2, alone), Part("and all of them", 1, together)),
         hints=(
             "Each of the P + 1 measurements starts from the learned vectors. What does that say about changing them "

@@ -3,21 +3,21 @@
 import numpy as np
 
 from ... import comparison, soft_prompts
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from . import ask
 
 
 def right_setting(call, rng):
-    given, expected, wrong = search_space(rng)
-    compare_setting(call(*given), expected, wrong)
+    space, expected, wrong = search_space(rng)
+    compare_setting(call(*space), expected, wrong)
 
 
 def right_scores(call, rng):
-    given, expected, wrong = search_space(rng)
-    got = call(*given)
+    space, expected, wrong = search_space(rng)
+    got = call(*space)
     compare_setting(got, expected, wrong)
-    place, (_, _, _, _, validation, test) = tuple(expected), given
+    place, (_, _, _, _, validation, test) = tuple(expected), space
     _, valid, tested = unpack(got, 3, "the setting, its validation score and its test score")
     agree(
         valid,
@@ -94,7 +94,7 @@ def climbed(mean: np.ndarray) -> tuple[int, ...]:
 
 def compare_setting(got, expected, wrong) -> None:
     place, _, _ = unpack(got, 3, "the setting, its validation score and its test score")
-    told = {
+    messages = {
         "one-lucky-seed": "you choose by the best single seed: a setting is as good as its mean",
         "chosen-on-test": "you choose by the test score, which then measures your choosing: choose by validation",
         "one-at-a-time": "you change one setting at a time: a start and a rate may be good only together, try them all",
@@ -105,7 +105,7 @@ def compare_setting(got, expected, wrong) -> None:
         place,
         expected,
         "the setting",
-        *(Suspect(name, np.array(wrong[name]), message) for name, message in told.items()),
+        *(Suspect(name, np.array(wrong[name]), message) for name, message in messages.items()),
     )
 
 
@@ -114,7 +114,7 @@ EXERCISES = (
         id="4.3",
         title="choose a setting",
         ask=ask.search,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(
             Part("the setting", 2, right_setting),
             Part("what to expect of it", 1, right_scores),

@@ -6,30 +6,30 @@ import torch
 
 from minitransformer import Config, Hooks, loss
 
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 
 
-def context_hook(Prefix, what, config, vectors, *given):
-    """What a textbook prefix is born with; or, with these vectors, what it does, and the gradient they get."""
+def context_hook(Prefix, what, config, vectors, *inputs):
+    """The parameters of a new textbook prefix; or, with these vectors, what it does, or the gradient that they get."""
     prefix = Prefix(vectors.shape[1], Config(**config))
-    if what == "born":
+    if what == "parameters":
         return dict(prefix.named_parameters())
     prefix.vectors.data = tensors(vectors)[0]
     if what == "context":
-        return [prefix.context(layer, *tensors(*given)) for layer in range(config["layers"])]
-    loss(rebuilt(config, given[0]), *tensors(*given[1:]), prefix).backward()
+        return [prefix.context(layer, *tensors(*inputs)) for layer in range(config["layers"])]
+    loss(rebuilt(config, inputs[0]), *tensors(*inputs[1:]), prefix).backward()
     return prefix.vectors.grad
 
 
-def keys_values_hook(KeyValues, what, config, keys, values, *given):
+def keys_values_hook(KeyValues, what, config, keys, values, *inputs):
     """The same for learned keys and values, (L, G, P, d) each."""
     prefix = KeyValues(keys.shape[2], Config(**config))
-    if what == "born":
+    if what == "parameters":
         return dict(prefix.named_parameters())
     prefix.keys.data, prefix.values.data = tensors(keys, values)
     if what == "keys_values":
-        return [prefix.keys_values(layer, *tensors(*given)) for layer in range(config["layers"])]
-    loss(rebuilt(config, given[0]), *tensors(*given[1:]), prefix).backward()
+        return [prefix.keys_values(layer, *tensors(*inputs)) for layer in range(config["layers"])]
+    loss(rebuilt(config, inputs[0]), *tensors(*inputs[1:]), prefix).backward()
     return prefix.keys.grad, prefix.values.grad
 
 
@@ -44,16 +44,16 @@ def compiled(compile_prompt, config, weights, vectors):  # (P, D) or (L, P, D) -
 
 def one_at_a_time(step_by_step, config, weights, vectors, tokens):
     """The logits, and how many tokens each call of the model was given."""
-    model, given = rebuilt(config, weights), []
-    listen(model, given)
-    return step_by_step(model, *tensors(tokens), soft_prompt(model, vectors)), given
+    model, sizes = rebuilt(config, weights), []
+    listen(model, sizes)
+    return step_by_step(model, *tensors(tokens), soft_prompt(model, vectors)), sizes
 
 
 def decoded(answer, config, weights, vectors, tokens, count):
     """The new tokens, and how many tokens each call of the model was given."""
-    model, given = rebuilt(config, weights), []
-    listen(model, given)
-    return answer(model, *tensors(tokens), soft_prompt(model, vectors), count), given
+    model, sizes = rebuilt(config, weights), []
+    listen(model, sizes)
+    return answer(model, *tensors(tokens), soft_prompt(model, vectors), count), sizes
 
 
 def guarded(guard, programs, config, weights):
@@ -82,8 +82,8 @@ def soft_prompt(model, vectors) -> Hooks:
     return hooks
 
 
-def listen(model, given: list) -> None:
+def listen(model, sizes: list) -> None:
     def note(_, args, named):
-        given.append((args or (named["tokens"],))[0].shape[1])
+        sizes.append((args or (named["tokens"],))[0].shape[1])
 
     model.register_forward_pre_hook(note, with_kwargs=True)

@@ -4,14 +4,14 @@ import torch
 
 from ...hooks import NO_HOOKS
 from ...soft_prompts import PrefixTuning, PromptTuning
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import rebuilt
+from ..plain_data import rebuilt
 from ..small_models import CONFIG, SHAPE, random_weights
 from . import ask
 from .ask import soft_prompt
-from .drawing import batch, normal, some_length
+from .random_inputs import batch, normal, some_length
 
 
 def drawn_decoding(rng, *shape: int) -> list:
@@ -26,10 +26,10 @@ def steps_with_a_prompt(call, rng):
     compare_steps(call, *drawn_decoding(rng, some_length(rng), CONFIG.width))
 
 
-def compare_steps(call, config, given, vectors, tokens) -> None:
-    model = rebuilt(config, given)
+def compare_steps(call, config, weights, vectors, tokens) -> None:
+    model = rebuilt(config, weights)
     hooks, text = soft_prompt(model, vectors), torch.from_numpy(tokens)
-    logits, calls = unpack(call(config, given, vectors, tokens), 2, "the logits and the calls")
+    logits, calls = unpack(call(config, weights, vectors, tokens), 2, "the logits and the calls")
     with torch.no_grad():
         alone = torch.cat([model(token, hooks) for token in text.split(1, 1)], 1)
         agree(
@@ -63,18 +63,18 @@ def for_a_prompt_too(call, rng):
 def compare_answers(call, rng, *shape: int) -> None:
     count = 6
     for _ in range(50):  # until the mistakes show in the tokens
-        config, given, vectors, tokens = drawn_decoding(rng, *shape)
-        model = rebuilt(config, given)
+        config, weights, vectors, tokens = drawn_decoding(rng, *shape)
+        model = rebuilt(config, weights)
         hooks, text = soft_prompt(model, vectors), torch.from_numpy(tokens)
         with torch.no_grad():
             right, bare = reference("5.6")(model, text, hooks, count), reference("5.6")(model, text, NO_HOOKS, count)
             twice = reference("5.6")(model, torch.cat((text, text[:, -1:]), 1), hooks, count)
         if not (torch.equal(right, bare) or torch.equal(right, twice) or torch.equal(bare, twice)):
             break
-    said, calls = unpack(call(config, given, vectors, tokens, count), 2, "the new tokens and the calls")
+    new_tokens, calls = unpack(call(config, weights, vectors, tokens, count), 2, "the new tokens and the calls")
     late = torch.cat((text[:, -1:], right[:, :-1]), 1)
     agree(
-        said,
+        new_tokens,
         right,
         "the new tokens",
         Suspect(
@@ -97,7 +97,7 @@ EXERCISES = (
         id="5.5",
         title="one token at a time",
         ask=ask.one_at_a_time,
-        given=(PromptTuning, PrefixTuning),
+        provides=(PromptTuning, PrefixTuning),
         parts=(Part("with a prefix", 1, steps_with_a_prefix), Part("with a prompt", 1, steps_with_a_prompt)),
         hints=(
             "A loop over the positions: each step gives the model one token, and what was read before is in the cache.",
@@ -110,7 +110,7 @@ EXERCISES = (
         id="5.6",
         title="repair the forgetful decoder",
         ask=ask.decoded,
-        given=(PromptTuning, PrefixTuning),
+        provides=(PromptTuning, PrefixTuning),
         parts=(Part("what it says with a prefix", 2, same_as_uncached), Part("and with a prompt", 1, for_a_prompt_too)),
         hints=(
             "Without a cache the answers are right. So which call is a sequence's first, once there is a cache?",

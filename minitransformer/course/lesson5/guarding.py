@@ -3,43 +3,38 @@
 from ..exercise import Exercise, Misconception, Part
 from ..small_models import SHAPE, random_weights
 from . import ask
-from .bugs import BUGS, RIGHT_TOO, program
+from .bugs import BUGS, another_right_program, program
 
 GROUPS = {  # part -> the name of what is missing in a test that passes them, and the bugs
     "vectors in the wrong place": (
-        "places-not-tested", ("the-prompt-replaces-tokens", "the-prompt-stands-behind", "the-prompt-is-added")),
+        "places-not-tested", ("prompt-replaces-tokens", "prompt-behind-the-text", "prompt-added")),
     "vectors that cannot learn": (
-        "gradient-not-tested",
-        ("the-prompt-is-no-parameter", "a-detach-on-the-way", "the-prompt-in-the-first-row-only")),
-    "a wrong start": (
-        "start-not-tested",
-        ("the-start-is-thrown-away", "the-words-do-not-go-round", "the-table-and-not-the-words")),
+        "gradient-not-tested", ("not-a-parameter", "gradient-cut-off", "prompt-in-first-text-only")),
+    "a wrong start": ("start-not-tested", ("start-ignored", "last-word-repeated", "table-from-the-top")),
     "a loss of something else": (
-        "loss-not-tested",
-        ("labels-off-by-one", "the-prompt-is-forgotten-in-the-loss", "the-tokens-are-the-targets")),
+        "loss-not-tested", ("targets-shifted-twice", "prompt-not-passed", "tokens-for-targets")),
     "a loss over the wrong places, and layers alike": (
-        "padding-or-layers-not-tested",
-        ("the-logits-are-sliced", "padding-counts", "one-prefix-for-all-layers")),
+        "padding-or-layers-not-tested", ("logits-sliced", "ignored-counted", "same-at-every-layer")),
 }  # fmt: skip
 
 
 def catches(missing: str, names: tuple[str, ...]):
-    """A judge that wants these bugs caught, and no right program with them."""
+    """A judge: the student's test must catch these bugs, and let right programs pass."""
 
     def judge(call, rng):
-        texts = [program(), program(others=RIGHT_TOO), *(program(*BUGS[name][:2]) for name in names)]
+        texts = [program(), another_right_program(), *map(program, names)]
         order = rng.permutation(len(texts))
-        came = call([texts[place] for place in order], SHAPE, random_weights(rng))
-        if type(came) is not list or len(came) != len(texts) or not all(type(each) is bool for each in came):
+        verdicts = call([texts[place] for place in order], SHAPE, random_weights(rng))
+        if type(verdicts) is not list or [type(each) for each in verdicts] != [bool] * len(texts):
             raise Misconception("no-verdict", "expected to learn for each program whether your test let it pass")
-        passed = {int(place): verdict for place, verdict in zip(order, came, strict=True)}
+        passed = {int(place): verdict for place, verdict in zip(order, verdicts, strict=True)}
         if not (passed[0] and passed[1]):
             raise Misconception(
                 "right-program-rejected",
                 "your test rejects a program that is right. Ask only for what every right program does, however it is "
                 "written",
             )
-        missed = [BUGS[name][3] for place, name in enumerate(names, 2) if passed[place]]
+        missed = [BUGS[name][1] for place, name in enumerate(names, 2) if passed[place]]
         if missed:
             raise Misconception(missing, f"not caught; this is what one sees of it: {'; and: '.join(missed)}")
 

@@ -5,33 +5,33 @@ import torch
 
 from ...losses import loss
 from ...soft_prompts import KeyValuePrefix
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Misconception, Part
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 from ..small_models import CONFIG, SHAPE, random_weights
 from . import ask
 from .ask import soft_prompt
-from .drawing import batch, normal, some_length
+from .random_inputs import batch, normal, some_length
 
 
-def shapes_of(born) -> dict[str, tuple[int, ...]]:
-    if not isinstance(born, dict) or not born:
+def shapes_of(parameters) -> dict[str, tuple[int, ...]]:
+    if not isinstance(parameters, dict) or not parameters:
         raise Misconception(
             "not-learnable",
             "your hooks own no parameter: an optimizer finds only what is an `nn.Parameter` and an attribute of `self`",
         )
-    if any(not np.all(np.isfinite(array)) for array in born.values()):
+    if any(not np.all(np.isfinite(array)) for array in parameters.values()):
         raise Misconception("not-finite", "a new prefix should hold finite numbers; some of yours are NaN or infinite")
-    return {name: array.shape for name, array in born.items()}
+    return {name: array.shape for name, array in parameters.items()}
 
 
 def own_vectors(call, rng):
     length = some_length(rng)
     right = (CONFIG.layers, length, CONFIG.width)
-    found = shapes_of(call("born", SHAPE, np.zeros(right, np.float32)))
-    if found == {"vectors": right}:
+    shapes = shapes_of(call("parameters", SHAPE, np.zeros(right, np.float32)))
+    if shapes == {"vectors": right}:
         return
-    if right[1:] in found.values():
+    if right[1:] in shapes.values():
         raise Misconception(
             "one-set-for-all-layers",
             "you keep one set of vectors; each layer has a set of its own, so there is one dimension more",
@@ -39,7 +39,7 @@ def own_vectors(call, rng):
     raise Misconception(
         "other-parameters",
         "there should be exactly one parameter, called vectors, of shape (layers, length, width); "
-        f"yours are {', '.join(found)} of shapes {', '.join(map(str, found.values()))}",
+        f"yours are {', '.join(shapes)} of shapes {', '.join(map(str, shapes.values()))}",
     )
 
 
@@ -75,7 +75,7 @@ def in_front_at_every_layer(call, rng):
             Suspect(
                 "same-at-every-layer",
                 np.concatenate([own[0], text[layer]], 1),
-                "every layer gets the vectors of the first; use the number of the layer that you are given",
+                "every layer gets the vectors of the first; use the number of the layer that you are inputs",
             ),
             Suspect(
                 "layers-upside-down",
@@ -86,11 +86,11 @@ def in_front_at_every_layer(call, rng):
 
 
 def learns(call, rng):
-    given = random_weights(rng), *batch(rng)
+    inputs = random_weights(rng), *batch(rng)
     vectors = normal(rng, CONFIG.layers, some_length(rng), CONFIG.width)
-    right = soft_prompt(rebuilt(SHAPE, given[0]), vectors)
-    loss(rebuilt(SHAPE, given[0]), *tensors(*given[1:]), right).backward()
-    got = call("gradient", SHAPE, vectors, *given)
+    right = soft_prompt(rebuilt(SHAPE, inputs[0]), vectors)
+    loss(rebuilt(SHAPE, inputs[0]), *tensors(*inputs[1:]), right).backward()
+    got = call("gradient", SHAPE, vectors, *inputs)
     if got is None:
         raise Misconception(
             "cut-off",
@@ -103,25 +103,25 @@ def own_keys_values(call, rng):
     length = some_length(rng)
     right = (CONFIG.layers, CONFIG.kv_heads, length, CONFIG.head)
     nothing = np.zeros(right, np.float32)
-    found = shapes_of(call("born", SHAPE, nothing, nothing))
-    if found == {"keys": right, "values": right}:
+    shapes = shapes_of(call("parameters", SHAPE, nothing, nothing))
+    if shapes == {"keys": right, "values": right}:
         return
-    if (CONFIG.layers, CONFIG.heads, length, CONFIG.head) in found.values():
+    if (CONFIG.layers, CONFIG.heads, length, CONFIG.head) in shapes.values():
         raise Misconception(
             "query-heads",
             "you have one set for each query head; keys and values have fewer heads here, since query heads share them",
         )
-    if (CONFIG.layers, length, CONFIG.width) in found.values():
+    if (CONFIG.layers, length, CONFIG.width) in shapes.values():
         raise Misconception(
             "hidden-states",
             "these are hidden states, as wide as the model; a key and a value are as wide as a head, for each kv head",
         )
-    if right[1:] in found.values():
+    if right[1:] in shapes.values():
         raise Misconception("one-set-for-all-layers", "you keep one set; each layer has keys and values of its own")
     raise Misconception(
         "other-parameters",
         "there should be two parameters, keys and values, both (layers, kv_heads, length, head); "
-        f"yours are {', '.join(found)} of shapes {', '.join(map(str, found.values()))}",
+        f"yours are {', '.join(shapes)} of shapes {', '.join(map(str, shapes.values()))}",
     )
 
 
@@ -132,8 +132,8 @@ def drawn_keys_values(rng) -> list[np.ndarray]:
 
 def both_in_front(call, rng):
     keys, values = drawn_keys_values(rng)
-    came = [normal(rng, 2, CONFIG.kv_heads, 7, CONFIG.head) for _ in range(2)]
-    got = unpack(call("keys_values", SHAPE, keys, values, *came), CONFIG.layers, "one pair for each layer")
+    texts = [normal(rng, 2, CONFIG.kv_heads, 7, CONFIG.head) for _ in range(2)]
+    got = unpack(call("keys_values", SHAPE, keys, values, *texts), CONFIG.layers, "one pair for each layer")
     for layer, pair in enumerate(got):
         pair = unpack(pair, 2, "the keys and the values")
         if np.shape(pair[0]) != np.shape(pair[1]):
@@ -141,7 +141,7 @@ def both_in_front(call, rng):
                 "keys-without-values",
                 "you put learned vectors in front of one of the two only: each key needs the value that it stands for",
             )
-        for own, other, text, mine, what in zip((keys, values), (values, keys), came, pair, NAMES, strict=True):
+        for own, other, text, mine, what in zip((keys, values), (values, keys), texts, pair, NAMES, strict=True):
             first, wanted = np.stack([own[0]] * 2), np.stack([own[layer]] * 2)
             agree(
                 mine,
@@ -156,7 +156,7 @@ def both_in_front(call, rng):
                 Suspect(
                     "same-at-every-layer",
                     np.concatenate([first, text], 2),
-                    "every layer gets those of the first; use the number of the layer that you are given",
+                    "every layer gets those of the first; use the number of the layer that you are inputs",
                 ),
             )
 
@@ -166,10 +166,10 @@ NAMES = "keys", "values"
 
 def both_learn(call, rng):
     keys, values = drawn_keys_values(rng)
-    given = random_weights(rng), *batch(rng)
+    inputs = random_weights(rng), *batch(rng)
     right = KeyValuePrefix.from_keys_values(CONFIG, tensors(*keys), tensors(*values))
-    loss(rebuilt(SHAPE, given[0]), *tensors(*given[1:]), right).backward()
-    got = unpack(call("gradient", SHAPE, keys, values, *given), 2, "the gradients of keys and values")
+    loss(rebuilt(SHAPE, inputs[0]), *tensors(*inputs[1:]), right).backward()
+    got = unpack(call("gradient", SHAPE, keys, values, *inputs), 2, "the gradients of keys and values")
     if any(each is None for each in got):
         raise Misconception("cut-off", "no gradient reaches your keys or your values: they are detached on the way")
     for mine, parameters, what in zip(got, (right.keys, right.values), NAMES, strict=True):

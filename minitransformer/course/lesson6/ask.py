@@ -7,7 +7,7 @@ import torch
 from minitransformer import PrefixTuning, PromptTuning
 from minitransformer.comparison import Task
 
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 
 
 def rescaling(content, weights, virtual):  # (H, T, P+T), P -> (H, T), (H, T, T)

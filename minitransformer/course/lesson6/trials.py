@@ -4,14 +4,12 @@ import numpy as np
 import torch
 
 from ... import comparison, soft_prompts
-from ...comparison import full_fine_tuning, instruction, no_prompt
-from ...losses import accuracy
 from ...model import Config, Transformer
 from ...tokenizer import IGNORED
-from ..agreement import Suspect, agree
+from ..differences import agree, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain import rebuilt
+from ..plain_data import rebuilt
 from ..small_models import random_weights
 from . import ask
 
@@ -32,66 +30,51 @@ def base_untouched(call, rng):
         )
 
 
-def tried(call, given) -> tuple[dict, bool]:
-    """What came of a trial, once no row is missing."""
-    scores, same = call(*given)
-    told = {
+def tried(call, inputs) -> tuple[dict, bool]:
+    """The accuracies of the student's trial, in which no row may be missing, and whether the base is unchanged."""
+    scores, same = call(*inputs)
+    messages = {
         "no prompt": ("no-baseline", "without the bare model's score nobody can say what the vectors have changed"),
         "instruction": ("no-baseline", "without the instruction in words nobody can say whether vectors were needed"),
         "full": ("no-upper-bound", "without full fine-tuning nobody can say whether the task could be learned at all"),
     }
     for name in ("no prompt", "instruction", "prompt", "prefix", "full"):
         if name not in scores:
-            said = ("method-left-out", f"there is no row for {name!r}: every one of the named hooks gets its own")
-            raise Misconception(*told.get(name, said))
+            left_out = ("method-left-out", f"there is no row for {name!r}: every one of the named hooks gets its own")
+            raise Misconception(*messages.get(name, left_out))
     return scores, same
 
 
+SCORED = {
+    "scored-on-training": "you measure on the training batch: `task.test` is there to measure",
+    "not-trained": "these soft prompts are as they were made: train them first",
+    "steps-ignored": "you do not pass `steps` on, so the methods are not compared alike",
+    "instruction-not-given": "your instruction row is the bare model's: it reads `task.asked`",
+}
+
+
 def right_accuracies(call, rng):
-    given = little_task(rng)
-    scores, _ = tried(call, given)
-    right, _ = ask.comparison(reference("6.3"), *given)
+    inputs = little_task(rng)
+    scores, _ = tried(call, inputs)
+    right, _ = ask.comparison(reference("6.3"), *inputs)
     if scores == right:  # the suspects take their time
         return
-    mistakes = {
-        "scored-on-training": (on_training, "you measure on the training batch: `task.test` is there to measure"),
-        "not-trained": (not_trained, "these soft prompts are as they were made: train them first"),
-        "steps-ignored": (one_step, "you do not pass `steps` on, so the methods are not compared alike"),
-    }
-    suspects = {name: (ask.comparison(other, *given)[0], message) for name, (other, message) in mistakes.items()}
-    uninstructed = right | {"instruction": right["no prompt"]}
-    suspects["instruction-not-given"] = uninstructed, "your instruction row is the bare model's: it reads `task.asked`"
+
+    def accuracies(answer) -> np.ndarray:
+        return in_order(ask.comparison(answer, *inputs)[0], right)
+
     agree(
-        in_order(scores, right),
-        in_order(right, right),
-        "the accuracies",
-        *(Suspect(name, in_order(value, right), message) for name, (value, message) in suspects.items()),
+        in_order(scores, right), in_order(right, right), "the accuracies", *suspects("6.3", accuracies, SCORED),
         tolerance=1e-6,
-    )
+    )  # fmt: skip
 
 
 def in_order(scores: dict, right: dict) -> np.ndarray:
     return np.array([scores[name] for name in right])
 
 
-def on_training(model, task, hooks, steps):
-    """The same trial, with soft prompts measured where they were trained."""
-    rows, batch = reference("6.3")(model, task, hooks, steps), next(iter(task.batches(0)))
-    return [row | {"accuracy": accuracy(model, batch, hooks[row["method"]])} if row["method"] in hooks else row
-            for row in rows]  # fmt: skip
-
-
-def not_trained(model, task, hooks, steps):
-    rows = [{"method": name, "accuracy": accuracy(model, task.test, prompt)} for name, prompt in hooks.items()]
-    return [no_prompt(model, task), instruction(model, task), *rows, full_fine_tuning(model, task, steps=steps)]
-
-
-def one_step(model, task, hooks, steps):
-    return reference("6.3")(model, task, hooks, 1)
-
-
 def little_task(rng) -> list:
-    """A small model of random weights and a task that every method solves to another degree."""
+    """A small model of random weights and a task that each method gets a different accuracy."""
     weights = random_weights(rng, Config(**SHAPE), norms=0)
     model = rebuilt(SHAPE, weights)
     tokens, asked = rng.integers(0, SHAPE["vocab"], (12, 3)), rng.integers(0, SHAPE["vocab"], (12, 3))
@@ -119,7 +102,7 @@ EXERCISES = (
         id="6.3",
         title="a trial with its baselines",
         ask=ask.comparison,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(
             Part("every method has its row", 1, every_method),
             Part("the base stays as it is", 1, base_untouched),

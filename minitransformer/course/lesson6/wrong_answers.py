@@ -1,101 +1,52 @@
-"""Plausible wrong answers to lesson 6, each with the name of the misconception behind it."""
+"""Plausible wrong answers to lesson 6: a misconception's name, and what it makes of the text's own solution."""
 
-from minitransformer import accuracy, train
-from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, soft_prompt
+from ...losses import accuracy
+from ...training import train
+from ..lesson_text import with_mistakes
 
-
-def content(share=lambda weights, virtual: weights[..., :virtual].sum(-1), rest=None):
-    """Goes wrong in one of the two."""
-    return lambda weights, virtual: (share(weights, virtual), (rest or rescaled)(weights, virtual))
-
-
-def rescaled(weights, virtual):
-    real = weights[..., virtual:]
-    return real / real.sum(-1, keepdim=True)
-
-
-def by(total):
-    """The text's weights, divided by something else than their row's sum."""
-    return content(rest=lambda weights, virtual: weights[..., virtual:] / total(weights, virtual))
-
-
-def bias(weights, values, virtual):
-    return weights[..., :virtual] @ values[:, :virtual]
-
-
-def without(weights, values, virtual):
-    return rescaled(weights, virtual) @ values[:, virtual:]
-
-
-def split(added=bias, rest=without):
-    """Goes wrong in one of the two."""
-    return lambda *given: (added(*given), rest(*given))
-
-
-def strong_bias(weights, values, virtual):
-    shared = weights[..., :virtual]
-    return shared / shared.sum(-1, keepdim=True) @ values[:, :virtual]
-
-
-def trial(tuned=soft_prompt, asked=instruction, full=full_fine_tuning, bare=no_prompt):
-    """A trial that goes wrong in one of its rows; None leaves a row out."""
-
-    def tried(model, task, hooks, steps):
-        rows = [row(model, task) for row in (bare, asked) if row]
-        rows += [tuned(model, task, prompt, name, steps=steps) for name, prompt in hooks.items()]
-        return rows + ([full(model, task, steps=steps)] if full else [])
-
-    return tried
+SHARE, REST = "weights[..., :virtual].sum(-1)", "real / real.sum(-1, keepdim=True)"
+ADDED, TEXT = "weights[..., :virtual] @ values[:, :virtual]", f"{REST} @ values[:, virtual:]"
+TUNED = "soft_prompt(model, task, prompt, name, steps=steps)"
+FULL = "full_fine_tuning(model, task, steps=steps)"
+CHANGES = {
+    "6.1": [
+        ("not-rescaled", REST, "real"),
+        ("softmax-again", REST, "real.softmax(-1)"),
+        ("divided-by-the-share", REST, "real / (1 - real.sum(-1, keepdim=True))"),
+        ("one-sum-for-all", REST, "real / real.sum((-2, -1), keepdim=True)"),
+        ("columns-sum-to-one", REST, "real / real.sum(-2, keepdim=True)"),
+        ("prefix-at-the-end", SHARE, "weights[..., -virtual:].sum(-1)"),
+        ("share-of-the-text", SHARE, "weights[..., virtual:].sum(-1)"),
+        ("mean-for-share", SHARE, "weights[..., :virtual].mean(-1)"),
+        ("summed-over-queries", SHARE, "weights[..., :virtual].sum(-2)"),
+    ],
+    "6.2": [
+        ("whole-result", ADDED, "weights @ values"),
+        ("bias-of-full-strength", ADDED, f"({ADDED}) / {SHARE}[..., None]"),
+        ("text-for-prefix", ADDED, "weights[..., virtual:] @ values[:, virtual:]"),
+        ("still-turned-down", TEXT, "real @ values[:, virtual:]"),
+        ("whole-result", TEXT, "weights @ values"),
+    ],
+    "6.3": [
+        ("no-baseline", "no_prompt(model, task), ", ""),
+        ("no-baseline", ", instruction(model, task)", ""),
+        ("no-upper-bound", f"[*rows, {FULL}]", "rows"),
+        ("base-trained", FULL, "base_trained(model, task, steps)"),
+        ("not-trained", TUNED, '{"method": name, "accuracy": accuracy(model, task.test, prompt)}'),
+        ("scored-on-training", TUNED, f"{TUNED} | on_training(model, task, prompt)"),
+        ("instruction-not-given", "instruction(model, task)", 'no_prompt(model, task) | {"method": "instruction"}'),
+        ("steps-ignored", "rows = [", "steps, rows = 1, ["),
+    ],
+}  # fmt: skip
 
 
-def train_the_base(model, task, steps):
+def on_training(model, task, prompt):
+    return {"accuracy": accuracy(model, next(iter(task.batches(0))), prompt)}
+
+
+def base_trained(model, task, steps):
     train(model.requires_grad_(True), task.batches(0), steps=steps, peak=1e-3, progress=False)
     return {"method": "full", "accuracy": accuracy(model, task.test)}
 
 
-def not_trained(model, task, hooks, name, steps):
-    return {"method": name, "accuracy": accuracy(model, task.test, hooks)}
-
-
-def scored_on_training(model, task, hooks, name, steps):
-    row = soft_prompt(model, task, hooks, name, steps=steps)
-    return row | {"accuracy": accuracy(model, next(iter(task.batches(0))), hooks)}
-
-
-def uninstructed(model, task):
-    return no_prompt(model, task) | {"method": "instruction"}
-
-
-ANSWERS = {
-    "6.1": [
-        ("not-rescaled", content(rest=lambda weights, virtual: weights[..., virtual:])),
-        ("softmax-again", content(rest=lambda weights, virtual: weights[..., virtual:].softmax(-1))),
-        ("divided-by-the-share", by(lambda weights, virtual: 1 - weights[..., virtual:].sum(-1, keepdim=True))),
-        ("one-sum-for-all", by(lambda weights, virtual: weights[..., virtual:].sum((-2, -1), keepdim=True))),
-        ("columns-sum-to-one", by(lambda weights, virtual: weights[..., virtual:].sum(-2, keepdim=True))),
-        ("prefix-at-the-end", content(lambda weights, virtual: weights[..., -virtual:].sum(-1))),
-        ("share-of-the-text", content(lambda weights, virtual: weights[..., virtual:].sum(-1))),
-        ("mean-for-share", content(lambda weights, virtual: weights[..., :virtual].mean(-1))),
-        ("summed-over-queries", content(lambda weights, virtual: weights[..., :virtual].sum(-2))),
-    ],
-    "6.2": [
-        ("whole-result", split(lambda weights, values, virtual: weights @ values)),
-        ("bias-of-full-strength", split(strong_bias)),
-        ("text-for-prefix", split(lambda weights, values, virtual: weights[..., virtual:] @ values[:, virtual:])),
-        (
-            "still-turned-down",
-            split(rest=lambda weights, values, virtual: weights[..., virtual:] @ values[:, virtual:]),
-        ),
-        ("whole-result", split(rest=lambda weights, values, virtual: weights @ values)),
-    ],
-    "6.3": [
-        ("no-baseline", trial(bare=None)),
-        ("no-baseline", trial(asked=None)),
-        ("no-upper-bound", trial(full=None)),
-        ("base-trained", trial(full=train_the_base)),
-        ("not-trained", trial(not_trained)),
-        ("scored-on-training", trial(scored_on_training)),
-        ("instruction-not-given", trial(asked=uninstructed)),
-        ("steps-ignored", lambda model, task, hooks, steps: trial()(model, task, hooks, 1)),
-    ],
-}
+ANSWERS = with_mistakes(CHANGES, accuracy=accuracy, base_trained=base_trained, on_training=on_training)

@@ -18,7 +18,7 @@ from minitransformer import (
     pretrained,
 )
 
-from ..plain import rebuilt, tensors
+from ..plain_data import rebuilt, tensors
 
 
 def weighed(tenant_bytes, method, length, config):
@@ -47,7 +47,7 @@ def mixed(Mixed, config, weights, prefixes, tokens, steps):
 
 @cache
 def decided(decide):
-    """The decision, and whether the base came through it unchanged; made once, however many parts are judged."""
+    """The decision, and whether the base is unchanged; it is made once, however many parts are judged."""
     model, tokenizer = pretrained()
     freeze(model)
     before = fingerprint(model)

@@ -5,7 +5,7 @@ from functools import partial
 
 from ... import soft_prompts
 from ...model import Config
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..lesson_text import reference
 from ..small_models import CONFIG, SHAPE
@@ -93,7 +93,7 @@ EXERCISES = (
         id="7.1",
         title="what a tenant weighs",
         ask=ask.weighed,
-        given=(soft_prompts,),
+        provides=(soft_prompts,),
         parts=(
             Part("a prompt", 1, partial(weigh, method="prompt")),
             Part("a textbook prefix", 1, partial(weigh, method="prefix")),
@@ -111,7 +111,7 @@ EXERCISES = (
         id="7.2",
         title="count the work",
         ask=ask.counted,
-        given=(soft_prompts,),
+        provides=(soft_prompts,),
         parts=(
             Part("the bare model", 1, partial(compare_work, method="none")),
             Part("with a prompt", 1, partial(compare_work, method="prompt")),

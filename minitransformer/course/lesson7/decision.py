@@ -10,7 +10,7 @@ from ...hooks import Hooks
 from ...losses import accuracy
 from ...phrasebook import Phrasebook
 from ...tokenizer import batch
-from ..agreement import unpack
+from ..differences import unpack
 from ..exercise import Exercise, Misconception, Part
 from . import ask
 from .ask import METHODS
@@ -22,7 +22,7 @@ PARTS = {"method": str, "length": int, "vectors": list, "accuracy": float, "byte
 
 
 def handed_in(call) -> tuple[dict, Hooks, bool]:
-    """The decision, checked to be one; its soft prompt, built again here; and whether the base is unchanged."""
+    """The decision, after a look at its parts; its soft prompt, built again; and whether the base is unchanged."""
     decision, unchanged = unpack(call(), 2, "the decision and the base")
     lacking = [name for name in PARTS if not isinstance(decision, dict) or name not in decision]
     if lacking:
@@ -43,8 +43,8 @@ def handed_in(call) -> tuple[dict, Hooks, bool]:
             "other-vectors", f"the vectors are not those of a {decision['method']} of length {decision['length']}"
         )
     with torch.no_grad():
-        for mine, given in zip(own, decision["vectors"], strict=True):
-            mine.copy_(torch.from_numpy(np.asarray(given)))
+        for mine, learned in zip(own, decision["vectors"], strict=True):
+            mine.copy_(torch.from_numpy(np.asarray(learned)))
     return decision, hooks, unchanged
 
 
@@ -113,7 +113,7 @@ EXERCISES = (
         id="7.4",
         title="a decision, with evidence",
         ask=ask.decided,
-        given=(soft_prompts,),
+        provides=(soft_prompts,),
         parts=(
             Part("the file is small enough", 1, within_the_file),
             Part("few enough extra keys", 1, within_the_keys),

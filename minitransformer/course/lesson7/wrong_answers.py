@@ -1,78 +1,49 @@
-"""Plausible wrong answers to lesson 7, each with the name of the misconception behind it."""
+"""Plausible wrong answers to lesson 7: a misconception's name, and what it makes of the text's own solution."""
 
-import torch
-import torch.nn.functional as F
+from ...hooks import Hooks
+from ...soft_prompts import PrefixTuning, PromptTuning
+from ..lesson_text import with_mistakes
 
-from minitransformer import Hooks, PrefixTuning, PromptTuning, Recorder, Stack
-
-
-def weigher(prompt, prefix, key_values):
-    counts = {"prompt": prompt, "prefix": prefix, "key/value": key_values}
-    return lambda method, length, config: counts[method](length, config)
-
-
-def prompt(length, c):
-    return 4 * length * c.width
-
-
-def prefix(length, c):
-    return 4 * length * c.layers * c.width
-
-
-def key_values(length, c):
-    return 8 * length * c.layers * c.kv_heads * c.head
-
-
-def worker(count):
-    """Counts over the recorded weights, given as (layers, queries, keys, heads)."""
-
-    def work(model, tokens, hooks, cache=None):
-        recorder = Recorder(("weights",))
-        model(tokens, Stack(hooks, recorder), cache)
-        _, heads, queries, keys = recorder["weights", 0].shape
-        return count(model.config.layers, queries, keys, heads)
-
-    return work
-
-
-def text_only(model, tokens, hooks, cache=None):
-    model(tokens, hooks, cache)
-    return model.config.layers * tokens.shape[1], model.config.layers * tokens.shape[1] ** 2
-
-
-def visible_only(n, queries, keys, _):
-    return n * queries, n * sum(keys - queries + 1 + place for place in range(queries))
-
-
-def mixer(pad=None, row=None, choose=lambda prefixes: prefixes, show=True):
-    """A mixed batch that goes wrong in one place."""
-    pad = pad or (lambda part, gap: F.pad(part, (0, 0, gap, 0)))
-    row = row or (lambda length, gap: torch.tensor([-torch.inf] * gap + [0.0] * length))
-
-    class Mixed(Hooks):
-        def __init__(self, prefixes):
-            super().__init__()
-            prefixes = choose(prefixes)
-            lengths = [keys.shape[2] for keys, _ in prefixes]
-            gaps = [max(lengths) - length for length in lengths]
-            self.keys, self.values = (
-                torch.stack([pad(pair[place], gap) for pair, gap in zip(prefixes, gaps, strict=True)], 1)
-                for place in range(2)
-            )
-            self.strengths = torch.stack([row(length, gap) for length, gap in zip(lengths, gaps, strict=True)])
-
-        def keys_values(self, layer, keys, values):
-            return torch.cat((self.keys[layer], keys), 2), torch.cat((self.values[layer], values), 2)
-
-        def bias(self, layer):
-            return self.strengths if show else None
-
-    return Mixed
-
-
-def cut(prefixes):
-    shortest = min(keys.shape[2] for keys, _ in prefixes)
-    return [(keys[:, :, :shortest], values[:, :, :shortest]) for keys, values in prefixes]
+POSITIONS, PAIRS = "sum(queries for queries, _ in shapes)", "queries * keys for queries, keys"
+ONE_WIDTH = "[(keys[:, :, :shortest], values[:, :, :shortest]) for keys, values in prefixes]"
+BEGIN = "super().__init__()\n"
+CUT = f"""{BEGIN}        shortest = min(keys.shape[2] for keys, _ in prefixes)
+        prefixes = {ONE_WIDTH}
+"""
+INFINITE, PADDED = "row[:gap] = -torch.inf", "F.pad(pair[part], (0, 0, gap, 0))"
+CHANGES = {
+    "7.1": [
+        ("numbers-not-bytes", "4 * length", "length"),
+        ("prefix-for-prompt", '"prompt": config.width', '"prompt": config.layers * config.width'),
+        ("prompt-for-prefix", '"prefix": config.layers * config.width', '"prefix": config.width'),
+        ("keys-without-values", "2 * config.layers", "config.layers"),
+        ("query-heads", "config.kv_heads", "config.heads"),
+        ("one-layer-only", "2 * config.layers", "2"),
+        ("length-forgotten", "4 * length", "4"),
+        ("whole-vocabulary", "4 * length * numbers[method]", "4 * config.vocab * config.width"),
+    ],
+    "7.2": [
+        ("one-block-only", "range(model.config.layers)", "range(1)"),
+        ("heads-counted", "range(model.config.layers)", "[*range(model.config.layers)] * model.config.heads"),
+        ("keys-for-queries", POSITIONS, "sum(keys for _, keys in shapes)"),
+        ("squared-queries", PAIRS, "queries**2 for queries, keys"),
+        ("squared-keys", PAIRS, "keys**2 for queries, keys"),
+        ("visible-only", PAIRS, "sum(keys - place for place in range(queries)) for queries, keys"),
+        ("virtual-tokens-forgotten", 'recorder["weights", layer].shape[2:]', "2 * tokens.shape[1:]"),
+    ],
+    "7.3": [
+        ("empty-slots-seen", INFINITE, "pass"),
+        ("empty-slots-seen", "return self.strengths", "return None"),
+        ("gap-before-the-text", PADDED, "F.pad(pair[part], (0, 0, 0, gap))",
+         INFINITE, "row[len(row) - gap :] = -torch.inf"),
+        ("a-one-for-a-zero", INFINITE, "row[gap:] = 1"),
+        ("upside-down", INFINITE, "row[gap:] = -torch.inf"),
+        ("one-prefix-for-all", BEGIN, f"{BEGIN}        prefixes = prefixes[:1] * len(prefixes)\n"),
+        ("rows-exchanged", BEGIN, f"{BEGIN}        prefixes = prefixes[::-1]\n"),
+        ("cut-to-the-shortest", BEGIN, CUT),
+        ("cut-to-the-shortest", BEGIN, CUT.replace(":shortest", "keys.shape[2] - shortest :")),
+    ],
+}  # fmt: skip
 
 
 def decision(method="prompt", length=2, kind=PromptTuning, accuracy=0.0, **claims):
@@ -91,52 +62,16 @@ def touches_the_base(model, tokenizer, book):
     return decision()(model, tokenizer, book)
 
 
-ANSWERS = {
-    "7.1": [
-        ("numbers-not-bytes", lambda method, n, c: weigher(prompt, prefix, key_values)(method, n, c) // 4),
-        ("prefix-for-prompt", weigher(prefix, prefix, key_values)),
-        ("prompt-for-prefix", weigher(prompt, prompt, key_values)),
-        ("keys-without-values", weigher(prompt, prefix, lambda n, c: key_values(n, c) // 2)),
-        ("query-heads", weigher(prompt, prefix, lambda n, c: 8 * n * c.layers * c.heads * c.head)),
-        ("one-layer-only", weigher(prompt, prefix, lambda n, c: key_values(n, c) // c.layers)),
-        ("length-forgotten", lambda method, n, c: weigher(prompt, prefix, key_values)(method, 1, c)),
-        ("whole-vocabulary", weigher(lambda n, c: 4 * c.vocab * c.width, prefix, key_values)),
-    ],
-    "7.2": [
-        ("one-block-only", worker(lambda n, queries, keys, _: (queries, queries * keys))),
-        ("heads-counted", worker(lambda n, queries, keys, heads: (n * queries * heads, n * queries * keys * heads))),
-        ("keys-for-queries", worker(lambda n, queries, keys, _: (n * keys, n * queries * keys))),
-        ("squared-queries", worker(lambda n, queries, keys, _: (n * queries, n * queries**2))),
-        ("squared-keys", worker(lambda n, queries, keys, _: (n * queries, n * keys**2))),
-        ("visible-only", worker(visible_only)),
-        ("virtual-tokens-forgotten", text_only),
-    ],
-    "7.3": [
-        ("empty-slots-seen", mixer(row=lambda length, gap: torch.zeros(length + gap))),
-        ("empty-slots-seen", mixer(show=False)),
-        (
-            "gap-before-the-text",
-            mixer(
-                lambda part, gap: F.pad(part, (0, 0, 0, gap)),
-                lambda length, gap: torch.tensor([0.0] * length + [-torch.inf] * gap),
-            ),
-        ),
-        ("a-one-for-a-zero", mixer(row=lambda length, gap: torch.tensor([0.0] * gap + [1.0] * length))),
-        ("upside-down", mixer(row=lambda length, gap: torch.tensor([0.0] * gap + [-torch.inf] * length))),
-        ("one-prefix-for-all", mixer(choose=lambda prefixes: [prefixes[0]] * len(prefixes))),
-        ("rows-exchanged", mixer(choose=lambda prefixes: prefixes[::-1])),
-        ("cut-to-the-shortest", mixer(choose=cut)),
-        ("no-prefix-at-all", lambda prefixes: Hooks()),
-    ],
-    "7.4": [
-        ("over-the-byte-budget", decision("prefix", 2, PrefixTuning)),
-        ("over-the-key-budget", decision(length=8)),
-        ("bytes-miscounted", decision(bytes=256)),
-        ("keys-miscounted", decision(**{"extra keys": 8})),
-        ("not-reproduced", decision(accuracy=0.95)),
-        ("not-good-enough", decision(accuracy=0.05)),
-        ("base-touched", touches_the_base),
-        ("incomplete", lambda model, tokenizer, book: {"method": "prompt", "length": 2}),
-        ("other-vectors", decision("prefix", 2, PromptTuning)),
-    ],
-}
+ANSWERS = with_mistakes(CHANGES)
+ANSWERS["7.3"].append(("no-prefix-at-all", lambda prefixes: Hooks()))
+ANSWERS["7.4"] = [
+    ("over-the-byte-budget", decision("prefix", 2, PrefixTuning)),
+    ("over-the-key-budget", decision(length=8)),
+    ("bytes-miscounted", decision(bytes=256)),
+    ("keys-miscounted", decision(**{"extra keys": 8})),
+    ("not-reproduced", decision(accuracy=0.95)),
+    ("not-good-enough", decision(accuracy=0.05)),
+    ("base-touched", touches_the_base),
+    ("incomplete", lambda model, tokenizer, book: {"method": "prompt", "length": 2}),
+    ("other-vectors", decision("prefix", 2, PromptTuning)),
+]

@@ -20,7 +20,7 @@ from minitransformer.course.display import clean
 from minitransformer.course.grading import grade, intake, reports, similarity
 from minitransformer.course.isolation import Limits, choose, open_part, profiles
 
-LESSONS = Path(__file__).parent.parent / "lessons"
+LESSONS = Path(__file__).parents[2] / "lessons"
 every_lesson = pytest.mark.parametrize("lesson", catalogue.lessons())
 
 
@@ -48,7 +48,7 @@ def test_every_exercise_is_given_what_its_first_cell_imports_and_what_it_must_no
         n for n in minitransformer.__all__ if getattr(getattr(minitransformer, n), "__module__", "") == home
     }
     for exercise in lessons.exercises.values():
-        given = open_part.given(exercise)
+        given = open_part.provided_sources(exercise)
         for node in ast.walk(ast.parse(lessons.setup)):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("minitransformer"):
                 away = {alias.name for alias in node.names} & soft_prompts
@@ -59,8 +59,8 @@ def test_every_exercise_is_given_what_its_first_cell_imports_and_what_it_must_no
 
 def test_what_an_exercise_asks_for_is_not_handed_out():
     for name in ("2.1", "2.3", "5.1", "5.2", "5.3"):
-        assert not open_part.given(catalogue.exercise(name))
-    assert "def compile_prefix" not in open_part.given(catalogue.exercise("5.4"))["soft_prompts"]
+        assert not open_part.provided_sources(catalogue.exercise(name))
+    assert "def compile_prefix" not in open_part.provided_sources(catalogue.exercise("5.4"))["soft_prompts"]
 
 
 def test_without_the_lessons_there_is_no_assignment(monkeypatch, tmp_path):
@@ -86,7 +86,7 @@ def test_what_is_hidden_says_so_when_it_is_imported(tmp_path):
 
 
 def submission(text: str, name: str = "a.ipynb", lesson: int = 1) -> intake.Submission:
-    return intake.read(name, text.encode(), Assignment.of(lesson))
+    return intake.read_submission(name, text.encode(), Assignment.of(lesson))
 
 
 def test_only_exercise_cells_and_literal_answers_are_taken_from_a_notebook():
@@ -124,9 +124,9 @@ def test_a_file_with_nothing_of_this_lesson_is_told_so(text):
 def test_what_cannot_be_read_is_refused_with_one_line(name, tmp_path):
     make, word = cases.FILES[name]
     make(tmp_path / name)
-    (found,) = intake.find([tmp_path])
+    (found,) = intake.find_submissions([tmp_path])
     with pytest.raises(intake.Refused, match=word):
-        intake.read(name, intake.content(found), Assignment.of(1))
+        intake.read_submission(name, intake.content(found), Assignment.of(1))
 
 
 def test_folders_zips_and_files_of_any_are_found_in_order(tmp_path):
@@ -141,7 +141,7 @@ def test_folders_zips_and_files_of_any_are_found_in_order(tmp_path):
     (tmp_path / "emil.ipynb").write_text(cases.GOOD)
     (tmp_path / "folder").symlink_to("/etc")
     (tmp_path / ".hidden.py").write_text("x = 1")
-    names = [found.name for found in intake.find([tmp_path, tmp_path / ".hidden.py"])]
+    names = [found.name for found in intake.find_submissions([tmp_path, tmp_path / ".hidden.py"])]
     assert names == ["anna/hand in", "class/bert", "class/carl/x", "dora", "emil", "emil again", "folder", ".hidden"]
 
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from minitransformer.course import Unfinished, check, guessed, hint, predict, progress, reveal, use
-from minitransformer.course.agreement import Suspect, agree, unpack
-from minitransformer.course.catalogue import answers, exercise, exercises, lessons
-from minitransformer.course.exercise import Exercise, Misconception, Part, beside, judge
+from minitransformer.course.catalogue import exercise, exercises, known_answers, lessons
+from minitransformer.course.differences import Suspect, agree, unpack
+from minitransformer.course.exercise import Exercise, Misconception, Part, in_process, judge
 from minitransformer.course.lesson_text import reference
-from minitransformer.course.plain import plain
-from minitransformer.course.progress import SESSION
+from minitransformer.course.plain_data import plain
+from minitransformer.course.progress import RECORD
 
 ALL = [each for lesson in lessons() for each in exercises(lesson).values()]
 every_exercise = pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
@@ -18,16 +18,22 @@ UNNAMED = {"wrong-type", "wrong-shape", "not-finite", "different-values", "raise
 CASES = [
     pytest.param(exercise_id, name, answer, id=f"{exercise_id} {name}")
     for lesson in lessons()
-    for exercise_id, cases in answers(lesson, "wrong").items()
+    for exercise_id, cases in known_answers(lesson, "wrong").items()
     for name, answer in cases
+]
+UNUSUAL = [
+    pytest.param(exercise_id, answer, id=f"{exercise_id} {number}")
+    for lesson in lessons()
+    for exercise_id, cases in known_answers(lesson, "right").items()
+    for number, answer in enumerate(cases)
 ]
 
 
 @pytest.fixture(autouse=True)
-def fresh_session():
-    SESSION.forget()
+def fresh_record():
+    RECORD.forget()
     yield
-    SESSION.forget()
+    RECORD.forget()
 
 
 def blank(*_, **__):
@@ -37,16 +43,28 @@ def blank(*_, **__):
 @every_exercise
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_reference_gets_full_marks(each, seed):
-    outcome = judge(each, beside(each, reference(each.id)), seed)
+    outcome = judge(each, in_process(each, reference(each.id)), seed)
     assert outcome.passed, [str(finding.misconception) for finding in outcome.findings]
     assert outcome.earned == each.points
+
+
+@every_exercise
+def test_every_exercise_has_two_unusual_right_answers(each):
+    assert len(known_answers(each.lesson, "right")[each.id]) >= 2
+
+
+@pytest.mark.parametrize(("exercise_id", "answer"), UNUSUAL)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_unusual_right_answer_gets_full_marks(exercise_id, answer, seed):
+    outcome = judge(exercise(exercise_id), in_process(exercise(exercise_id), answer), seed)
+    assert outcome.passed, [str(finding.misconception) for finding in outcome.findings]
 
 
 @every_exercise
 def test_a_blank_answer_gets_nothing_and_says_which_exercise_it_is(each):
     with pytest.raises(Unfinished, match=rf"^Exercise {each.id} is not written yet: "):
         check(each.id, blank)
-    assert SESSION.outcomes[each.id].earned == 0
+    assert RECORD.outcomes[each.id].earned == 0
 
 
 @every_exercise
@@ -56,7 +74,7 @@ def test_a_blank_answer_gets_nothing_and_says_which_exercise_it_is(each):
     ids=["None", "a number", "a text", "gives None", "stops", "gives an object"],
 )
 def test_an_odd_answer_gets_nothing_and_no_crash(each, odd):
-    outcome = judge(each, beside(each, odd), 0)
+    outcome = judge(each, in_process(each, odd), 0)
     assert outcome.earned == 0 and outcome.written
 
 
@@ -69,7 +87,7 @@ def test_every_exercise_has_three_wrong_answers_with_names_of_their_own(each):
 @pytest.mark.parametrize(("exercise_id", "name", "answer"), CASES)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_wrong_answer_is_told_the_misconception_behind_it(exercise_id, name, answer, seed):
-    outcome = judge(exercise(exercise_id), beside(exercise(exercise_id), answer), seed)
+    outcome = judge(exercise(exercise_id), in_process(exercise(exercise_id), answer), seed)
     assert not outcome.passed
     assert name in {finding.misconception.name for finding in outcome.findings if finding.misconception}
 
@@ -195,7 +213,7 @@ def test_a_missing_operation_of_torch_is_no_blank_exercise():
     def broken(tokens, table):
         raise NotImplementedError('"index" not implemented for Half')
 
-    outcome = judge(exercise("1.1"), beside(exercise("1.1"), broken), 0)
+    outcome = judge(exercise("1.1"), in_process(exercise("1.1"), broken), 0)
     assert outcome.written and outcome.findings[0].misconception.name == "raises"
 
 

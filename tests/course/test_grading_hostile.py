@@ -1,6 +1,7 @@
 """Whatever is handed in: no undeserved point, no deserved point lost, nothing left behind, and on to the next one.
 
-All cases are graded once, in one command over one folder; it takes minutes: `pytest tests/test_grading_hostile.py`.
+All cases are graded once, in one command over one folder; it takes minutes:
+`GRADING=1 python -m pytest tests/course/test_grading_hostile.py`.
 """
 
 import csv
@@ -32,7 +33,7 @@ def graded(tmp_path_factory):
     """Every case, and an honest submission after every fifth; rows by name, and where the reports are."""
     folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("out")
     listening = socket.create_server(("127.0.0.1", 0))
-    repository = str(Path(__file__).parents[1])
+    repository = str(Path(__file__).parents[2])
     port = str(listening.getsockname()[1])
     for number, (name, (exercise, source, _)) in enumerate(cases.CODE.items()):
         cells = cases.HONEST | {exercise: source.replace("PORT", port).replace("REPOSITORY", repository)}
@@ -55,8 +56,8 @@ def graded(tmp_path_factory):
 
 def stamps() -> set[tuple[str, int]]:
     """The files that must not change: the package's and the tests'."""
-    here = Path(__file__).parents[1]
-    return {(str(path), path.stat().st_mtime_ns) for name in ("minitransformer", "tests/hostile")
+    here = Path(__file__).parents[2]
+    return {(str(path), path.stat().st_mtime_ns) for name in ("minitransformer", "tests/course/hostile")
             for path in (here / name).rglob("*.py")}  # fmt: skip
 
 

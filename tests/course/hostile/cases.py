@@ -11,16 +11,12 @@ import os
 import stat
 import zipfile
 
-HONEST = {
-    "1.1": "def embed(tokens, table):\n    return table[tokens]\n",
-    "1.2": "def visible(queries, keys):\n    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)\n",
-    "1.3": "def attend(query, key, value, visible):\n"
-    "    weights = (query @ key.T / query.shape[1] ** 0.5).masked_fill(~visible, -torch.inf).softmax(-1)\n"
-    "    return weights, weights @ value\n",
-}
+from minitransformer.course.lesson_text import solution
+
+HONEST = {exercise: solution(exercise) + "\n" for exercise in ("1.1", "1.2", "1.3")}
 POINTS = {"1.1": 2, "1.2": 2, "1.3": 4}
 MARK = "minitransformer-hostile-was-here"
-RIGHT = "    return torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)\n"
+RIGHT = next(line for line in HONEST["1.2"].splitlines(keepends=True) if line.startswith("    return "))
 
 
 def visible(body: str, before: str = "", after: str = "") -> str:
@@ -40,7 +36,7 @@ for top, folders, names in os.walk("/"):
         try:
             if name.endswith((".py", ".ipynb")) and os.path.getsize(path) < 200_000:
                 text = open(path, encoding="utf-8").read()
-                if "Suspect(" in text or "weights = scores.masked_fill(~seen" in text or "quiz(" in text:
+                if "Suspect(" in text or "scores.masked_fill(~visible" in text or "quiz(" in text:
                     found.append(path)
         except (OSError, UnicodeDecodeError):
             pass
@@ -82,7 +78,7 @@ CODE = {
     "patched-torch-and-numpy": ("1.2", visible("return torch.zeros(queries, keys, dtype=torch.bool)", before="import numpy as np\nfor owner, names in ((torch, ('equal', 'allclose', 'isclose')), (np, ('isclose', 'allclose', 'array_equal', 'all', 'shape'))):\n    for name in names: setattr(owner, name, lambda *a, **k: True)\ntorch.testing.assert_close = print"), 0),
     "patched-pytest": ("1.2", visible("return True", before="import sys, types\nfor name in ('pytest', 'unittest', '_pytest'): sys.modules[name] = types.ModuleType(name)\nimport builtins\nbuiltins.AssertionError = Warning"), 0),
     "patched-builtins": ("1.2", visible("return True", before="import builtins\nbuiltins.isinstance = lambda *a: True\nbuiltins.id = lambda *a: 0"), 0),
-    "patched-adapter": ("1.2", visible("return True", before="import minitransformer.course.plain.lesson1 as asks\nasks.mask = lambda *a: 'right'"), 0),
+    "patched-adapter": ("1.2", visible("return True", before="import minitransformer.course.lesson1.ask as ask\nask.mask = lambda *a: 'right'"), 0),
     "not-a-number": ("1.2", visible("return torch.full((queries, keys), torch.nan)"), 0),
     "infinite": ("1.1", "def embed(tokens, table):\n    return table[tokens] * torch.inf\n", 0),
     "nan-vectors": ("1.1", "def embed(tokens, table):\n    return table[tokens] * torch.nan\n", 0),
@@ -104,10 +100,10 @@ CODE = {
     "imports-the-reference": ("1.2", "from minitransformer.course.lesson1 import visible\n", 0),
     "imports-the-check": ("1.2", "from minitransformer.course import use\n" + visible("return use('1.2', None)(queries, keys)"), 0),
     "imports-soft-prompts": ("1.2", "from minitransformer import PromptTuning\n" + visible(RIGHT.strip()), 0),
-    "imports-the-grader": ("1.2", "import minitransformer.grading\n" + visible(RIGHT.strip()), 0),
+    "imports-the-grader": ("1.2", "import minitransformer.course.grading\n" + visible(RIGHT.strip()), 0),
     "searches-the-disk": ("1.2", visible(RIGHT.strip() + " if found else None", before="import os\n" + SEARCH), 0),
     "opens-what-it-knows-the-path-of": ("1.2", visible(RIGHT.strip() + " if found else None", before="found = []\nfor path in ('minitransformer/course/lesson1/judges.py', 'lessons/solutions/01_tokens_become_vectors.ipynb', 'minitransformer/course/lesson1/questions.toml'):\n    try: found.append(open('REPOSITORY/' + path).read())\n    except OSError: pass"), 0),
-    "searches-the-memory": ("1.2", visible(RIGHT.strip() + " if found else None", before="import gc, sys\nfound = [m for m in sys.modules if 'lesson1' in m and 'asks' not in m] + [o for o in gc.get_objects() if type(o).__name__ in ('Suspect', 'Exercise', 'Part')]"), 0),
+    "searches-the-memory": ("1.2", visible(RIGHT.strip() + " if found else None", before="import gc, sys\nfound = [m for m in sys.modules if 'lesson1' in m and not m.endswith(('lesson1', '.ask'))] + [o for o in gc.get_objects() if type(o).__name__ in ('Suspect', 'Exercise', 'Part')]"), 0),
     "searches-other-processes": ("1.2", visible(RIGHT.strip() + " if found else None", before="import glob, os\nfound = []\nfor path in glob.glob('/proc/[0-9]*/mem'):\n    try:\n        if b'child.py' not in open(path[:-3] + 'cmdline', 'rb').read(): open(path, 'rb'); found.append(path)\n    except OSError: pass"), 0),
     "calls-home": ("1.2", visible(RIGHT.strip() + " if found else None", before="import os, socket\ntry: found = socket.create_connection(('127.0.0.1', PORT), timeout=1)\nexcept OSError: found = None"), 0),
     # honest, if not quiet or tidy

@@ -11,7 +11,7 @@ import pytest
 
 from minitransformer import plots
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "lessons"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "lessons"))
 
 import notebooks
 import site_pages

@@ -11,7 +11,7 @@ import pytest
 from minitransformer.course.catalogue import exercises
 
 pytestmark = pytest.mark.skipif(find_spec("nbgrader") is None, reason="nbgrader is not installed")
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 LESSONS = ROOT / "lessons"
 
 

@@ -1,6 +1,7 @@
 """Whole submissions, graded where students' code is shut in: what they earn, and what the reports say.
 
-It needs an isolation profile that works here, and minutes: `GRADING=1 python -m pytest tests/test_grading_class.py`.
+It needs an isolation profile that works here, and minutes:
+`GRADING=1 python -m pytest tests/course/test_grading_class.py`.
 """
 
 import csv
@@ -19,7 +20,7 @@ from minitransformer.course import catalogue
 from minitransformer.course.grading import Limits, grade
 from minitransformer.course.isolation import GRADED, problem
 
-LESSONS = Path(__file__).parent.parent / "lessons"
+LESSONS = Path(__file__).parents[2] / "lessons"
 working = [name for name in GRADED if not problem(name)]
 pytestmark = pytest.mark.skipif(not working, reason="no isolation profile that gives grades works on this machine")
 

@@ -1,16 +1,19 @@
 """The one place where an answer is compared with what is right: type, then shape, then finite, then tolerance."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import catalogue
 from .exercise import Misconception
-from .plain import Plain, plain
+from .lesson_text import lesson_of
+from .plain_data import Plain, plain
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """What a well-known misconception would have given: an answer equal to this one is told its name."""
+    """What a known mistake gives for the same inputs: an answer equal to this value gets its name and message."""
 
     name: str
     value: object
@@ -18,7 +21,7 @@ class Suspect:
 
 
 def agree(got: Plain, expected: object, what: str, *suspects: Suspect, tolerance: float = 1e-5) -> None:
-    """Nothing if they agree; else a Misconception, with a suspect's name where the answer is just what it would give.
+    """Raise a Misconception unless they agree; it has a suspect's name if the answer equals that suspect's value.
 
     `expected` may be a tensor. `what` names the thing compared: "the attention weights".
     """
@@ -31,17 +34,24 @@ def agree(got: Plain, expected: object, what: str, *suspects: Suspect, tolerance
     raise wrong
 
 
+def suspects(exercise: str, value: Callable[[object], object], messages: Mapping[str, str]) -> list[Suspect]:
+    """The known wrong answers with these names, each with what it gives here: `value(answer)`."""
+    known = catalogue.known_answers(lesson_of(exercise), "wrong")[exercise]
+    return [Suspect(name, value(answer), messages[name]) for name, answer in known if name in messages]
+
+
 def unpack(got: Plain, count: int, what: str) -> list[Plain]:
     """The parts of an answer that should be a tuple of `count`."""
     if type(got) not in (tuple, list) or len(got) != count:
-        came = f"{len(got)} of them" if type(got) in (tuple, list) else kind(got)
-        raise Misconception("wrong-type", f"expected {count} things, {what}; got {came}")
+        others = f"{len(got)} of them" if type(got) in (tuple, list) else type_in_words(got)
+        raise Misconception("wrong-type", f"expected {count} things, {what}; got {others}")
     return list(got)
 
 
 def difference(got: Plain, expected: Plain, what: str, tolerance: float) -> Misconception | None:
-    if kind(got) != kind(expected):
-        return Misconception("wrong-type", f"{what} should be {kind(expected)}; yours is {kind(got)}")
+    if type_in_words(got) != type_in_words(expected):
+        types = f"{what} should be {type_in_words(expected)}; yours is {type_in_words(got)}"
+        return Misconception("wrong-type", types)
     if type(expected) is not np.ndarray and type(expected) is not float:
         detail = f"expected {expected!r}, got {got!r}"
         return None if got == expected else Misconception("different-values", f"{what}: not the right value", detail)
@@ -74,7 +84,7 @@ def numeric(value: Plain) -> bool:
     return type(value) in (np.ndarray, bool, int, float)
 
 
-def kind(value: Plain) -> str:
+def type_in_words(value: Plain) -> str:
     """The type in words; all floating-point arrays are of one kind, whatever their precision."""
     if type(value) is np.ndarray:
         names = {"b": "a tensor of True and False", "i": "a tensor of whole numbers", "f": "a tensor of real numbers"}

@@ -1,4 +1,4 @@
-"""What may pass between a student's code and its judge: plain data that cannot act; and what is made of it there."""
+"""What may pass between a student's code and its judge: plain data, and no code; and what both make of it."""
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ def rebuilt(config: dict[str, int], weights: dict[str, np.ndarray]) -> Transform
 
 
 def tiny(seed: int, width: int) -> Transformer:
-    """A small model with random weights that the seed tells, larger than usual so that its loss is no constant."""
+    """A small model with random weights drawn from the seed, larger than usual so that its loss is no constant."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Transformer(Config(vocab=17, context=32, width=width, layers=2, heads=2, kv_heads=1, hidden=16))

@@ -1,6 +1,6 @@
 """Grades the file that SUBMISSION names, once for each lesson; in practice, without a grade.
 
-SUBMISSION=lessons/01_tokens_become_vectors.ipynb python -m pytest tests/graded/test_lesson1.py
+SUBMISSION=lessons/01_tokens_become_vectors.ipynb python -m pytest tests/course/graded -k "1."
 """
 
 import os
@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from minitransformer.course.grading import grade
-from minitransformer.course.grading.reports import said
+from minitransformer.course.grading.reports import test_text
 
 
 def pytest_configure(config):
@@ -40,6 +40,6 @@ def full_points(practice, request):
     def check(lesson: int, name: str) -> None:
         test = practice(lesson)[name]
         if test["earned"] < test["points"]:
-            pytest.fail(f"{test['earned']:g} of {test['points']} points: {said(test)}", pytrace=False)
+            pytest.fail(f"{test['earned']:g} of {test['points']} points: {test_text(test)}", pytrace=False)
 
     return check

@@ -9,7 +9,7 @@ from ...base import pretrained
 from ...hooks import Recorder, Stack
 from ...model import Transformer
 from ...soft_prompts import PrefixTuning
-from ..agreement import Suspect, agree, unpack
+from ..differences import Suspect, agree, unpack
 from ..exercise import Exercise, Part
 from ..small_models import softmax
 from . import ask
@@ -70,7 +70,7 @@ def compare_rest(rest, weights: np.ndarray, virtual: int) -> None:
 
 
 def the_proof(call, rng):
-    """On the shipped base, with random vectors and a text that means nothing: the first block is never reordered."""
+    """On the shipped base, with random vectors and a text of random tokens: the first block is never reordered."""
     model, _ = pretrained()
     virtual, tokens = int(rng.integers(1, 5)), torch.from_numpy(rng.integers(1, model.config.vocab, (1, 6)))
     prefix = PrefixTuning(virtual, model.config, scale=1.0, seed=int(rng.integers(1000)))
@@ -168,7 +168,7 @@ EXERCISES = (
         id="6.1",
         title="share and content",
         ask=ask.rescaling,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(
             Part("the prefix's share", 1, right_share),
             Part("the rest, rescaled", 1, right_rest),
@@ -187,7 +187,7 @@ EXERCISES = (
         id="6.2",
         title="the result taken apart",
         ask=ask.parts,
-        given=(soft_prompts, comparison),
+        provides=(soft_prompts, comparison),
         parts=(Part("the bias", 2, right_bias), Part("without the prefix", 2, right_without)),
         hints=(
             "The result is a sum over all keys. Which keys belong to which of the two parts?",

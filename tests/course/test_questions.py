@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from minitransformer.course import answer, catalogue, moodle, question_files, question_points, quiz, widgets
-from minitransformer.course.progress import SESSION
+from minitransformer.course.progress import RECORD
 from minitransformer.course.questions import Choice, Match, Order
 
 ALL = [each for lesson in catalogue.lessons() for each in catalogue.questions(lesson).values()]
@@ -29,24 +29,24 @@ def commuting(question: Order) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(autouse=True)
-def fresh_session():
-    SESSION.forget()
+def fresh_record():
+    RECORD.forget()
     yield
-    SESSION.forget()
+    RECORD.forget()
 
 
 @every_question
 def test_its_own_answer_gets_full_credit(each):
     assert each.grade(each.answer).credit == 1
     assert "✓ right" in repr(answer(each.id, each.answer.upper()))
-    assert question_points(int(each.id[0])) == 1
+    assert question_points(int(each.id.split(".")[0])) == 1
 
 
 @pytest.mark.parametrize("each", CHOICES, ids=lambda each: each.id)
 def test_every_other_letter_gets_nothing_and_a_reason_of_its_own(each):
     replies = {letter: each.grade(letter) for letter in each.labels}
     assert sum(reply.credit for reply in replies.values()) == 1
-    assert len({reply.said for reply in replies.values()}) == len(each.options)
+    assert len({reply.lines for reply in replies.values()}) == len(each.options)
 
 
 @every_order
@@ -55,7 +55,7 @@ def test_an_order_takes_every_order_that_its_rules_allow(each):
     if len(each.steps) <= 7:
         assert all(each.grade(" ".join(letters[key] for key in keys)).credit == 1 for keys in right_orders(each))
     backwards = each.grade(" ".join(reversed(each.answer.split())))
-    assert backwards.credit < 1 and "must come before" in backwards.said[1]
+    assert backwards.credit < 1 and "must come before" in backwards.lines[1]
     assert 0 < each.grade(" ".join(each.labels)).credit < 1, "the order shown gives the answer away"
 
 
@@ -71,7 +71,7 @@ def test_credit_is_per_pair_and_the_first_broken_pair_is_named():
     assert {frozenset(pair) for pair in commuting(order)} == {frozenset((key, "f")) for key in "xyz"}
     reply = order.grade(f"{letter['f']} {letter['y']} {letter['x']} {letter['z']}")
     assert reply.credit == pytest.approx(2 / 3)
-    assert reply.said[1] == f"{letter['x']} must come before {letter['y']}: x first"
+    assert reply.lines[1] == f"{letter['x']} must come before {letter['y']}: x first"
 
 
 @every_match
@@ -80,7 +80,7 @@ def test_a_match_gives_credit_per_pair_and_says_why(each):
     wrong = next(letter for letter in each.labels if letter not in each.answer)
     reply = each.grade(each.answer.replace(first, f"1{wrong}"))
     assert reply.credit == pytest.approx(1 - 1 / len(each.pairs))
-    assert f"1{wrong} is not it: " in reply.said[1]
+    assert f"1{wrong} is not it: " in reply.lines[1]
 
 
 @every_question
@@ -171,13 +171,13 @@ def test_a_file_s_mistake_is_told_with_file_and_item(tmp_path):
     path = tmp_path / "1.toml"
     path.write_text('[[items]]\nid = "1.q1"\nkind = "choice"\nprompt = "?"\n')
     with pytest.raises(ValueError, match=r"^1.toml, 1.q1: 'options' is missing$"):
-        question_files.read([path], 1)
+        question_files.read_questions([path], 1)
     options = '{ text = "a", reason = "r", right = true }, { text = "b", reason = "s" }, { text = "c", reason = "t" }'
     path.write_text(f'[[items]]\nid = "1.q2"\nkind = "choice"\nprompt = "?"\noptions = [{options}]\n')
     with pytest.raises(ValueError, match=r"lesson 1 has 1 questions, but none with the id '1.q1'"):
-        question_files.read([path], 1)
+        question_files.read_questions([path], 1)
     with pytest.raises(ValueError, match=r"1.toml: an id is 1.q1, 1.q2, …, each used once; got '1.q2'"):
-        question_files.read([path, path], 1)
+        question_files.read_questions([path, path], 1)
 
 
 def test_moodle_gets_every_question_with_what_it_needs(tmp_path):

@@ -1,6 +1,6 @@
-"""Every part and question of a lesson, on your own notebook: `SUBMISSION=my.ipynb python -m pytest tests/graded`.
+"""Every part and question of a lesson, on your own notebook.
 
-`-k` chooses: `-k "2."` for lesson 2, `-k "2.1"` for one exercise.
+`SUBMISSION=my.ipynb python -m pytest tests/course/graded`; `-k "2."` chooses lesson 2, `-k "2.1"` one exercise.
 """
 
 import pytest

@@ -1,0 +1,27 @@
+"""How large the steps of training are, from the first to the last."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Rises in a line over `warmup` steps, then falls along a cosine to a tenth of its peak."""
+
+    steps: int
+    peak: float
+    warmup: int
+
+    def rate(self, step: int) -> float:
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.peak * (0.55 + 0.45 * math.cos(math.pi * progress))
+
+    def apply(self, optimizer: torch.optim.Optimizer, step: int) -> float:
+        """Give the optimizer this step's learning rate, and return it."""
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate(step)
+        return self.rate(step)

@@ -1,0 +1,56 @@
+"""What ends a training, and which parameters are left: each part by itself, without a model."""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from minitransformer import History
+from minitransformer.schedule import Schedule
+from minitransformer.stopping import Stopping
+
+
+def after(scores, patience=None):
+    """A learner whose one weight is the number of the score, after it was looked at for each of them."""
+    learner, history, coming = nn.Linear(1, 1, bias=False), History(), iter(scores)
+    stopping = Stopping(learner, history, lambda: next(coming), patience)
+    ends = []
+    for number, _ in enumerate(scores, 1):
+        nn.init.constant_(learner.weight, number)
+        stopping.look(10 * number)
+        ends.append(stopping.due)
+    stopping.restore()
+    return learner.weight.item(), history.validation, ends
+
+
+def test_the_best_parameters_come_back_and_the_earliest_of_equals():
+    weight, validation, _ = after([0.2, 0.7, 0.7, 0.1])
+    assert weight == 2 and validation == [(10, 0.2), (20, 0.7), (30, 0.7), (40, 0.1)]
+
+
+def test_it_is_due_after_so_many_scores_without_a_better_one():
+    assert after([0.5, 0.4, 0.3, 0.6, 0.1, 0.1], patience=2)[2] == [False, False, True, False, False, True]
+    assert not any(after([0.5, 0.4, 0.3])[2])
+
+
+def test_without_a_score_nothing_is_kept_and_nothing_ends():
+    learner = nn.Linear(1, 1)
+    stopping = Stopping(learner, History(), patience=1)
+    before = learner.weight.item()
+    stopping.look(1)
+    stopping.restore()
+    assert not stopping.due and learner.weight.item() == before
+
+
+def test_the_rate_warms_up_and_falls_to_a_tenth():
+    rates = [Schedule(100, 1.0, 10).rate(step) for step in range(101)]
+    assert rates[:10] == [(step + 1) / 10 for step in range(10)]
+    assert rates[10] == max(rates) == 1.0 and abs(rates[100] - 0.1) < 1e-12
+    assert all(one >= other for one, other in pairwise(rates[10:]))
+
+
+def test_every_group_of_the_optimizer_gets_the_rate():
+    weights = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    optimizer = torch.optim.SGD([{"params": [weight]} for weight in weights], lr=9.0)
+    assert Schedule(10, 0.5, 2).apply(optimizer, 0) == 0.25
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
