@@ -75,11 +75,15 @@ def measure(work: Work, rounds: int, seconds: float) -> dict[str, list[float]]:
 
 def ratio(taken: dict[str, list[float]], of: str, against: str) -> float:
     """The median of the rounds' own ratios: what disturbs a round disturbs both."""
-    return statistics.median(a / b for a, b in zip(taken[of], taken[against], strict=True))
+    return statistics.median(ratios(taken, of, against))
+
+
+def ratios(taken: dict[str, list[float]], of: str, against: str) -> list[float]:
+    return [a / b for a, b in zip(taken[of], taken[against], strict=True)]
 
 
 def row(work: Work, taken: dict[str, list[float]]) -> dict:
-    """What was measured, and what was aimed at, as plain numbers."""
+    """What was measured, and what was aimed at, as plain numbers: medians and spread, and not every round."""
     first = next(iter(taken))
     return {
         "work": work.name,
@@ -88,15 +92,17 @@ def row(work: Work, taken: dict[str, list[float]]) -> dict:
         "rounds": len(taken[first]),
         "medians": {name: statistics.median(each) for name, each in taken.items()},
         "ratios": {name: ratio(taken, name, first) for name in taken},
-        "taken": taken,
+        "spreads": {name: [min(each), max(each)] for name, each in taken.items()},
         "targets": [judged(target, work.size, taken) for target in work.targets if work.size in target.most],
     }
 
 
 def judged(target: Target, size: str, taken: dict[str, list[float]]) -> dict:
     most, of, against = target.most[size], target.of, target.against
-    reached = statistics.median(taken[of]) if against is None else ratio(taken, of, against)
-    return {"of": of, "against": against, "most": most, "reached": reached, "met": reached <= most}
+    rounds = taken[of] if against is None else ratios(taken, of, against)
+    reached = statistics.median(rounds)
+    spread = [min(rounds), max(rounds)]
+    return {"of": of, "against": against, "most": most, "reached": reached, "spread": spread, "met": reached <= most}
 
 
 def explained(work: Work, targets: Sequence[dict]) -> dict[str, dict[str, float]]:
@@ -160,6 +166,22 @@ def machine() -> dict:
     }
 
 
+def lines_of(result: dict) -> str:
+    """JSON with a line for each piece of work, and nine digits of each number."""
+    result = rounded(result)
+    about = "".join(f" {json.dumps(name)}: {json.dumps(result[name])},\n" for name in ("machine", "command"))
+    return f'{{\n{about} "rows": [\n  ' + ",\n  ".join(map(json.dumps, result["rows"])) + "\n ]\n}\n"
+
+
+def rounded(value: object) -> object:
+    """The same with nine digits of each number that has a fraction."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return float(f"{value:.9g}") if isinstance(value, float) else value
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["S", "M", "SmolLM2"])
@@ -183,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(line(found), flush=True)
         if options.json:  # after each piece of work: an interrupted run is not lost
             result = {"machine": about | {"mean load": statistics.mean(load)}, "command": command, "rows": rows}
-            options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            options.json.write_text(lines_of(result), encoding="utf-8")
     met = [target["met"] for found in rows for target in found["targets"]]
     print(f"{sum(met)} of {len(met)} targets met; mean load {statistics.mean(load):.1f}")
 

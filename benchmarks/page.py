@@ -85,28 +85,27 @@ def targets(runs: Sequence[dict]) -> str:
         for place, target in enumerate(row["targets"]):
             here = (row["work"], row["size"])
             same = [other for run in runs for other in run["rows"] if (other["work"], other["size"]) == here]
-            reached = ", ".join(f"{other['targets'][place]['reached']:.2f} ({span(other, target)})" for other in same)
-            met = "met" if all(other["targets"][place]["met"] for other in same) else "**not met**"
+            each = [other["targets"][place] for other in same]
+            reached = ", ".join(f"{target['reached']:.2f} ({span(target)})" for target in each)
+            met = "met" if all(target["met"] for target in each) else "**not met**"
             unit = "" if target["against"] else " s"
             lines.append([row["size"], row["work"], sides(target), f"≤ {target['most']}{unit}", reached, met])
     return table(("size", "work", "what against what", "target", "reached (of the rounds)", ""), lines)
 
 
-def wholes(taken: dict[str, dict[str, list[float]]]) -> str:
+def wholes(seconds: dict[str, dict[str, float]]) -> str:
     """Medians, and the median of the rounds' ratios."""
-    lines = []
-    for work, times in taken.items():
-        ratio = median(after / before for before, after in zip(times["before"], times["after"], strict=True))
-        lines.append([work, *(f"{median(each):.1f}" for each in times.values()), f"{ratio:.2f}"])
-    return table(("what", *next(iter(taken.values())), "ratio"), lines)
+    lines = [
+        [work, f"{each['before']:.1f}", f"{each['after']:.1f}", f"{each['ratio']:.2f}"]
+        for work, each in seconds.items()
+    ]
+    return table(("what", "before", "after", "ratio"), lines)
 
 
-def span(row: dict, target: dict) -> str:
+def span(target: dict) -> str:
     """How far the rounds of a run lie apart."""
-    ours = row["taken"][target["of"]]
-    others = row["taken"][target["against"]] if target["against"] else [1.0] * len(ours)
-    each = [a / b for a, b in zip(ours, others, strict=True)]
-    return f"{min(each):.2f}–{max(each):.2f}"
+    lowest, highest = target["spread"]
+    return f"{lowest:.2f}–{highest:.2f}"
 
 
 def profiles(runs: Sequence[dict]) -> str:

@@ -3,7 +3,8 @@
     python benchmarks/scale.py
 
 Trains each base that is not in --folder yet, tunes it on skills that it was never taught, and writes the results to
-scale.json, one line a training, and their picture. Interrupted, it goes on with the size where it was.
+scale.json, one line for a method, a skill and a size, and their picture. Interrupted, it goes on with the size where
+it was.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from minitransformer.results import Row, in_words, spread
 HERE = Path(__file__).parent
 SKILLS = ("second", "opposite", "shout_last")  # held out of pretraining, and not out of reach
 METHODS = ("prompt", "prefix", "full")
+BY_SEED = ("seed", "accuracy", "seconds")
 KEPT = ("size", "base", "method", "skill", "seed", "parameters", "accuracy", "seconds")
 
 
@@ -85,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.out.exists()
         else {"torch": torch.__version__, "bases": [], "rows": []}
     )
+    found |= {"rows": every_seed(found["rows"])}
     for size in options.sizes:
         if size not in [base["size"] for base in found["bases"]]:
             base, rows = study(size, options.folder, options.seeds, options.steps, options.processes)
@@ -95,11 +98,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table(found["rows"]), f"\n{spent:.0f} minutes of training; wrote {options.out} and {options.picture}")
 
 
+def all_seeds(rows: Sequence[Row]) -> list[dict]:
+    """What differs from one seed to the next, put together: one row for each size, method and skill."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in KEPT if name not in BY_SEED), []).append(row)
+    return [runs[0] | {name: [run[name] for run in runs] for name in BY_SEED} for runs in groups.values()]
+
+
+def every_seed(rows: Sequence[dict]) -> list[Row]:
+    """The way back: a row for each training."""
+    return [
+        row | dict(zip(BY_SEED, run, strict=True))
+        for row in rows
+        for run in zip(*(row[name] for name in BY_SEED), strict=True)
+    ]
+
+
 def lines_of(found: dict) -> str:
-    """JSON with a line for each base and each training."""
+    """JSON with a line for each base, and for each size, method and skill."""
+    lines = {"bases": found["bases"], "rows": all_seeds(found["rows"])}
     parts = [
-        f" {json.dumps(name)}: [\n  " + ",\n  ".join(map(json.dumps, found[name])) + "\n ]"
-        for name in ("bases", "rows")
+        f" {json.dumps(name)}: [\n  " + ",\n  ".join(map(json.dumps, each)) + "\n ]" for name, each in lines.items()
     ]
     return f'{{\n "torch": {json.dumps(found["torch"])},\n' + ",\n".join(parts) + "\n}\n"
 

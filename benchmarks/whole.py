@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("commit", help="the earlier one")
     parser.add_argument("--only", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="where to write all times")
+    parser.add_argument("--json", type=Path, help="where to write the medians and their spread")
     options = parser.parse_args(arguments)
     taken = {work: {"before": [], "after": []} for work in options.only}
     with tempfile.TemporaryDirectory() as folder:
@@ -61,11 +61,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 for name in sorted(places, reverse=number % 2 == 0):
                     taken[work][name].append(seconds(WORK[work], places[name]))
                     print(f"{work}, {name}: {taken[work][name][-1]:.1f} s", flush=True)
-    for work, times in taken.items():
-        print(f"{work}: {', '.join(f'{name} {statistics.median(each):.1f} s' for name, each in times.items())}")
+    found = {work: summary(**times) for work, times in taken.items()}
+    for work, each in found.items():
+        print(f"{work}: before {each['before']} s, after {each['after']} s")
     if options.json:
-        about = {"before": options.commit, "seconds": taken}
+        about = {"before": options.commit, "seconds": found}
         options.json.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def summary(before: list[float], after: list[float]) -> dict[str, float]:
+    """Medians, and of the rounds' ratios the median, the lowest and the highest."""
+    ratios = [late / early for early, late in zip(before, after, strict=True)]
+    numbers = {
+        "before": statistics.median(before),
+        "after": statistics.median(after),
+        "ratio": statistics.median(ratios),
+        "lowest": min(ratios),
+        "highest": max(ratios),
+    }
+    return {"rounds": len(ratios)} | {name: round(value, 4) for name, value in numbers.items()}
 
 
 if __name__ == "__main__":

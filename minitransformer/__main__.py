@@ -1,9 +1,11 @@
-"""The command line: `python -m minitransformer demo`, and what else `--help` names."""
+"""The command line: `minitransformer demo`, or `python -m minitransformer demo`, and what else `--help` names."""
 
 import argparse
 import io
 import sys
+import tomllib
 from contextlib import redirect_stdout
+from importlib import metadata
 from pathlib import Path
 
 from .base import RECIPE, SIZES
@@ -14,9 +16,8 @@ from .real.data import SNIPPETS
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m minitransformer", description="Soft prompts on a small frozen Transformer."
-    )
+    parser = argparse.ArgumentParser(prog="minitransformer", description="Soft prompts on a small frozen Transformer.")
+    parser.add_argument("--version", action="version", version=f"minitransformer {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser("demo", help="tune four vectors in a minute and see where the gradient went")
@@ -74,6 +75,14 @@ def main(arguments: list[str] | None = None) -> None:
     command.set_defaults(run=marks)
 
     command = commands.add_parser("lab", help="open JupyterLab on the lessons")
+    command.add_argument(
+        "--copy-to", type=Path, metavar="FOLDER",
+        help="work on copies in this folder; what is there stays (default in a clone: no copies; otherwise "
+        "minitransformer-lessons/)",
+    )  # fmt: skip
+    command.add_argument("--port", type=at_least_one, help="where JupyterLab listens (default: a free one)")
+    command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
+    command.add_argument("further", nargs="*", metavar="OPTION", help="what stands after -- goes to JupyterLab")
     command.set_defaults(run=lab)
 
     options = vars(parser.parse_args(arguments))
@@ -85,6 +94,15 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"minitransformer: {error}")
     except KeyboardInterrupt:
         sys.exit("\nstopped: files are written whole or not at all, so nothing is half-written")
+
+
+def version() -> str:
+    """The version that is installed; in a clone that was not installed, what pyproject.toml says."""
+    try:
+        return metadata.version("minitransformer")
+    except metadata.PackageNotFoundError:
+        pyproject = Path(__file__).parents[1] / "pyproject.toml"
+        return tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"]
 
 
 def at_least_one(text: str) -> int:

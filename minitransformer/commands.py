@@ -1,4 +1,4 @@
-"""What the commands of `python -m minitransformer` do, and print."""
+"""What the commands of `minitransformer` do, and print."""
 
 import json
 import os
@@ -13,13 +13,12 @@ import torch
 from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
 from .base import pretrain
 from .comparison import METHODS, instruction, no_prompt, skill_task
+from .course.lesson_text import lessons_folder
 from .distributed import team
 from .files.checkpoints import write_whole
 from .losses import loss
 from .phrasebook import prompt
 from .results import Row, in_words, spread
-
-LESSONS = Path(__file__).parents[1] / "lessons"
 
 
 def demo(steps: int, out: Path) -> None:
@@ -164,10 +163,8 @@ def marks(
     processes: int | None, call: float, whole: float,
 ) -> None:  # fmt: skip
     """Grade a class."""
-    try:
-        from .course.grading import Limits, grade
-    except ImportError as error:
-        sys.exit(f"the grader needs more than is there ({error}); on Linux, run  pip install -r requirements.txt")
+    from .course.grading import Limits, grade  # on Linux only, so that the other commands run everywhere
+
     torch.set_num_threads(1)  # the submissions share the cores
     named = dict(profile=profile, secret=secret, shard=shard, processes=processes)
     grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)
@@ -175,12 +172,33 @@ def marks(
     print(f"wrote {out}: teacher.html, students/ and, where the profile gives grades, gradebook.csv and more")
 
 
-def lab() -> None:
-    """Open JupyterLab on the lessons."""
-    if not LESSONS.is_dir():
-        sys.exit(f"there are no lessons at {LESSONS}: run this in a clone of the repository")
+def lab(copy_to: Path | None, port: int | None, no_browser: bool, further: list[str]) -> None:
+    """Open JupyterLab on the lessons: in a clone where they are; otherwise, or where asked to, on one's own copies."""
     try:
         import jupyterlab  # noqa: F401
-    except ImportError:
-        sys.exit("JupyterLab is not installed: run  pip install -r requirements.txt")
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(LESSONS)])
+    except ImportError as error:
+        raise ImportError(f"JupyterLab cannot be started ({error}): run  pip install jupyterlab") from None
+    folder = lessons_folder()
+    if copy_to is not None or folder.parent.name == "course":  # inside the package, where pip installed it
+        folder = own_copies(folder, copy_to or Path("minitransformer-lessons"))
+    options = [f"--port={port}"] * (port is not None) + ["--no-browser"] * no_browser + further
+    print(f"JupyterLab opens on {folder.resolve()}; Ctrl-C here stops it.", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder), *options])
+
+
+def own_copies(lessons: Path, folder: Path) -> Path:
+    """Copy the student's notebooks into this folder; a file that is there already is the student's own, and stays."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"the lessons are copied into a folder, and {folder} is a file: name another one, --copy-to")
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = []
+    notebooks = sorted(lessons.glob("[0-9][0-9]_*.ipynb"))
+    for notebook in notebooks:
+        try:
+            with open(folder / notebook.name, "xb") as file:
+                file.write(notebook.read_bytes())
+        except FileExistsError:
+            kept.append(notebook.name)
+    copied = len(notebooks) - len(kept)
+    print(f"{folder}: {copied} lessons copied" + (f", {len(kept)} were there and stay as they are" if kept else ""))
+    return folder

@@ -40,8 +40,9 @@ def test_every_piece_of_work_runs_and_every_competitor_is_measured(toy):
     assert {"pretraining step", "prompt step", "greedy decoding, batch 16", "tenants in a batch of 16"} <= names
     assert len(names) == len(toy["rows"]) == 25
     for row in toy["rows"]:
-        assert row["taken"].keys() == row["medians"].keys() == row["ratios"].keys() and len(row["medians"]) > 1
-        assert all(len(taken) == row["rounds"] == 1 and taken[0] > 0 for taken in row["taken"].values())
+        assert row["spreads"].keys() == row["medians"].keys() == row["ratios"].keys() and len(row["medians"]) > 1
+        for name, median in row["medians"].items():
+            assert row["rounds"] == 1 and row["spreads"][name] == [median, median] and median > 0
 
 
 def test_the_run_says_on_what_machine_and_how_it_was_made(toy, capsys):
@@ -127,6 +128,25 @@ def test_a_target_is_met_when_no_more_than_that_is_taken(most, met):
     for target in work.Target("ours", "theirs", {"S": most}), work.Target("ours", None, {"S": 10 * most / 3}):
         judged = bench.judged(target, "S", taken)
         assert judged["met"] is met and judged["reached"] in (0.9, 3.0)
+        assert judged["spread"] in ([0.5, 3.0], [1.0, 9.0])
+
+
+def test_the_kept_results_have_a_line_for_each_piece_of_work_and_nine_digits(toy):
+    text = bench.lines_of(toy)
+    assert json.loads(text) == toy and len(text.splitlines()) == len(toy["rows"]) + 6
+    assert bench.rounded({"a": [0.12345678987, 2, None, True]}) == {"a": [0.12345679, 2, None, True]}
+
+
+def test_what_is_committed_is_medians_and_spread_and_makes_the_committed_page(tmp_path):
+    kept = sorted(page.HERE.glob("results/*.json"))
+    assert kept and all("taken" not in path.read_text() and path.stat().st_size < 100_000 for path in kept)
+    page.main(["--folder", str(tmp_path)])
+    assert (tmp_path / "README.md").read_text("utf-8") == (page.HERE / "README.md").read_text("utf-8")
+
+
+def test_a_command_s_times_are_summed_up():
+    expected = {"rounds": 2, "before": 3.0, "after": 1.0, "ratio": 0.375, "lowest": 0.25, "highest": 0.5}
+    assert whole.summary([2.0, 4.0], [1.0, 1.0]) == expected
 
 
 @pytest.mark.parametrize("name", ["S", "M"])
@@ -159,19 +179,21 @@ def test_a_process_says_its_own_peak_of_memory(who, monkeypatch, capsys):
 
 def test_the_page_shows_every_figure_and_says_what_was_missed_and_why(toy, tmp_path):
     prompt = next(row for row in toy["rows"] if row["work"] == "prompt step")
-    prompt["targets"] = [{"of": "ours", "against": "HF + PEFT", "most": 0.6, "reached": 0.75, "met": False}]
+    spread = [0.41, 0.83]
+    prompt["targets"] = [
+        {"of": "ours", "against": "HF + PEFT", "most": 0.6, "reached": 0.75, "spread": spread, "met": False}
+    ]
     prompt["shares"] = {name: {"matrix products": 0.6, "other operators": 0.4} for name in ("HF + PEFT", "ours")}
     again = json.loads(json.dumps(toy))
     other = again["rows"][toy["rows"].index(prompt)]
     other["targets"][0] |= {"reached": 0.5, "met": True}
     other["shares"] = {}
-    times = {"demo": {"before": [2.0, 4.0], "after": [1.0, 1.0]}}
+    times = {"demo": whole.summary([2.0, 4.0], [1.0, 1.0])}
     page.write(
         [again, toy], tmp_path, {"before": "abc", "seconds": times}
     )  # the profile is in the run that missed its target
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
-    alone = f"({prompt['ratios']['ours']:.2f}–{prompt['ratios']['ours']:.2f})"  # there was one round
-    line = f"| toy | prompt step | ours / HF + PEFT | ≤ 0.6 | 0.50 {alone}, 0.75 {alone} | **not met** |"
+    line = "| toy | prompt step | ours / HF + PEFT | ≤ 0.6 | 0.50 (0.41–0.83), 0.75 (0.41–0.83) | **not met** |"
     assert line in text
     left = f"{0.6 * prompt['medians']['ours'] / prompt['medians']['HF + PEFT']:.2f} (target 0.6)"
     shares = r"[\d.]+ \| [\d.]+ \(60%\) \| [\d.]+ \(40%\)"

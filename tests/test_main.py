@@ -4,6 +4,9 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -89,9 +92,69 @@ def test_ctrl_c_stops_with_a_word_and_leaves_nothing_half_written(tmp_path, heed
     assert "Traceback" not in said and list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def started(monkeypatch):
+    """What JupyterLab would be started with, after `python -m jupyterlab`."""
+    calls = []
+    monkeypatch.setattr("os.execv", lambda program, words: calls.append(words[3:]))
+    return calls
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The lessons where a wheel puts them: in the package, in `course`."""
+    lessons = tmp_path / "site-packages/minitransformer/course/lessons"
+    (lessons / "source").mkdir(parents=True)
+    for name in "01_one.ipynb", "02_two.ipynb", "source/01_one.py":
+        (lessons / name).write_text(f"the package's {name}")
+    monkeypatch.setattr("minitransformer.commands.lessons_folder", lambda: lessons)
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "home")
+    return tmp_path / "home"
+
+
 def test_lab_without_lessons_says_so(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("minitransformer.commands.LESSONS", tmp_path / "nowhere")
-    assert "run this in a clone of the repository" in run(capsys, "lab")[1]
+    monkeypatch.setattr("minitransformer.course.lesson_text.__file__", str(tmp_path / "a/b/c.py"))
+    assert "run this in a clone, or install the package again" in run(capsys, "lab")[1]
+
+
+def test_lab_in_a_clone_opens_the_lessons_themselves(capsys, started):
+    said, _ = run(capsys, "lab", "--no-browser", "--port", "8899", "--", "--allow-root")
+    lessons = Path(__file__).parents[1] / "lessons"
+    assert started == [[str(lessons), "--port=8899", "--no-browser", "--allow-root"]]
+    assert f"JupyterLab opens on {lessons}; Ctrl-C here stops it." in said
+
+
+def test_lab_of_an_installed_package_opens_copies_and_never_overwrites_a_student_s_file(capsys, started, installed):
+    said, _ = run(capsys, "lab")
+    own = installed / "minitransformer-lessons"
+    assert started == [["minitransformer-lessons"]] and "minitransformer-lessons: 2 lessons copied\n" in said
+    assert {path.name for path in own.iterdir()} == {"01_one.ipynb", "02_two.ipynb"}
+    (own / "01_one.ipynb").write_text("my work")
+    (own / "02_two.ipynb").unlink()
+    said, _ = run(capsys, "lab")
+    assert "minitransformer-lessons: 1 lessons copied, 1 were there and stay as they are" in said
+    assert (own / "01_one.ipynb").read_text() == "my work"
+    assert (own / "02_two.ipynb").read_text() == "the package's 02_two.ipynb"
+
+
+def test_lab_copies_where_it_is_told_to(capsys, started, installed):
+    run(capsys, "lab", "--copy-to", "deep/down")
+    assert started == [["deep/down"]] and len([*(installed / "deep/down").iterdir()]) == 2
+    (installed / "a_file").touch()
+    assert "a_file is a file: name another one, --copy-to" in run(capsys, "lab", "--copy-to", "a_file")[1]
+
+
+def test_the_version_is_told_whether_it_is_installed_or_not(capsys, monkeypatch):
+    monkeypatch.setattr(metadata, "version", lambda name: "1.2.3")
+    assert run(capsys, "--version")[0] == "minitransformer 1.2.3\n"
+
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert run(capsys, "--version")[0] == f"minitransformer {project['version']}\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the grader needs Linux")

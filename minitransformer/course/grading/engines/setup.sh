@@ -3,5 +3,5 @@
 set -euo pipefail
 apt-get update && apt-get install -y python3 python3-pip python3-venv
 python3 -m venv /opt/python
-/opt/python/bin/pip install -e '/autograder/source/course[grading]'
+/opt/python/bin/pip install -e /autograder/source/course
 chmod -R go= /autograder/source # neither the course nor the secret is for the child to read
