@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .base import RECIPE, SIZES
-from .commands import demo, lab, marks, on_a_real_model, rebuild, say, table
+from .commands import answer_text, compare_methods, demo, grade_class, lab, pretrain_base, tune_real_model
 from .distributed import team
 from .phrasebook import WORLD
 from .real.data import SNIPPETS
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--top-p", type=float, help="draw from the likeliest tokens that hold this probability only")
     command.add_argument("--seed", type=int, default=0, help="the same seed draws the same answer (default 0)")
     command.add_argument("--samples", type=at_least_one, default=1, help="how many answers (default 1)")
-    command.set_defaults(run=say)
+    command.set_defaults(run=answer_text)
 
     command = commands.add_parser("compare", help="tune every method on every skill and print the table of accuracies")
     command.add_argument("skills", nargs="*", help="the skills to compare on (default all)")
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--seeds", type=at_least_one, default=3, help="trainings of each (default 3)")
     command.add_argument("--steps", type=at_least_one, default=150, help="training steps (default 150)")
     command.add_argument("--processes", type=at_least_one, default=1, help="trainings at the same time (default 1)")
-    command.set_defaults(run=table)
+    command.set_defaults(run=compare_methods)
 
     command = commands.add_parser("pretrain", help="train the base model again; interrupted, it goes on where it was")
     command.add_argument("--seed", type=int, default=0, help="decides the first weights and the data (default 0)")
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--size", choices=SIZES, default="base", help="how large (default base, the one that ships)")
     command.add_argument("--out", type=Path, default=Path("phrasebook.safetensors"), help="the file to write")
     command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
-    command.set_defaults(run=rebuild)
+    command.set_defaults(run=pretrain_base)
 
     command = commands.add_parser("real", help="the same on a real model, SmolLM2-135M, and on real data")
     command.add_argument("tasks", nargs="*", help="antonyms, sentiment, chinese (default all)")
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--dtype", choices=("float32", "bfloat16"), help="numbers (default: the faster ones here)")
     command.add_argument("--snippets", type=Path, default=Path("real") / SNIPPETS, help="the sentences on films")
     command.add_argument("--out", type=Path, default=Path("real"), help="folder for results and pictures")
-    command.set_defaults(run=on_a_real_model)
+    command.set_defaults(run=tune_real_model)
 
     command = commands.add_parser("grade", help="grade submissions, shut in and judged outside, and write all reports")
     command.add_argument(
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--processes", type=at_least_one, help="submissions at the same time (default: the cores)")
     command.add_argument("--call", type=float, default=20.0, help="seconds for one call (default 20)")
     command.add_argument("--whole", type=float, default=180.0, help="seconds for one submission (default 180)")
-    command.set_defaults(run=marks)
+    command.set_defaults(run=grade_class)
 
     command = commands.add_parser("lab", help="open JupyterLab on the lessons")
     command.add_argument(

@@ -66,7 +66,7 @@ def answer(model, tokenizer, text: str, *hooks) -> str:
     return tokenizer.decode(generate(model, [tokenizer.encode(text)], *hooks)[0])
 
 
-def say(text: str, temperature: float, top_k: int | None, top_p: float | None, seed: int, samples: int) -> None:
+def answer_text(text: str, temperature: float, top_k: int | None, top_p: float | None, seed: int, samples: int) -> None:
     """Print what the base model answers, token by token."""
     model, tokenizer = pretrained()
     asked = text if text.rstrip().endswith("→") else prompt(text)
@@ -86,7 +86,7 @@ def say(text: str, temperature: float, top_k: int | None, top_p: float | None, s
         print()
 
 
-def table(skills: list[str], length: int, seeds: int, steps: int, processes: int) -> None:
+def compare_methods(skills: list[str], length: int, seeds: int, steps: int, processes: int) -> None:
     """Print the accuracy of each method on each skill, with its spread over the seeds."""
     model, tokenizer = pretrained()
     model, book = model.to(team().device), Phrasebook()
@@ -107,7 +107,7 @@ def show(rows: list[Row], methods: Iterable[str]) -> None:
     print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s", flush=True)
 
 
-def on_a_real_model(
+def tune_real_model(
     tasks: list[str], length: int, seeds: int, steps: int | None, snippets: Path, dtype: str | None, out: Path
 ) -> None:
     """The same tuning, comparison and pictures on SmolLM2-135M."""
@@ -149,7 +149,7 @@ def on_a_real_model(
     print(f"wrote results.json, comparison.png and training.png, one step of tuning on {texts.name}, into {out}")
 
 
-def rebuild(seed: int, steps: int, size: str, out: Path, world: Path) -> None:
+def pretrain_base(seed: int, steps: int, size: str, out: Path, world: Path) -> None:
     """Train the base model again, or one for another world."""
     card = pretrain(out, Phrasebook(world), seed, steps, size)
     known = [score for score in card["scores"].values() if not score["held_out"]]
@@ -158,7 +158,7 @@ def rebuild(seed: int, steps: int, size: str, out: Path, world: Path) -> None:
     print(f"wrote {out} and its card {out.with_suffix('.md')}; fingerprint {card['fingerprint']}")
 
 
-def marks(
+def grade_class(
     submissions: list[Path], lesson: int, out: Path, profile: str, secret: Path | None, shard: tuple[int, int],
     processes: int | None, call: float, whole: float,
 ) -> None:  # fmt: skip

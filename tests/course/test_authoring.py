@@ -171,3 +171,10 @@ def test_a_picture(tmp_path):
     copy = Copy(tmp_path, "A picture")
     (copy.folder / "minitransformer/course/lesson8/__init__.py").touch()
     copy.run("-W", "error", "-c", DRAWN)
+
+
+def test_a_tuning_method(tmp_path):
+    """One file, and none of ours: trained, saved, loaded, compared, and mixed with others in a bank."""
+    copy = Copy(tmp_path, "A tuning method")
+    said = copy.run("-W", "error", "use_it.py").splitlines()
+    assert [line.split()[0] for line in said[:2]] == ["prompt", "mixed"] and len(said) == 3
