@@ -86,8 +86,8 @@ class Grammar:
             yield from (word for name in SPOKEN_TABLES for word in self.tables[name].values())
         for option in self.every():
             for name, text in option.fields.items():
-                while SLOT.search(text):
-                    text = SLOT.sub(" ", text)
+                while "{" in text:
+                    text = re.sub(r"\{[^{}]*\}", " ", text)
                 if name in ENGLISH if english else not text.isascii():
                     yield text
 

@@ -7,8 +7,8 @@ this file draws texts, examples of a skill and training batches.
 import random
 import tomllib
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -248,6 +248,7 @@ class Batches:
     instructed: float = 0.0  # the share of examples whose skill is asked for in words
     part: str = "train"
     pool: int = 1
+    often: Mapping[str, int] = field(default_factory=dict)  # skills asked for in words more often than once
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = random.Random(self.seed)
@@ -261,7 +262,9 @@ class Batches:
                 yield batch(self.tokenizer, rows)
 
     def example(self, rng: random.Random) -> tuple[str, str]:
-        skill, book = rng.choice(self.skills), self.book
+        book, asked = self.book, rng.random() < self.instructed
+        shares = [self.often.get(skill, 1) if asked else 1 for skill in self.skills]
+        (skill,) = rng.choices(self.skills, shares)
         text = book.practice_text(rng, skill) if self.part == "train" else book.sentence(rng, self.part)
-        wording = rng.choice(book.wordings(skill)) if rng.random() < self.instructed else None
+        wording = rng.choice(book.wordings(skill)) if asked else None
         return prompt(text.english, wording), book.answer(skill, text)

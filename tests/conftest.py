@@ -63,7 +63,7 @@ def base() -> tuple[Transformer, Tokenizer]:
 
 @pytest.fixture(scope="session")
 def world(book) -> list[Sentence]:
-    """Some thousands of different sentences of every part that has meaning, drawn; the set phrases are not among them."""
+    """Thousands of different sentences of every part that has meaning; the set phrases are not among them."""
     rng, sentences = random.Random(0), {}
     for part, count in ("train", 2400), ("validation", 300), ("test", 300), ("unseen", 1000):
         for _ in range(count):
