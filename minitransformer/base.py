@@ -24,8 +24,11 @@ SIZES = {  # 140 thousand parameters, 320 thousand, 670 thousand, 1.1 million (w
     "large": dict(context=128, rope_base=100.0, width=192, layers=6, heads=6, kv_heads=3, hidden=528),
     "huge": dict(context=128, rope_base=100.0, width=320, layers=7, heads=10, kv_heads=5, hidden=880),
 }
-RECIPE = dict(steps=12_000, rows=64, pool=4, peak=2e-3, warmup=100, weight_decay=0.05, instructed=0.85)
-OFTEN = dict(chinese=3, shout=3, backwards=3, repeat=3, feeling=2)  # times as often as others, where asked for in words
+RECIPE = dict(
+    steps=9_000, rows=64, pool=4, peak=2e-3, warmup=100, weight_decay=0.05, instructed=0.85,
+    asked=dict(chinese=7, shout=2, backwards=2, repeat=2, feeling=3),  # times as often as the other skills
+    unasked=dict(chinese=2, shout=2, count=2, feeling=2),  # so that no first word of an answer is the likeliest
+)  # fmt: skip
 COLUMNS = {"with": "test", "unseen": "unseen", "words": "words"}  # what is asked for in words -> where it is drawn
 Questions = dict[str, dict[tuple[str, str], Batch]]  # skill -> (column, wording) -> texts and their answers
 
@@ -56,8 +59,8 @@ def pretrain(
     asked = questions(book, tokenizer)  # drawn before anything is trained: a world may be too small for them
     peak = RECIPE["peak"] * SIZES["base"]["width"] / shape["width"]  # the wider, the slower
     recipe = RECIPE | dict(steps=steps, seed=seed, peak=peak)
-    drawn = dict(rows=recipe["rows"], seed=seed, instructed=recipe["instructed"], pool=recipe["pool"])
-    batches = Batches(book, tokenizer, list(book.skills), **drawn, often=OFTEN)
+    drawn = {name: recipe[name] for name in ("rows", "seed", "instructed", "pool", "asked", "unasked")}
+    batches = Batches(book, tokenizer, list(book.skills), **drawn)
     unfinished = path.with_suffix(".unfinished")
     settings = {name: recipe[name] for name in ("steps", "peak", "warmup", "weight_decay")}
     history = train(model, batches, **settings, every=250, checkpoint=unfinished, progress=progress)

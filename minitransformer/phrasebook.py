@@ -196,7 +196,7 @@ class Phrasebook:
         """Every English word of this world once, without its other spellings; a text of words at random has these."""
         asked = [wording for skill in (self.skills | self.held_out).values() for wording in skill]
         phrases = [phrase.english[0].lower() + phrase.english[1:] for phrase in self.phrases]
-        texts = [*self.numbers, *self.opposites, *self.grammar.texts(english=True), *phrases, *asked, self.others]
+        texts = [*self.numbers, *self.opposites, *self.grammar.texts(english=True), *phrases, self.others, *asked]
         found = {}
         for word in (token for text in texts for token in split(text) if token not in MARKS):
             found.setdefault(word.lower(), word)
@@ -248,7 +248,8 @@ class Batches:
     instructed: float = 0.0  # the share of examples whose skill is asked for in words
     part: str = "train"
     pool: int = 1
-    often: Mapping[str, int] = field(default_factory=dict)  # skills asked for in words more often than once
+    asked: Mapping[str, int] = field(default_factory=dict)  # how often a skill is drawn with its instruction, if not 1
+    unasked: Mapping[str, int] = field(default_factory=dict)  # and without it
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = random.Random(self.seed)
@@ -263,8 +264,8 @@ class Batches:
 
     def example(self, rng: random.Random) -> tuple[str, str]:
         book, asked = self.book, rng.random() < self.instructed
-        shares = [self.often.get(skill, 1) if asked else 1 for skill in self.skills]
-        (skill,) = rng.choices(self.skills, shares)
+        often = self.asked if asked else self.unasked
+        (skill,) = rng.choices(self.skills, [often.get(skill, 1) for skill in self.skills])
         text = book.practice_text(rng, skill) if self.part == "train" else book.sentence(rng, self.part)
         wording = rng.choice(book.wordings(skill)) if asked else None
         return prompt(text.english, wording), book.answer(skill, text)
