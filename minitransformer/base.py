@@ -25,7 +25,7 @@ SIZES = {  # 140 thousand parameters, 320 thousand, 670 thousand, 1.1 million (w
     "huge": dict(context=128, rope_base=100.0, width=320, layers=7, heads=10, kv_heads=5, hidden=880),
 }
 RECIPE = dict(
-    steps=9_000, rows=48, pool=4, peak=2e-3, warmup=100, weight_decay=0.05, instructed=0.85,
+    steps=12_000, rows=48, pool=4, peak=2e-3, warmup=100, weight_decay=0.05, instructed=0.85,
     asked=dict(chinese=7, shout=2, backwards=2, repeat=2, feeling=3),  # times as often as the other skills
     unasked=dict(chinese=2, shout=2, count=2, feeling=2),  # so that no first word of an answer is the likeliest
 )  # fmt: skip
@@ -71,6 +71,7 @@ def pretrain(
         "fingerprint": fingerprint(model),
         "minutes": round(history.seconds / 60, 1),
         "threads": torch.get_num_threads(),
+        "processes": together.size,
         "torch": torch.__version__,
         "date": time.strftime("%Y-%m-%d"),
         "scores": scores(model, asked),
@@ -166,6 +167,8 @@ def describe(card: dict) -> str:
     recipe, size = card["recipe"], card["size"]
     shape = ", ".join(f"{name} {value}" for name, value in SIZES[size].items())
     columns = [*COLUMNS, "without"]
+    alone, several = "python -m", f"torchrun --nproc-per-node {card['processes']} -m"
+    command = f"{alone if card['processes'] == 1 else several} minitransformer pretrain"
     rows, worded = [], []
     for skill, score in card["scores"].items():
         held_out = " (held out)" if skill in card["held_out"] else ""
@@ -186,9 +189,9 @@ def describe(card: dict) -> str:
             f"- **Recipe**: seed {recipe['seed']}, {recipe['steps']} steps of {recipe['rows']} examples, AdamW, "
             f"peak learning rate {recipe['peak']}, {recipe['warmup']} steps of warm-up, cosine decay, "
             f"weight decay {recipe['weight_decay']}, gradients clipped at norm 1.",
-            f"- **Command**: `python -m minitransformer pretrain --seed {recipe['seed']} --steps {recipe['steps']}"
-            f"{'' if size == 'base' else f' --size {size}'}`, "
-            f"{card['minutes']} minutes on {card['threads']} thread(s), torch {card['torch']}, {card['date']}.",
+            f"- **Command**: `{command} --seed {recipe['seed']} --steps {recipe['steps']}"
+            f"{'' if size == 'base' else f' --size {size}'}`, {card['minutes']} minutes in {card['processes']} "
+            f"process(es) of {card['threads']} thread(s), torch {card['torch']}, {card['date']}.",
             "- **Use**: teaching. It knows this closed world and nothing else.",
             "",
             "Exact match on 200 texts per skill and wording, none of them seen in training. *Sentences* are of the "

@@ -82,7 +82,19 @@ def test_it_is_in_float32_and_finite_and_can_be_trained(base):
 
 def test_the_card_in_its_metadata_says_how_it_came_to_be(base, book, card):
     model, _ = base
-    told = {"recipe", "size", "parameters", "fingerprint", "minutes", "threads", "torch", "date", "scores", "held_out"}
+    told = {
+        "recipe",
+        "size",
+        "parameters",
+        "fingerprint",
+        "minutes",
+        "threads",
+        "processes",
+        "torch",
+        "date",
+        "scores",
+        "held_out",
+    }
     assert set(card) == told and card["size"] == "base" and card["held_out"] == list(book.held_out)
     assert card["recipe"] == RECIPE | dict(seed=card["recipe"]["seed"], steps=card["recipe"]["steps"])
     assert card["parameters"] == sum(parameter.numel() for parameter in model.parameters()) <= 1_300_000
