@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import product
 
 SLOT = re.compile(r"\{(\w+)\.(\w+)\}")  # the innermost ones: nothing in braces inside
-ENGLISH = ("en", "many", "base", "one", "past", "ing")  # the fields that hold English; those with Chinese show it
-SPOKEN_TABLES = ("is", "was", "does", "has")
 OPENING = re.compile(r"\{([a-z_]+\d?)\.")
+ENGLISH = ("en", "many", "base", "one", "past", "ing")  # the fields that hold English; those with Chinese show it
+SPOKEN = ("is", "was", "does", "has")  # the tables whose words are said
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,19 @@ class Grammar:
                 self.options["construction"] += [option] if option.name else []
         for kind, members in world["unions"].items():
             self.options[kind] = [option for member in members for option in self.options[member]]
+        self.options = dict(self.options)
+        self.check()
         self.spelling = [(re.compile(wrong), right) for wrong, right in world["spelling"].items()]
         self.apart = pairs_apart(self, world["unseen"])
+
+    def check(self) -> None:
+        for option in self.every():
+            for slot, kind in option.slots.items():
+                if not self.options.get(kind):
+                    raise ValueError(
+                        f"a rule has a slot {slot!r}, but there is nothing of kind {kind!r}; expected one of "
+                        f"{', '.join(self.options)}: write [words.{kind}] or [[rules.{kind}]], or correct the slot"
+                    )
 
     def draw(self, kind: str, rng: random.Random, names: set[str]) -> Part:
         """A part of this kind at random; the names of what it is made of are added to `names`."""
@@ -83,7 +94,7 @@ class Grammar:
     def texts(self, english: bool) -> Iterator[str]:
         """Everything that its words and rules may say in English, or in Chinese, without the slots."""
         if english:
-            yield from (word for name in SPOKEN_TABLES for word in self.tables[name].values())
+            yield from (word for name in SPOKEN for word in self.tables[name].values())
         for option in self.every():
             for name, text in option.fields.items():
                 while "{" in text:
@@ -92,6 +103,7 @@ class Grammar:
                     yield text
 
     def every(self) -> list[Option]:
+        """Each word and rule once, however often it is drawn and under however many names."""
         return [*{id(option): option for options in self.options.values() for option in options}.values()]
 
     def spell(self, english: str) -> str:

@@ -59,7 +59,7 @@ class Phrasebook:
         world = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         self.grammar = Grammar(world)
         self.phrases = [Sentence(*row) for row in world["phrases"]["rows"]]
-        self.set = {plain(phrase.english) for phrase in self.phrases}  # what no rule may say in another way
+        self.fixed = {plain(phrase.english) for phrase in self.phrases}  # what no rule may say in another way
         self.share, self.longest = world["phrases"]["share"], world["longest"]
         self.skills, self.held_out = world["skills"], world["held_out"]
         self.numbers, self.meaning = world["answers"]["numbers"], world["answers"]["meaning"]
@@ -81,7 +81,7 @@ class Phrasebook:
             if bool(pairing) != (part == "unseen"):
                 continue
             english = self.grammar.spell(drawn["en"])
-            if english.count(" ") >= self.longest or plain(english) in self.set:
+            if english.count(" ") >= self.longest or plain(english) in self.fixed:
                 continue
             sentence = Sentence(english, "?", pairing=pairing)
             if sentence.part == part:

@@ -10,7 +10,7 @@ import torch
 
 from minitransformer import Batches, Phrasebook
 from minitransformer.grammar import ENGLISH, Grammar, Option, Part
-from minitransformer.phrasebook import MARKS, PARTS, SPLITS, Sentence, forms, plain
+from minitransformer.phrasebook import MARKS, PARTS, SPLITS, WORLD, Sentence, forms, plain
 from minitransformer.tokenizer import IGNORED, split
 
 # Written by hand: measure words, 在, 了, 没, 不, 的, 很, 两 and the order of times and places are a Chinese speaker's.
@@ -313,6 +313,14 @@ def test_words_at_random_have_no_meaning(book):
             book.examples(skill, "words")
         with pytest.raises(ValueError, match="'tea red' has no known meaning; draw it from another part than 'words'"):
             book.answer(skill, Sentence("tea red"))
+
+
+def test_a_rule_that_asks_for_what_is_not_there_is_refused_by_name(tmp_path):
+    text = WORLD.read_text(encoding="utf-8")
+    path = tmp_path / "world.toml"
+    path.write_text(text.replace("{weather.en}", "{wether.en}"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"a rule has a slot 'wether', but there is nothing of kind 'wether'"):
+        Phrasebook(path)
 
 
 def test_a_text_longer_than_this_world_counts_is_refused_by_count(book):

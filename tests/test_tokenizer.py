@@ -31,7 +31,7 @@ def test_english_tokens_are_words_and_marks_and_chinese_ones_characters(tokenize
 
 def test_the_spelling_matters(tokenizer):
     assert len({tokenizer.encode(text)[0] for text in ("look", "Look", "LOOK")}) == 3
-    with pytest.raises(ValueError, match="'lOOk' .* is none of them"):
+    with pytest.raises(ValueError, match=r"'lOOk' .* is none of them"):
         tokenizer.encode("lOOk")
 
 
