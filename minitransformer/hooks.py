@@ -93,18 +93,21 @@ def lengthened(hook: Callable, *arguments):
     These hooks run at a sequence's first step only, so that a change of the text would be missing from every later one.
     """
     texts = [each for each in arguments if isinstance(each, Tensor)]  # (…, T, width) each
-    versions = [text if text.is_inference() else text._version for text in texts]
+    versions = [None if text.is_inference() else text._version for text in texts]
     result = hook(*arguments)
-    for text, version, new in zip(texts, versions, result if isinstance(result, tuple) else [result], strict=False):
-        changed_in_place = version is not text and version != text._version
+    results = result if isinstance(result, tuple) else (result,)
+    name = f"{type(getattr(hook, '__self__', hook)).__name__}.{hook.__name__}"
+    if len(results) != len(texts):
+        raise ValueError(f"{name} should return {len(texts)} tensors, as many as it was given; got {len(results)}")
+    for text, version, new in zip(texts, versions, results, strict=True):
+        changed_in_place = version is not None and version != text._version
         if new is text and not changed_in_place:
             continue
-        name = f"{type(getattr(hook, '__self__', hook)).__name__}.{hook.__name__}"
         if not isinstance(new, Tensor) or new.shape[:-2] != text.shape[:-2] or new.shape[-1] != text.shape[-1]:
             got = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
             raise ValueError(f"{name} should return a tensor like {tuple(text.shape)}, or longer in front; got {got}")
-        own = new[..., new.shape[-2] - text.shape[-2] :, :] if new.shape[-2] >= text.shape[-2] else new
-        if changed_in_place or not same(own, text):
+        own_part = new[..., max(0, new.shape[-2] - text.shape[-2]) :, :]
+        if changed_in_place or not same(own_part, text):
             raise ValueError(
                 f"{name} changes the text's own part: a hook that lengthens puts vectors in front of it and leaves it "
                 "as it is; to change values at every step, return them from `watch`"

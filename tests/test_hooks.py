@@ -355,6 +355,11 @@ class Nothing(Hooks):
         pass
 
 
+class KeysOnly(Hooks):
+    def keys_values(self, layer, keys, values):
+        return keys
+
+
 class Wider(Hooks):
     def keys_values(self, layer, keys, values):
         return torch.cat((keys, keys), 3), values
@@ -368,6 +373,7 @@ class Wider(Hooks):
         (Shorter(), r"^Shorter.embed changes the text's own part"),
         (Behind(), r"^Behind.embed changes the text's own part"),
         (Nothing(), r"^Nothing.embed should return a tensor like \(2, 9, 32\), or longer in front; got NoneType$"),
+        (KeysOnly(), r"^KeysOnly.keys_values should return 2 tensors, as many as it was given; got 1$"),
         (Wider(), r"^Wider.keys_values should return a tensor like \(2, 2, 9, 8\), .*; got \(2, 2, 9, 16\)$"),
     ],
     ids=lambda it: type(it).__name__,
