@@ -28,7 +28,7 @@ from minitransformer.phrasebook import prompt
 SKILLS = Phrasebook().skills
 MEANING = Phrasebook().meaning
 LEAST = {"test": 0.98, "unseen": 0.95, "words": 0.95}  # exact match asked for in words, where the texts are drawn
-LEAST_FEELING = {"test": 0.96, "unseen": 0.93}  # the one skill that falls short of it: longer training would be needed
+LEAST_FEELING = {"test": 0.95, "unseen": 0.92}  # the one skill that falls short of it: longer training would be needed
 UNUSUAL = {  # asked for as a student may: no mark, small letters, any order, one word and twelve, each by hand
     "shout: good night my friend": "GOOD NIGHT MY FRIEND",
     "say it loudly: purple": "PURPLE",
