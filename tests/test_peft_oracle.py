@@ -98,6 +98,7 @@ def test_what_the_docs_hand_to_an_engine_gives_our_logits(tmp_path, monkeypatch)
     known = lambda said, return_tensors: SimpleNamespace(input_ids=tokens)  # noqa: E731
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda base: known)
     page = Path(__file__).parents[1] / "lessons" / "BEYOND.md"
-    exec(re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[1], {})
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    exec(next(block for block in blocks if "vllm" in block), {})
     logits = twin(model)(inputs_embeds=seen[0]["prompt_embeds"][None]).logits
     equal(model(tokens, prompt), logits[:, 4:], within=1e-4)

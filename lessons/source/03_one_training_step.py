@@ -459,13 +459,19 @@ check("3.4", Amber)
 # %% [markdown]
 # ### Exercise 3.5: program Blue
 #
-# Blue has an `embed` of its own. As handed in:
+# Blue has an `embed` of its own. The package refused it, so Blue went around, by `watch`. As handed in:
 
 
 # %%
 class Handed(PromptTuning):
+    sites = ("embedding",)
+
     def embed(self, x):
-        return torch.cat((self.vectors.expand(len(x), -1, -1), x[:, len(self.vectors) :]), 1)
+        return x
+
+    def watch(self, site, layer, x):  # may change what enters the first block
+        if x.shape[1] > 1:  # the text; later steps bring one token each
+            return torch.cat((self.vectors.expand(len(x), -1, -1), x[:, len(self.vectors) :]), 1)
 
 
 blue = Handed(4, model.config)
