@@ -29,7 +29,9 @@ from minitransformer import (
     fingerprint,
     freeze,
     generate,
+    load,
     loss,
+    save,
     train,
 )
 from minitransformer.hooks import NO_HOOKS, SITES
@@ -414,3 +416,11 @@ def test_a_value_of_another_shape_is_no_replacement(model):
 def test_a_prefix_cannot_hold_what_changes_every_step(model):
     with pytest.raises(ValueError, match=r"IA3 also watches keys, values, hidden, .* compile the soft prompt alone$"):
         compile_prefix(model, REPLACING["IA3"]().double())
+
+
+@pytest.mark.parametrize("method", REPLACING)
+def test_it_is_saved_and_loaded_like_a_soft_prompt(model, method, tmp_path):
+    hooks = REPLACING[method]()
+    model = model.float()
+    save(hooks, tmp_path / "hooks", model)
+    assert torch.equal(model(text(model), load(tmp_path / "hooks", model)), model(text(model), hooks))

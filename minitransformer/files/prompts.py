@@ -87,7 +87,7 @@ def outline(hooks: Hooks, tensors: dict[str, Tensor]) -> dict:
             return {"the model's": "config" if isinstance(value, Config) else "self"}
         if isinstance(value, Tensor):
             name = f"{ARGUMENT}{len(tensors)}"
-            tensors[name] = value.detach()
+            tensors[name] = value.detach().clone()  # it may be one of the hooks' own tensors
             return {"tensor": name}
         raise ValueError(
             f"{kind.__name__} was called with a {type(value).__name__}, which a file cannot hold: expected numbers, "
