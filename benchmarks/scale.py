@@ -38,7 +38,7 @@ def study(size: str, folder: Path, seeds: int, steps: int, processes: int) -> tu
     rows = compare(model, tasks, METHODS[:2], seeds=range(seeds), steps=steps, processes=processes)
     peak = 1e-3 * SIZES["base"]["width"] / model.config.width  # the wider, the slower, as in pretraining
     rows += [full_fine_tuning(model, task, seed, steps, peak) for task in tasks for seed in range(seeds)]
-    asked = [score["with"] for score in card["scores"].values() if not score["held_out"]]
+    asked = [score["with"] for skill, score in card["scores"].items() if skill not in card["held_out"]]
     base = {"size": size} | {name: card[name] for name in ("parameters", "minutes", "threads")}
     base |= {"asked": round(sum(asked) / len(asked), 3)}  # exact match on the skills that it was taught
     return base, [{key: (row | {"size": size, "base": card["parameters"]})[key] for key in KEPT} for row in rows]

@@ -44,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     command = commands.add_parser("pretrain", help="train the base model again; interrupted, it goes on where it was")
     command.add_argument("--seed", type=int, default=0, help="decides the first weights and the data (default 0)")
-    command.add_argument("--steps", type=at_least_one, default=RECIPE["steps"], help="training steps (default 2000)")
+    steps = RECIPE["steps"]
+    command.add_argument("--steps", type=at_least_one, default=steps, help=f"training steps (default {steps})")
     command.add_argument("--size", choices=SIZES, default="base", help="how large (default base, the one that ships)")
     command.add_argument("--out", type=Path, default=Path("phrasebook.safetensors"), help="the file to write")
     command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")

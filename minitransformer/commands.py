@@ -152,7 +152,7 @@ def tune_real_model(
 def pretrain_base(seed: int, steps: int, size: str, out: Path, world: Path) -> None:
     """Train the base model again, or one for another world."""
     card = pretrain(out, Phrasebook(world), seed, steps, size)
-    known = [score for score in card["scores"].values() if not score["held_out"]]
+    known = [score for skill, score in card["scores"].items() if skill not in card["held_out"]]
     for kind in "with", "without":
         print(f"{kind} an instruction: {sum(score[kind] for score in known) / len(known):.1%} exactly right")
     print(f"wrote {out} and its card {out.with_suffix('.md')}; fingerprint {card['fingerprint']}")

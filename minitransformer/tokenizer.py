@@ -33,10 +33,12 @@ class Tokenizer:
         return len(self.vocabulary)
 
     def encode(self, text: str) -> list[int]:
+        tokens = split(text)
         try:
-            return [self.ids[token] for token in split(text)]
-        except KeyError as missing:
-            raise ValueError(self.unknown(missing.args[0])) from None
+            return [self.ids[token] for token in tokens]
+        except KeyError:
+            missing = dict.fromkeys(token for token in tokens if token not in self.ids)
+            raise ValueError(self.unknown(*missing)) from None
 
     def decode(self, ids: Iterable[int]) -> str:
         text, before = "", ""
@@ -54,12 +56,26 @@ class Tokenizer:
             raise ValueError(f"token ids run from 0 to {len(self.vocabulary) - 1}; got {wrong[0]}")
         return [self.vocabulary[number] for number in ids]
 
-    def unknown(self, token: str) -> str:
-        near = difflib.get_close_matches(token, self.vocabulary, n=3, cutoff=0.5)
-        hint = (
-            f"the nearest known words are {', '.join(near)}" if near else "see tokenizer.vocabulary for what it knows"
+    def unknown(self, *tokens: str) -> str:
+        """What is wrong with a text that holds these tokens, and which known ones are nearest to each of them."""
+        known: dict[str, list[str]] = {}
+        for token in self.vocabulary:
+            known.setdefault(token.lower(), []).append(token)
+        hints = []
+        for token in tokens:
+            near = difflib.get_close_matches(token.lower(), known, n=3, cutoff=0.5)
+            words = [min(known[word], key=lambda spelling, token=token: unlike(spelling, token)) for word in near]
+            hints.append(f"{token!r} (near it: {', '.join(words)})" if words else f"{token!r} (nothing is near it)")
+        few = "is none of them" if len(tokens) == 1 else "are none of them"
+        return (
+            f"this tokenizer knows {len(self.vocabulary)} words and marks, and {', '.join(hints)} {few}; "
+            "write the text with words of tokenizer.vocabulary"
         )
-        return f"this tokenizer knows {len(self.vocabulary)} words and marks, and {token!r} is none of them; {hint}"
+
+
+def unlike(one: str, other: str) -> int:
+    """How differently two words use capitals."""
+    return (one[0].isupper() != other[0].isupper()) + 2 * (one.isupper() != other.isupper())
 
 
 def batch(tokenizer: Tokenizer, examples: Sequence[tuple[str, str]]) -> tuple[Tensor, Tensor]:

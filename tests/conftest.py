@@ -1,7 +1,7 @@
 """What every test file shares: one thread, a tiny model whose weights matter, the phrasebook and the shipped base."""
 
-import itertools
 import os
+import random
 import sys
 
 import pytest
@@ -63,12 +63,11 @@ def base() -> tuple[Transformer, Tokenizer]:
 
 @pytest.fixture(scope="session")
 def world(book) -> list[Sentence]:
-    """Every sentence that the patterns can make, enumerated rather than drawn; the set phrases are not among them."""
-    sentences = []
-    for pattern, slots in book.patterns:
-        for words in itertools.product(*(book.words[kind] for kind in slots.values())):
-            chosen = dict(zip(slots, words, strict=True))
-            if "person2" in chosen and chosen["person"] is chosen["person2"]:
-                continue
-            sentences.append(Sentence(*(pattern[side].format(**chosen) for side in ("en", "zh", "feeling"))))
-    return sentences
+    """Thousands of different sentences of every part that has meaning; the set phrases are not among them."""
+    rng, sentences = random.Random(0), {}
+    for part, count in ("train", 2400), ("validation", 300), ("test", 300), ("unseen", 1000):
+        for _ in range(count):
+            sentence = book.sentence(rng, part)
+            if sentence not in book.phrases:
+                sentences[sentence.english] = sentence
+    return list(sentences.values())

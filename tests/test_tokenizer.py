@@ -30,9 +30,9 @@ def test_english_tokens_are_words_and_marks_and_chinese_ones_characters(tokenize
 
 
 def test_the_spelling_matters(tokenizer):
-    assert len({tokenizer.encode(text)[0] for text in ("look", "Look", "LOOK") if text in tokenizer.ids}) == 2
-    with pytest.raises(ValueError, match="'look' is none of them"):
-        tokenizer.encode("look")
+    assert len({tokenizer.encode(text)[0] for text in ("look", "Look", "LOOK")}) == 3
+    with pytest.raises(ValueError, match=r"'lOOk' .* is none of them"):
+        tokenizer.encode("lOOk")
 
 
 def test_ids_may_be_a_tensor():
@@ -40,13 +40,20 @@ def test_ids_may_be_a_tensor():
 
 
 def test_an_unknown_word_is_named_with_its_nearest_known_ones(tokenizer):
-    message = rf"this tokenizer knows {len(tokenizer)} words and marks, and 'rabbot' is none of them; the nearest known"
-    with pytest.raises(ValueError, match=message + " words are rabbit"):
+    message = rf"this tokenizer knows {len(tokenizer)} words and marks, and 'rabbot' \(near it: rabbit, .*\) is none"
+    with pytest.raises(ValueError, match=message + r" of them; write the text with words of tokenizer\.vocabulary"):
         tokenizer.encode("The rabbot is sleeping by the river.")
-    with pytest.raises(
-        ValueError, match=r"knows 9 words and marks, and '山' is none of them; see tokenizer\.vocabulary"
-    ):
+    with pytest.raises(ValueError, match=r"knows 9 words and marks, and '山' \(nothing is near it\) is none of them"):
         SMALL.encode("小山")
+
+
+def test_all_unknown_words_of_a_text_are_named_at_once_whatever_their_capitals(tokenizer):
+    with pytest.raises(ValueError) as refused:
+        tokenizer.encode("The rabbot is Sleping by the RIVVER, rabbot!")
+    message = str(refused.value)
+    assert "'rabbot' (near it: rabbit" in message and "'Sleping' (near it: Sleeping" in message
+    assert "'RIVVER' (near it: RIVER" in message and "',' (nothing is near it) are none of them" in message
+    assert message.count("'rabbot'") == 1 and "'The'" not in message and "'by'" not in message
 
 
 @pytest.mark.parametrize("wrong", [9, -1])
