@@ -25,8 +25,8 @@ SIZES = {  # 140 thousand parameters, 320 thousand, 670 thousand, 1.1 million (w
     "huge": dict(context=128, rope_base=100.0, width=320, layers=7, heads=10, kv_heads=5, hidden=880),
 }
 RECIPE = dict(
-    steps=12_000, rows=48, pool=4, peak=2e-3, warmup=100, weight_decay=0.05, instructed=0.85,
-    asked=dict(chinese=8, feeling=4, shout=2, backwards=2, repeat=2),  # times as often as the other skills
+    steps=18_000, rows=48, pool=4, peak=2e-3, warmup=100, weight_decay=0.05, instructed=0.85,
+    asked=dict(chinese=8, feeling=8, shout=2, backwards=2, repeat=2),  # times as often as the other skills
     unasked=dict(shout=3, backwards=3, repeat=3, count=3, first=3, last=3),  # one in three of their texts is a sentence
 )  # fmt: skip
 COLUMNS = {"with": "test", "unseen": "unseen", "words": "words"}  # what is asked for in words -> where it is drawn
