@@ -41,12 +41,13 @@ print("on p:", p.grad, "· on w:", w.grad)
 
 # %% [markdown]
 # $\partial y / \partial p = w$. The gradient on the prompt *is* made of the frozen weight: the weight passes it on and
-# keeps nothing. In a chain of such steps each one multiplies what comes from above,
+# keeps nothing. In a chain of such steps each one multiplies what comes from above by its own slope,
 #
 # $$\frac{\partial \ell}{\partial p} = \frac{\partial \ell}{\partial y_n}\cdot\frac{\partial y_n}{\partial y_{n-1}}
 # \cdots \frac{\partial y_1}{\partial p}$$
 #
-# and to do so, every step must be *remembered* from the forward. And `w.grad` is `None`: **nothing was computed**. A 0
+# and a slope depends on frozen weights and on the numbers that came in: the slope of $w \cdot p^2$ is $2\,w\,p$. So
+# the forward must *remember* what came in at every step. And `w.grad` is `None`: **nothing was computed**. A 0
 # would say something else, namely that it was computed and came out as zero.
 #
 # Now a popular thought: *the base is frozen, so it needs no gradients; run it under* `torch.no_grad()`, *which forgets
@@ -73,8 +74,8 @@ except RuntimeError as error:
 reveal("3.p1", outcome)
 
 # %% [markdown]
-# `no_grad` is a closed road; freezing is an open road without houses. The loss must find its way back *through* the
-# model, or it never reaches the prompt.
+# `no_grad` closes the road: nothing passes. A frozen weight leaves it open and keeps nothing. The loss must find its way
+# back *through* the model, or it never reaches the prompt.
 #
 # So let it through. *Predict first*: the model has 38 parameter tensors, 4 blocks and an embedding. On how many of its
 # parameters does the gradient stay, and at how many of the 5 places in the stream (the embedding, the outputs of the
@@ -94,9 +95,27 @@ plots.flows_and_lands(step, tokenizer)
 
 # %% [markdown]
 # **Above**, what *flows through*: the size of the gradient at each height of the stream and at each position; the
-# virtual tokens stand apart. It comes in at the positions that have a target, at the top, and spreads over all
-# positions on its way down, since attention has mixed them. **Below**, what it *lands on*: hatched fields are `None`,
-# every parameter of the base. Only the four bars on the right are kept.
+# virtual tokens stand apart. It comes in at the top, at the positions that have a target (and little comes in where
+# the target is probable already). On its way down it spreads to the positions before them, which attention has read.
+# **Below**, what it *lands on*: hatched fields are `None`, every parameter of the base. Only the four bars on the
+# right are kept.
+#
+# One row stands out: between the output of block 0 and the embedding the gradient of $p_0$ grows many times. That is
+# the block's first norm. It divides each vector by its size, the root of the mean of its squared numbers, the **rms**.
+# The numbers of a new prompt are about 0.05, so a small nudge comes out of the norm about 20 times as large (times the
+# norm's own weight), and on the way back the gradient is multiplied by the same. Higher up the vectors are longer. If
+# this is the reason, then a longer prompt must have a smaller gradient:
+
+# %%
+for size in (0.05, 0.1, 0.2, 0.4):
+    longer = PromptTuning(4, model.config, scale=size)  # the same random vectors, made longer
+    embedding, block, *_ = gradients.record_step(model, tokens, targets, longer).activations
+    ratio = embedding[0] / block[0]
+    print(f"numbers of about {size}: on p0 {block[0]:.2f} above block 0, {embedding[0]:.2f} below, {ratio:.0f} times")
+
+# %% [markdown]
+# It is so: above the block little changes, and below it a prompt of twice the length has half to two thirds of the
+# gradient. So a large gradient need not mean that a vector is important; it may only be short.
 
 # %% question="3.q1"
 quiz("3.q1")
@@ -195,8 +214,8 @@ columns = [f"number {place}" for place in range(6)]
 plots.grid(picture, "the gradient on p0", [way.tolist() for way in ways], names, columns, norm)
 
 # %% [markdown]
-# Every matrix in these five steps was frozen, and each was *needed*. Deeper models repeat steps 2 to 5 once a block;
-# that is all that backward does.
+# Every matrix in these five steps was frozen, and each was *needed*; so were the numbers of the forward. In a deeper
+# model each block adds such steps, and some for its feed-forward and its norms; backward does nothing else.
 
 # %% question="3.q8"
 quiz("3.q8")
@@ -578,7 +597,8 @@ quiz("3.q11")
 # ## What to take along
 #
 # - Frozen weights *pass* the gradient on and keep nothing: None, not 0. `no_grad` and `detach` close the road.
-# - The gradient on a prompt vector is a product of frozen matrices. You computed it, along two ways: value and key.
+# - The gradient on a prompt vector is made of frozen matrices and of what the forward computed with them. You wrote it
+#   down, along two ways: value and key.
 # - Clear, forward, loss, backward, step; and an optimizer that holds the prompt alone.
 # - A low loss proves little, and so does a high accuracy. Compare bytes.
 #
