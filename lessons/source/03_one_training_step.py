@@ -74,8 +74,8 @@ except RuntimeError as error:
 reveal("3.p1", outcome)
 
 # %% [markdown]
-# `no_grad` closes the road: nothing passes. A frozen weight leaves it open and keeps nothing. The loss must find its way
-# back *through* the model, or it never reaches the prompt.
+# `no_grad` closes the road: nothing passes. A frozen weight leaves it open and keeps nothing. The loss must find its
+# way back *through* the model, or it never reaches the prompt.
 #
 # So let it through. *Predict first*: the model has 38 parameter tensors, 4 blocks and an embedding. On how many of its
 # parameters does the gradient stay, and at how many of the 5 places in the stream (the embedding, the outputs of the
@@ -225,7 +225,7 @@ quiz("3.q8")
 #
 # A gradient says where the loss *grows*. The optimizer goes the other way, a step whose length the **learning rate**
 # sets. **Adam** also keeps a running mean of each number's gradients and of their squares; it moves each number by
-# about the rate, however small its gradient. Two facts to know about torch:
+# about the rate at most, and at first by just the rate, however small its gradient. Two facts to know about torch:
 #
 # - `backward()` **adds** to `.grad`; `optimizer.zero_grad()` clears it before the next batch.
 # - An optimizer moves what it was given, `torch.optim.Adam(parameters, lr=rate)`, and asks nobody.
@@ -450,7 +450,8 @@ ambers = PromptTuning(4, model.config)
 run(ambers, adam(ambers), stream(amber))
 
 # %% [markdown]
-# A tiny loss from the first batch on, and hardly any right answer. Both are true at once. How?
+# From the first batch on the loss is far below that of the healthy run, and in the end both are low. Yet far fewer
+# answers are right. How can both be true at once?
 
 
 # %% exercise="3.4"
@@ -497,7 +498,8 @@ blue = Handed(4, model.config)
 run(blue, adam(blue), islice(translations, 30))
 
 # %% [markdown]
-# The loss falls a little and gets stuck. The answers are Chinese, but not about what was asked.
+# The loss falls at first and gets stuck, far above that of the healthy run. Not one answer is right, and some make no
+# sense at all.
 
 
 # %% exercise="3.5"
@@ -529,7 +531,8 @@ run(coral, torch.optim.Adam(coral.parameters(), lr=0.0003), islice(translations,
 
 
 # %% [markdown]
-# Nothing here looks wrong: the loss falls, batch after batch. Only, it does not arrive.
+# Nothing here looks wrong: the loss goes up and down as batches differ, and on the whole it falls. Only, it does not
+# arrive.
 
 
 # %% exercise="3.6"
@@ -563,12 +566,15 @@ run(dune, optimizer, islice(translations, 60), dunes_model)
 
 # %% [markdown]
 # Loss, accuracy, answers: nothing to complain about. Only one word in the symptoms speaks against it. What it costs
-# shows elsewhere: another tenant of the same model asks it, in words, to shout.
+# shows elsewhere: another tenant has a prompt that shouts. It was tuned before, on the model that all share.
 
 # %%
+older = PromptTuning(4, model.config)
+tune(model, older, islice(Batches(book, tokenizer, ["shout"], rows=16), 30), rate=0.03)
+shouts = batch(tokenizer, book.examples("shout", "test", 100))
 for name, base in {"the shared model": model, "Dune's model": dunes_model}.items():
-    asked = [tokenizer.encode(f"shout: {sentence}")]
-    print(f"{name:>16}: {tokenizer.decode(generate(base, asked)[0])}")
+    (answer,) = generate(base, [tokenizer.encode(sentence)], older)
+    print(f"{name:>16}: {accuracy(base, shouts, older):.0%} right; {sentence} {tokenizer.decode(answer)}")
 
 
 # %% exercise="3.7"
