@@ -100,11 +100,11 @@ plots.flows_and_lands(step, tokenizer)
 # **Below**, what it *lands on*: hatched fields are `None`, every parameter of the base. Only the four bars on the
 # right are kept.
 #
-# One row stands out: between the output of block 0 and the embedding the gradient of $p_0$ grows many times. That is
-# the block's first norm. It divides each vector by its size, the root of the mean of its squared numbers, the **rms**.
-# The numbers of a new prompt are about 0.05, so a small nudge comes out of the norm about 20 times as large (times the
-# norm's own weight), and on the way back the gradient is multiplied by the same. Higher up the vectors are longer. If
-# this is the reason, then a longer prompt must have a smaller gradient:
+# One row stands out: between the output of block 0 and the embedding the gradient of $p_0$ grows many times, far more
+# than in any other block. That is the block's first norm. It divides each vector by its size, the root of the mean of
+# its squared numbers, the **rms**. The numbers of a new prompt are about 0.05, so a small nudge comes out of the norm
+# about 20 times as large (times the norm's own weight), and on the way back the gradient is multiplied by the same.
+# Higher up the vectors are longer. If this is the reason, then a longer prompt must have a smaller gradient:
 
 # %%
 for size in (0.05, 0.1, 0.2, 0.4):
@@ -114,8 +114,8 @@ for size in (0.05, 0.1, 0.2, 0.4):
     print(f"numbers of about {size}: on p0 {block[0]:.2f} above block 0, {embedding[0]:.2f} below, {ratio:.0f} times")
 
 # %% [markdown]
-# It is so: above the block little changes, and below it a prompt of twice the length has half to two thirds of the
-# gradient. So a large gradient need not mean that a vector is important; it may only be short.
+# It is so: above the block it changes far less, and below it a prompt of twice the length has about half the gradient.
+# So a large gradient need not mean that a vector is important; it may only be short.
 
 # %% question="3.q1"
 quiz("3.q1")
@@ -566,15 +566,16 @@ run(dune, optimizer, islice(translations, 60), dunes_model)
 
 # %% [markdown]
 # Loss, accuracy, answers: nothing to complain about. Only one word in the symptoms speaks against it. What it costs
-# shows elsewhere: another tenant has a prompt that shouts. It was tuned before, on the model that all share.
+# shows elsewhere: another tenant has a prompt that asks for the last word. It was tuned before, on the model that all
+# share.
 
 # %%
 older = PromptTuning(4, model.config)
-tune(model, older, islice(Batches(book, tokenizer, ["shout"], rows=16), 30), rate=0.03)
-shouts = batch(tokenizer, book.examples("shout", "test", 100))
+tune(model, older, islice(Batches(book, tokenizer, ["last"], rows=16), 30), rate=0.03)
+asked = batch(tokenizer, book.examples("last", "test", 100))
 for name, base in {"the shared model": model, "Dune's model": dunes_model}.items():
     (answer,) = generate(base, [tokenizer.encode(sentence)], older)
-    print(f"{name:>16}: {accuracy(base, shouts, older):.0%} right; {sentence} {tokenizer.decode(answer)}")
+    print(f"{name:>16}: {accuracy(base, asked, older):.0%} right; {sentence} {tokenizer.decode(answer)}")
 
 
 # %% exercise="3.7"

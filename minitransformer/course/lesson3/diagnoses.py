@@ -63,17 +63,17 @@ def right_rate(call, rng):
     groups = [group for group in groups if any(group["prompt"])]
     if not groups:
         raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors any more")
-    if groups[0]["rate"] < 0.002:
+    if groups[0]["rate"] < 0.005:
         raise Misconception(
             "rate-still-too-small",
-            "still too small: Adam moves each number by about the rate at most, and the vectors' numbers are about "
-            "0.05, so thirty steps do not even add up to that; between 0.003 and 0.03 is sensible",
+            "still too small: Adam moves each number by about the rate at most, and from some starts thirty such "
+            "steps do not lead far enough; between 0.005 and 0.05 is sensible here",
         )
-    if groups[0]["rate"] > 0.05:
+    if groups[0]["rate"] > 0.1:
         raise Misconception(
             "rate-too-large",
-            "the first step is longer than the vectors themselves, whose numbers are about 0.05, and from some starts "
-            "training does not recover; between 0.003 and 0.03 is sensible",
+            "now the first step is longer than the vectors themselves, whose numbers are about 0.05, and from some "
+            "starts training does not recover; between 0.005 and 0.05 is sensible here",
         )
 
 

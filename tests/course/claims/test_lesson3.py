@@ -1,7 +1,7 @@
 """What lesson 3 claims: where a gradient goes, what a sensible rate is, and what four programs look like."""
 
 import copy
-from itertools import islice
+from itertools import islice, pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -70,7 +70,7 @@ def tuned(model, tokenizer, book, tests):
 
 def run_programs(model, tokenizer, book, seed: int = 0) -> SimpleNamespace:
     """The healthy run of section 5 and its four programs, with the code that stands in the lesson."""
-    runs, scope = [], dict(vars(minitransformer))
+    runs, scope = [], vars(minitransformer).copy()
 
     class Seeded(PromptTuning):
         def __init__(self, length, config, scale=0.05, seed=seed):
@@ -79,16 +79,18 @@ def run_programs(model, tokenizer, book, seed: int = 0) -> SimpleNamespace:
     def symptoms(prompt, losses, base, same):
         score = accuracy(base, batch(tokenizer, book.examples("chinese", "test", 100)), prompt)
         answers = [tokenizer.decode(generate(base, [tokenizer.encode(text)], prompt)[0]) for text in asked]
-        runs.append(SimpleNamespace(**locals()))
+        runs.append(SimpleNamespace(prompt=prompt, losses=losses, base=base, same=same, score=score, answers=answers))
 
     sentence, translation = book.examples("chinese", "test", 100)[0]
     asked = "Look out! →", sentence
-    scope |= {"model": model, "tokenizer": tokenizer, "torch": torch, "islice": islice, "tqdm": list, "PromptTuning": Seeded,
-              "translations": Batches(book, tokenizer, ["chinese"], rows=16, seed=seed), "translation": translation}  # fmt: skip
+    translations = Batches(book, tokenizer, ["chinese"], rows=16, seed=seed)
+    scope |= {"model": model, "torch": torch, "islice": islice, "tqdm": list, "PromptTuning": Seeded}
+    scope |= {"translations": translations, "translation": translation, "symptoms": symptoms}
     for words in "def run(", "healthy =", "def amber(", "ambers =", "class Handed", "coral =", "dunes_model, _":
         (cell,) = (cell for cell in CODE if words in cell)
-        exec(cell, scope := scope | {"symptoms": symptoms})
-    return SimpleNamespace(**dict(zip(("healthy", "amber", "blue", "coral", "dune"), runs, strict=True)))
+        exec(cell, scope)
+    texts = {"asked": asked, "translation": translation}
+    return SimpleNamespace(**texts, **dict(zip(("healthy", "amber", "blue", "coral", "dune"), runs, strict=True)))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,8 @@ def test_it_comes_in_where_a_target_is_and_spreads_to_what_was_read(model, look_
     tokens, targets = look_out
     targets = torch.where(torch.arange(7) == 3, targets, -100)  # the first token of the answer alone
     for seed in SEEDS:
-        *lower, top = gradients.record_step(model, tokens, targets, PromptTuning(4, model.config, seed=seed)).activations
+        prompt = PromptTuning(4, model.config, seed=seed)
+        *lower, top = gradients.record_step(model, tokens, targets, prompt).activations
         assert [place for place, norm in enumerate(top) if norm] == [7]
         assert all([place for place, norm in enumerate(layer) if norm] == [*range(8)] for layer in lower)
 
@@ -138,7 +141,8 @@ def test_little_comes_in_where_the_target_is_probable(recorded):
     assert sure and max(sure) < 0.2
 
 
-@pytest.mark.claim("3 §1", "the gradient of $p_0$ grows many times. That is the block's first norm")
+@pytest.mark.claim("3 §1", "the gradient of $p_0$ grows many times, far more than in any other block")
+@pytest.mark.claim("3 §1", "That is the block's first norm", "a small nudge comes out of the norm")
 @pytest.mark.claim("3 §1", "The numbers of a new prompt are about 0.05", "about 20 times as large")
 @pytest.mark.claim("3 §1", "the gradient is multiplied by the same", "Higher up the vectors are longer")
 def test_the_first_norm_enlarges_the_gradient_of_a_short_vector(model, recorded):
@@ -150,23 +154,23 @@ def test_the_first_norm_enlarges_the_gradient_of_a_short_vector(model, recorded)
         size = entered.square().mean(1).sqrt()
         assert ((below / above * size / norm.weight.detach().abs().mean() - 1).abs() < 0.5).all()
         arrived = torch.tensor(step.activations[0][:4])
-        assert (below / arrived > 0.9).all(), "nearly all of it comes through this norm"
-        assert arrived[0] > 8 * step.activations[1][0]
+        assert (below / arrived > 0.8).all(), "nearly all of it comes through this norm"
+        jumps = [low[0] / high[0] for low, high in pairwise(step.activations[:-1])]  # p0 is not read above the last
+        assert jumps[0] > 8 and jumps[0] > 2 * max(jumps[1:])
         for layer in 1, 2, 3:
             higher = step.recorder["input", layer].detach()[0, :4].square().mean(1).sqrt()
             assert (higher > 5 * size).all()
-            assert step.activations[layer][0] < 6 * step.activations[layer + 1][0] or layer == 3  # p0 is not read there
     hook.remove()
 
 
-@pytest.mark.claim("3 §1", "above the block little changes", "twice the length has half to two thirds of the gradient")
+@pytest.mark.claim("3 §1", "above the block it changes far less", "twice the length has about half the gradient")
 @pytest.mark.claim("3 §1", "a large gradient need not mean that a vector is important; it may only be short")
 def test_a_longer_prompt_has_a_smaller_gradient(recorded):
     sizes = [[recorded(seed, size).activations for size in (0.05, 0.1, 0.2, 0.4)] for seed in SEEDS]
     for steps in sizes:
         below, above = ([step[layer][0] for step in steps] for layer in (0, 1))
-        assert max(above) < 2 * min(above) and below[0] > 3 * below[-1]
-        assert all(0.4 < longer / shorter < 0.75 for shorter, longer in zip(below, below[1:], strict=False))
+        assert 2 * max(above) / min(above) < below[0] / below[-1]
+        assert all(0.3 < longer / shorter < 0.72 for shorter, longer in pairwise(below))
 
 
 @pytest.mark.claim("3.q3", "have slopes that depend on what came in", "each text gets a factor of its own")
@@ -195,7 +199,7 @@ def test_what_is_hardly_looked_at_hardly_learns(model, look_out):
 
 
 @pytest.mark.claim("3 §3", "about the rate at most, and at first by just the rate, however small its gradient")
-@pytest.mark.claim("3.6", "Adam moves each number by about the learning rate at most, whatever the size of the gradient")
+@pytest.mark.claim("3.6", "by about the learning rate at most, whatever the size of the gradient")
 def test_adam_moves_each_number_by_about_the_rate(model, tokenizer, book):
     prompt = PromptTuning(4, model.config)
     optimizer, moves = torch.optim.Adam(prompt.parameters(), lr=0.03), []
@@ -295,13 +299,12 @@ def test_weights_can_change_before_an_accuracy_does(model, tokenizer, book):
     assert all(weight.grad is None for weight in changed.parameters())
 
 
-@pytest.mark.claim("3.6", "between 0.003 and 0.03 is sensible", "still too small", "from some starts")
-def test_the_sensible_rates_are_sensible_from_every_start(tuned):
-    for seed in SEEDS:
-        assert min(tuned(rate, seed).score for rate in (0.003, 0.03)) > 0.8
-        assert tuned(0.001, seed).score < tuned(0.03, seed).score - 0.1
-        assert tuned(0.3, seed).score < tuned(0.03, seed).score - 0.1
-    assert min(tuned(0.3, seed).score for seed in SEEDS) < 0.3
+@pytest.mark.claim("3.6", "between 0.005 and 0.05 is sensible here", "from some starts thirty such", "from some ")
+def test_the_sensible_rates_are_sensible_from_every_start_and_others_only_from_some(tuned):
+    for rate in 0.005, 0.03, 0.05:
+        assert min(tuned(rate, seed).score for seed in SEEDS) > 0.8
+    for rate in 0.001, 0.3:
+        assert min(tuned(rate, seed).score for seed in SEEDS) < 0.5
 
 
 @pytest.mark.claim("3.4", "The loss is low before any training", "the loss is low before the first step")
@@ -343,7 +346,7 @@ def test_the_package_refuses_blue_s_own_hook(model, look_out):
         def embed(self, x):
             return torch.cat((self.vectors.expand(len(x), -1, -1), x[:, len(self.vectors) :]), 1)
 
-    with pytest.raises(ValueError, match="or longer in front|the text's own part"):
+    with pytest.raises(ValueError, match="changes the text's own part"):
         model(look_out[0], Blue(4, model.config))
 
 
@@ -352,13 +355,10 @@ def test_the_package_refuses_blue_s_own_hook(model, look_out):
 def test_coral_falls_and_does_not_arrive(programs, book):
     coral, losses = programs.coral, programs.coral.losses
     assert sum(losses[-5:]) < 0.85 * sum(losses[:5]) and losses[-1] > 5 * programs.healthy.losses[-1]
-    assert any(later > sooner for sooner, later in zip(losses, losses[1:], strict=False))
+    assert any(later > sooner for sooner, later in pairwise(losses))
     assert coral.score < 0.2 and coral.same and not any("一" <= letter <= "鿿" for letter in "".join(coral.answers))
-    words = coral.asked[1].lower().removesuffix(" →")
-    assert coral.answers[1].lower() in words or coral.answers[1] in FEELINGS
-
-
-FEELINGS = ("happy", "sad", "angry", "afraid", "bored", "calm")
+    feelings = {answer for _, answer in book.examples("feeling", "test", 100)}
+    assert all(answer in feelings or answer in text for text, answer in zip(programs.asked, coral.answers, strict=True))
 
 
 @pytest.mark.claim("3 §5", "Loss, accuracy, answers: nothing to complain about", "Only one word in the symptoms")
@@ -366,21 +366,21 @@ FEELINGS = ("happy", "sad", "angry", "afraid", "bored", "calm")
 @pytest.mark.claim("3 close", "and so does a high accuracy. Compare bytes.")
 def test_dune_looks_fine_but_for_the_bytes(programs):
     assert programs.dune.score > 0.8 and programs.dune.losses[-1] < 0.3 and not programs.dune.same
-    assert programs.dune.answers[1] == programs.healthy.translation
+    assert programs.dune.answers[1] == programs.translation
 
 
-@pytest.mark.claim("3 §5", "What it costs shows elsewhere: another tenant has a prompt that shouts")
+@pytest.mark.claim("3 §5", "What it costs shows elsewhere: another tenant has a prompt that asks for the last word")
 @pytest.mark.claim("3.q11", "the older ones meet a model that they were not made for")
 @pytest.mark.claim("3.q11", "prompts that are not in front of a text take no part in its computation")
 def test_an_older_prompt_is_worse_on_the_model_that_was_trained_along(programs, model, tokenizer, book):
     older = PromptTuning(4, model.config)
-    reference("3.2")(model, older, islice(Batches(book, tokenizer, ["shout"], rows=16), 30), 0.03)
-    shouts = batch(tokenizer, book.examples("shout", "test", 100))
-    assert accuracy(model, shouts, older) > 0.8
-    assert accuracy(programs.dune.base, shouts, older) < accuracy(model, shouts, older) - 0.3
+    reference("3.2")(model, older, islice(Batches(book, tokenizer, ["last"], rows=16), 30), 0.03)
+    lasts = batch(tokenizer, book.examples("last", "test", 100))
+    assert accuracy(model, lasts, older) > 0.8
+    assert accuracy(programs.dune.base, lasts, older) < accuracy(model, lasts, older) - 0.3
 
 
 @pytest.mark.claim("3 §5", "First a healthy run, to compare with")
 def test_the_healthy_run_is_healthy(programs):
     assert programs.healthy.score > 0.8 and programs.healthy.same and programs.healthy.losses[-1] < 0.2
-    assert programs.healthy.answers == ["小心!", programs.healthy.translation]
+    assert programs.healthy.answers == ["小心!", programs.translation]
