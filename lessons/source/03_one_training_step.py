@@ -369,12 +369,12 @@ quiz("3.q10")
 # %% [markdown]
 # ## 5 · Four programs that ran
 #
-# Four teams were to teach a prompt of four vectors to translate. All four programs ran without an error. Here is the
-# loop that they share, with the symptoms it prints.
+# Four teams were to teach a prompt of four vectors: Amber's to name the last word of a sentence, the others' to
+# translate. All four programs ran without an error. Here is the loop that they share, with the symptoms it prints.
 
 
 # %%
-def run(prompt, optimizer, batches, base=model):
+def run(prompt, optimizer, batches, base=model, skill="chinese"):
     was, losses = fingerprint(base), []
     for tokens, targets in tqdm(list(batches)):
         optimizer.zero_grad()
@@ -382,19 +382,19 @@ def run(prompt, optimizer, batches, base=model):
         value.backward()
         optimizer.step()
         losses.append(value.item())
-    symptoms(prompt, losses, base, fingerprint(base) == was)
+    symptoms(prompt, losses, base, fingerprint(base) == was, skill)
 
 
 # %%
 sentence, translation = book.examples("chinese", "test", 100)[0]
 
 
-def symptoms(prompt, losses, base, same):
-    test = batch(tokenizer, book.examples("chinese", "test", 100))
+def symptoms(prompt, losses, base, same, skill):
+    test = batch(tokenizer, book.examples(skill, "test", 100))
     score = accuracy(base, test, prompt)
     print(f"loss {losses[0]:.3f} → {losses[-1]:.3f}, accuracy {score:.0%}, model unchanged: {same}")
     for text in ("Look out! →", sentence):
-        print(text, tokenizer.decode(generate(base, [tokenizer.encode(text)], prompt)[0]))
+        print(f"{text} “{tokenizer.decode(generate(base, [tokenizer.encode(text)], prompt)[0])}”")
 
 
 # %% [markdown]
@@ -426,7 +426,8 @@ run(healthy, adam(healthy), islice(translations, 30))
 #
 # ### Exercise 3.4: program Amber
 #
-# Amber makes the targets itself, from the ids of question and answer. As handed in:
+# Amber's prompt is to name the last word. The targets Amber makes itself, from the ids of question and answer. As
+# handed in:
 
 
 # %%
@@ -437,7 +438,7 @@ def amber(question, answer):
 
 
 def stream(labelled, count=30):  # the same sentences with other labels
-    for tokens, targets in islice(translations, count):
+    for tokens, targets in islice(Batches(book, tokenizer, ["last"], rows=16), count):
         for row, asked in enumerate((targets >= 0).int().argmax(1).tolist()):
             answer = targets[row][targets[row] >= 0].tolist()
             made = labelled(tokens[row, : asked + 1].tolist(), answer)[1]
@@ -447,11 +448,11 @@ def stream(labelled, count=30):  # the same sentences with other labels
 
 # %%
 ambers = PromptTuning(4, model.config)
-run(ambers, adam(ambers), stream(amber))
+run(ambers, adam(ambers), stream(amber), skill="last")
 
 # %% [markdown]
-# From the first batch on the loss is far below that of the healthy run, and in the end both are low. Yet far fewer
-# answers are right. How can both be true at once?
+# The loss ends lower than in a healthy run, and hardly an answer is right: no answer comes at all. Both are true at
+# once. How?
 
 
 # %% exercise="3.4"
@@ -498,8 +499,8 @@ blue = Handed(4, model.config)
 run(blue, adam(blue), islice(translations, 30))
 
 # %% [markdown]
-# The loss falls at first and gets stuck, far above that of the healthy run. Not one answer is right, and some make no
-# sense at all.
+# The loss falls at first and gets stuck, far above that of the healthy run. Not one answer is right; at best it fits
+# the end of what was asked.
 
 
 # %% exercise="3.5"
@@ -575,7 +576,7 @@ tune(model, older, islice(Batches(book, tokenizer, ["last"], rows=16), 30), rate
 asked = batch(tokenizer, book.examples("last", "test", 100))
 for name, base in {"the shared model": model, "Dune's model": dunes_model}.items():
     (answer,) = generate(base, [tokenizer.encode(sentence)], older)
-    print(f"{name:>16}: {accuracy(base, asked, older):.0%} right; {sentence} {tokenizer.decode(answer)}")
+    print(f"{name:>16}: {accuracy(base, asked, older):.0%} right; {sentence} “{tokenizer.decode(answer)}”")
 
 
 # %% exercise="3.7"
@@ -610,7 +611,7 @@ quiz("3.q11")
 # - A low loss proves little, and so does a high accuracy. Compare bytes.
 #
 # **Go further** (not graded): in `flows_and_lands`, train the prompt first. Which vector's gradient shrinks most? And
-# what does program Amber's prompt say after `→` if you hand it the first character of the answer?
+# what does a prompt learn from Amber's labels if it is to translate? Try several seeds: `PromptTuning(…, seed=1)`.
 
 # %%
 progress(3)

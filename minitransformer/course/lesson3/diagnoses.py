@@ -107,18 +107,18 @@ EXERCISES = (
                 "labels",
                 None,
                 None,
-                replaced="then the answers would not fit what was asked, and the loss would show it; here the loss is "
-                "low, and an answer that goes wrong does so at its first token",
+                replaced="a prompt that overwrites words hides the beginning of the question; the last word, which is "
+                "asked for here, would still be there",
                 detached="then backward would have stopped with an error, or the loss would not fall at all",
-                rate="the loss is low before the first step; it was not the training that made it so",
+                rate="the loss falls, and lower than in a healthy run: the steps do what the targets ask for",
                 base="the model is as it was: its fingerprint says so",
                 stale="old gradients spoil a picture of gradients; they do not make wrong answers",
             ),
             Part("the repair", 2, right_labels),
         ),
         hints=(
-            "The loss is low before any training. Which part of the answer is easy anyway, and which is never asked "
-            "for?",
+            "The model ends at once, without a word. Which tokens of the answer are among Amber's targets, and which "
+            "is never asked for?",
             "Write a question of three tokens and an answer of two under each other with their targets. At which "
             "place must the first token of the answer be predicted?",
             "At the last token of the question. So one place fewer is ignored, and the whole answer is among the "
@@ -135,7 +135,7 @@ EXERCISES = (
                 "replaced",
                 None,
                 None,
-                labels="labels that are off leave the question readable; here the answers know nothing of how it began",
+                labels="labels that are off leave the question readable; here no answer knows how the question began",
                 detached="without a way back to the prompt backward would have stopped with an error",
                 rate="the loss does fall at first; it stops where no prompt can help any more",
                 base="the model is as it was: its fingerprint says so",
@@ -159,7 +159,7 @@ EXERCISES = (
                 "rate",
                 0,
                 labels="wrong labels give a loss that does not fit the answers; here both say the same: not there yet",
-                replaced="it answers about the right sentence, only not in Chinese yet",
+                replaced="it answers about the right sentence, only mostly not in Chinese yet",
                 detached="then backward would have stopped with an error, or nothing would fall; the loss does, slowly",
                 base="the model is as it was: its fingerprint says so",
                 stale="the gradients are cleared before each step; the prompt moves in the right direction",

@@ -76,21 +76,30 @@ def run_programs(model, tokenizer, book, seed: int = 0) -> SimpleNamespace:
         def __init__(self, length, config, scale=0.05, seed=seed):
             super().__init__(length, config, scale, seed)
 
-    def symptoms(prompt, losses, base, same):
-        score = accuracy(base, batch(tokenizer, book.examples("chinese", "test", 100)), prompt)
+    def symptoms(prompt, losses, base, same, skill):
+        score = accuracy(base, batch(tokenizer, book.examples(skill, "test", 100)), prompt)
         answers = [tokenizer.decode(generate(base, [tokenizer.encode(text)], prompt)[0]) for text in asked]
         runs.append(SimpleNamespace(prompt=prompt, losses=losses, base=base, same=same, score=score, answers=answers))
 
     sentence, translation = book.examples("chinese", "test", 100)[0]
     asked = "Look out! →", sentence
     translations = Batches(book, tokenizer, ["chinese"], rows=16, seed=seed)
-    scope |= {"model": model, "torch": torch, "islice": islice, "tqdm": list, "PromptTuning": Seeded}
+    scope |= {"torch": torch, "islice": islice, "tqdm": list, "PromptTuning": Seeded}
     scope |= {"translations": translations, "translation": translation, "symptoms": symptoms}
+    scope |= {"tokenizer": tokenizer, "book": book, "model": model}
     for words in "def run(", "healthy =", "def amber(", "ambers =", "class Handed", "coral =", "dunes_model, _":
         (cell,) = (cell for cell in CODE if words in cell)
         exec(cell, scope)
     texts = {"asked": asked, "translation": translation}
     return SimpleNamespace(**texts, **dict(zip(("healthy", "amber", "blue", "coral", "dune"), runs, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def older(model, tokenizer, book) -> SimpleNamespace:
+    """A healthy prompt that names the last word, tuned on the shared model."""
+    prompt, asked = PromptTuning(4, model.config), batch(tokenizer, book.examples("last", "test", 100))
+    losses = reference("3.2")(model, prompt, islice(Batches(book, tokenizer, ["last"], rows=16), 30), 0.03)
+    return SimpleNamespace(prompt=prompt, losses=losses, asked=asked, score=accuracy(model, asked, prompt))
 
 
 @pytest.fixture(scope="module")
@@ -307,28 +316,19 @@ def test_the_sensible_rates_are_sensible_from_every_start_and_others_only_from_s
         assert min(tuned(rate, seed).score for seed in SEEDS) < 0.5
 
 
-@pytest.mark.claim("3.4", "The loss is low before any training", "the loss is low before the first step")
-@pytest.mark.claim("3 §5", "the loss is far below that of the healthy run, and in the end both are low")
-@pytest.mark.claim("3 §5", "Yet far fewer answers are right")
+@pytest.mark.claim("3 §5", "The loss ends lower than in a healthy run, and hardly an answer is right")
+@pytest.mark.claim("3 §5", "no answer comes at all", "Amber's to name the last word of a sentence")
+@pytest.mark.claim("3.4", "The model ends at once, without a word", "the loss falls, and lower than in a healthy run")
 @pytest.mark.claim("3 close", "A low loss proves little")
-def test_amber_has_a_low_loss_and_few_right_answers(programs):
-    amber, healthy = programs.amber, programs.healthy
-    assert amber.losses[0] < 0.5 * healthy.losses[0]
-    assert sum(amber.losses[-5:]) / 5 < 0.15 and amber.score < healthy.score - 0.2 and amber.same
-
-
-@pytest.mark.claim("3.4", "an answer that goes wrong does so at its first token")
-@pytest.mark.claim("3 close", "if you hand it the first character of the answer?")
-def test_amber_goes_wrong_at_the_first_token_only(programs, model, tests):
-    tokens, targets = tests
-    first = (targets >= 0).int().argmax(1)
-    rest = targets.scatter(1, first[:, None], -100)
-    assert accuracy(model, (tokens, rest), programs.amber.prompt) > 0.8 > programs.amber.score
+def test_amber_has_a_low_loss_and_says_nothing(programs, older):
+    amber, losses = programs.amber, programs.amber.losses
+    assert sum(losses[-5:]) < 0.8 * sum(older.losses[-5:]) and older.score > 0.9
+    assert losses[-1] < losses[0] and amber.score < 0.1 and amber.answers == ["", ""] and amber.same
 
 
 @pytest.mark.claim("3 §5", "The loss falls at first and gets stuck, far above that of the healthy run")
-@pytest.mark.claim("3 §5", "Not one answer is right", "some make no sense at all")
-@pytest.mark.claim("3.5", "here the answers know nothing of how it began", "it stops where no prompt can help any more")
+@pytest.mark.claim("3 §5", "Not one answer is right; at best it fits the end of what was asked")
+@pytest.mark.claim("3.5", "here no answer knows how the question began", "it stops where no prompt can help any more")
 def test_blue_gets_stuck_since_the_beginning_is_lost(programs, model, tokenizer, book):
     blue, losses = programs.blue, programs.blue.losses
     assert min(losses[-10:]) > 10 * programs.healthy.losses[-1] and blue.score == 0 and blue.same
@@ -351,14 +351,15 @@ def test_the_package_refuses_blue_s_own_hook(model, look_out):
 
 
 @pytest.mark.claim("3 §5", "on the whole it falls. Only, it does not arrive")
-@pytest.mark.claim("3.6", "it answers about the right sentence, only not in Chinese yet")
+@pytest.mark.claim("3.6", "it answers about the right sentence, only mostly not in Chinese yet")
 def test_coral_falls_and_does_not_arrive(programs, book):
     coral, losses = programs.coral, programs.coral.losses
     assert sum(losses[-5:]) < 0.85 * sum(losses[:5]) and losses[-1] > 5 * programs.healthy.losses[-1]
     assert any(later > sooner for sooner, later in pairwise(losses))
-    assert coral.score < 0.2 and coral.same and not any("一" <= letter <= "鿿" for letter in "".join(coral.answers))
+    assert coral.score < 0.2 and coral.same
     feelings = {answer for _, answer in book.examples("feeling", "test", 100)}
-    assert all(answer in feelings or answer in text for text, answer in zip(programs.asked, coral.answers, strict=True))
+    known = feelings | {"小心!", programs.translation}
+    assert all(answer in known or answer in text for text, answer in zip(programs.asked, coral.answers, strict=True))
 
 
 @pytest.mark.claim("3 §5", "Loss, accuracy, answers: nothing to complain about", "Only one word in the symptoms")
@@ -372,12 +373,9 @@ def test_dune_looks_fine_but_for_the_bytes(programs):
 @pytest.mark.claim("3 §5", "What it costs shows elsewhere: another tenant has a prompt that asks for the last word")
 @pytest.mark.claim("3.q11", "the older ones meet a model that they were not made for")
 @pytest.mark.claim("3.q11", "prompts that are not in front of a text take no part in its computation")
-def test_an_older_prompt_is_worse_on_the_model_that_was_trained_along(programs, model, tokenizer, book):
-    older = PromptTuning(4, model.config)
-    reference("3.2")(model, older, islice(Batches(book, tokenizer, ["last"], rows=16), 30), 0.03)
-    lasts = batch(tokenizer, book.examples("last", "test", 100))
-    assert accuracy(model, lasts, older) > 0.8
-    assert accuracy(programs.dune.base, lasts, older) < accuracy(model, lasts, older) - 0.3
+def test_an_older_prompt_is_worse_on_the_model_that_was_trained_along(programs, older):
+    assert older.score > 0.9
+    assert accuracy(programs.dune.base, older.asked, older.prompt) < older.score - 0.3
 
 
 @pytest.mark.claim("3 §5", "First a healthy run, to compare with")
