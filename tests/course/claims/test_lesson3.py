@@ -54,18 +54,14 @@ def tests(tokenizer, book):
 
 @pytest.fixture(scope="module")
 def tuned(model, tokenizer, book, tests):
-    """Thirty batches with the lesson's own loop: the losses, and the share of right answers; each is trained once."""
-    known = {}
+    """The share of right translations after thirty batches with the lesson's own loop."""
 
-    def at(rate: float, seed: int) -> SimpleNamespace:
-        if (rate, seed) not in known:
-            prompt = PromptTuning(4, model.config, seed=seed)
-            batches = islice(Batches(book, tokenizer, ["chinese"], rows=16, seed=seed), 30)
-            losses = reference("3.2")(model, prompt, batches, rate)
-            known[rate, seed] = SimpleNamespace(losses=losses, score=accuracy(model, tests, prompt))
-        return known[rate, seed]
+    def score(rate: float, seed: int) -> float:
+        prompt = PromptTuning(4, model.config, seed=seed)
+        reference("3.2")(model, prompt, islice(Batches(book, tokenizer, ["chinese"], rows=16, seed=seed), 30), rate)
+        return accuracy(model, tests, prompt)
 
-    return at
+    return score
 
 
 def run_programs(model, tokenizer, book, seed: int = 0) -> SimpleNamespace:
@@ -310,10 +306,10 @@ def test_weights_can_change_before_an_accuracy_does(model, tokenizer, book):
 
 @pytest.mark.claim("3.6", "between 0.005 and 0.05 is sensible here", "from some starts thirty such", "from some ")
 def test_the_sensible_rates_are_sensible_from_every_start_and_others_only_from_some(tuned):
-    for rate in 0.005, 0.03, 0.05:
-        assert min(tuned(rate, seed).score for seed in SEEDS) > 0.8
+    for rate in 0.005, 0.05:
+        assert min(tuned(rate, seed) for seed in SEEDS) > 0.8
     for rate in 0.001, 0.3:
-        assert min(tuned(rate, seed).score for seed in SEEDS) < 0.5
+        assert any(tuned(rate, seed) < 0.5 for seed in (1, 2, 0))
 
 
 @pytest.mark.claim("3 §5", "The loss ends lower than in a healthy run, and hardly an answer is right")
@@ -379,6 +375,7 @@ def test_an_older_prompt_is_worse_on_the_model_that_was_trained_along(programs, 
 
 
 @pytest.mark.claim("3 §5", "First a healthy run, to compare with")
-def test_the_healthy_run_is_healthy(programs):
+def test_the_healthy_run_is_healthy_and_so_it_is_from_other_starts(programs, tuned):
+    assert min(tuned(0.03, seed) for seed in (1, 2)) > 0.8
     assert programs.healthy.score > 0.8 and programs.healthy.same and programs.healthy.losses[-1] < 0.2
     assert programs.healthy.answers == ["小心!", programs.translation]
