@@ -124,14 +124,15 @@ def cosines(one, other):  # n words, m words -> (n, m)
 reveal("1.p1", {"cat, dog": cosines("cat", "dog").item(), "cat, two": cosines("cat", "two").item()})
 
 # %%
-words = "cat dog rabbit two three four garden park kitchen"
+words = "cat dog rabbit two three four new old big"
 labels = words.split()
 picture = plots.Picture((7.5, 3.6)).panel()
 plots.grid(picture, "cosine of each word's row with each other's", cosines(words, words).tolist(), labels, labels)
 
 # %% [markdown]
-# Three families appear: animals, numbers, places. Training only ever asked *which token comes next?*, and words that
-# can stand in the same places were pulled towards similar rows.
+# Three families appear: animals, numbers, adjectives. Each word is nearest to another one of its own family. Training
+# only ever asked *which token comes next?*, and words that can stand in the same places were pulled towards similar
+# rows.
 #
 # Note what has *not* happened yet: no sentence was read. A row is the same wherever its token stands.
 
@@ -342,8 +343,17 @@ for text in ("Look out! →", "in Chinese: Look out! →", "shout: Look out! →
     print(text, tokenizer.decode(generate(model, [tokenizer.encode(text)])[0]))
 
 # %% [markdown]
-# The same frozen numbers, three answers. Without an instruction the model is torn between its skills; the words in
-# front decide. An instruction in words is a **hard prompt**: a choice among the table's $V$ rows for each place.
+# The same frozen numbers, three answers: the words in front decide. Without an instruction the model is torn between
+# its skills, as its likeliest first tokens show.
+
+# %%
+likeliest = model(torch.tensor([tokenizer.encode("Look out! →")]))[0, -1].softmax(-1).topk(4)
+", ".join(f"{tokenizer.vocabulary[i]} {p:.2f}" for i, p in zip(likeliest.indices, likeliest.values, strict=True))
+
+# %% [markdown]
+# Each of them begins the right answer of some skill: repeating, shouting, counting, saying the words backwards.
+#
+# An instruction in words is a **hard prompt**: a choice among the table's $V$ rows for each place.
 #
 # And here is the idea of the whole course: the blocks never see words. They see vectors. Who says that a vector in
 # front of the text must be a *row of the table*?

@@ -159,8 +159,8 @@ title = "first token, from “shout:” (0) to “repeat:” (1)"
 plots.grid(picture, title, table, list(answers.values()), list(map(str, steps)))
 
 # %% [markdown]
-# The odds change steeply in the middle, but *smoothly*: with smaller steps, each step changes them less. That is all
-# that gradient descent asks for.
+# The odds change steeply on a short stretch, but *smoothly*: with smaller steps, each step changes them less. That is
+# all that gradient descent asks for.
 
 # %% question="2.q5"
 quiz("2.q5")

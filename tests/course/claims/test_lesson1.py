@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from minitransformer import Cache, Config, Recorder, Transformer, accuracy, batch, freeze, generate, train
 from minitransformer.course.lesson_text import reference
 from minitransformer.model import visible
+from minitransformer.tokenizer import IGNORED
 
 TEXT = "in Chinese: Look out! →"
-WORDS = "cat dog rabbit two three four laugh smile dance"
-KINDS = "animal", "number", "act"
+WORDS = "cat dog rabbit two three four new old big"
+KINDS = "animal", "number", "look"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def recorded(base) -> Recorder:
 
 
 def family(book, tokenizer, kind: str) -> list[str]:
-    """Each word of a kind that is one token: 16 animals, 9 numbers, 22 verbs."""
+    """Each word of a kind that is one token: 16 animals, 9 numbers, 15 adjectives."""
     return [option.name for option in book.grammar.options[kind] if option.name in tokenizer.ids]
 
 
@@ -78,13 +79,14 @@ def test_a_token_has_one_row_and_differs_from_the_first_block_on(model, tokenize
     assert (one - other).norm() > 0.1 * one.norm()
 
 
-@pytest.mark.claim("1 §3", "Three families appear: animals, numbers, verbs")
+@pytest.mark.claim("1 §3", "Each word is nearest to another one of its own family")
+@pytest.mark.claim("1 §3", "Three families appear: animals, numbers, adjectives")
 def test_three_families_appear_among_the_words_of_the_picture(rows):
     table = F.normalize(rows(WORDS), dim=1)
-    cosines = (table @ table.T).view(3, 3, 3, 3).transpose(1, 2)  # families × families × words × words
-    within = [cosines[family, family][~torch.eye(3, dtype=torch.bool)].min() for family in range(3)]
-    across = max(cosines[one, other].max() for one in range(3) for other in range(3) if one != other)
-    assert min(within) > across + 0.03
+    cosines = table @ table.T - 2 * torch.eye(9)
+    assert [nearest.item() // 3 for nearest in cosines.argmax(1)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    blocks = (table @ table.T).view(3, 3, 3, 3).mean((1, 3))  # families × families
+    assert ((blocks.diagonal() - 1 / 3) * 3 / 2).min() > 1.5 * blocks.triu(1).max()  # a word with itself left out
 
 
 @pytest.mark.claim("1 §3", "words that can stand in the same places were pulled towards similar rows")
@@ -151,20 +153,18 @@ def test_attention_weights_are_shares_of_what_may_be_seen(model, tokenizer, reco
 
 @pytest.mark.claim("1.q6", "a perfect loss by copying. When generating there is no later token to copy")
 def test_without_the_mask_a_model_copies_what_it_should_predict(monkeypatch):
-    texts = torch.randint(8, (150, 16, 9))  # tokens at random: nobody can know the next one
-    batches = [(text[:, :-1], text[:, 1:]) for text in texts]
-    config = Config(vocab=8, context=16, width=32, layers=1, heads=2, kv_heads=2, hidden=32)
+    texts = torch.randint(8, (250, 16, 8))  # tokens at random: nobody can know the next one
+    batches = [(text, torch.cat((text[:, 1:], torch.full((16, 1), IGNORED)), 1)) for text in texts]
+    config = Config(vocab=8, context=8, width=32, layers=1, heads=2, kv_heads=2, hidden=32)
     losses = {}
-    for name in "masked", "unmasked":
+    for name, mask in {"masked": visible, "unmasked": lambda queries, keys, _: torch.ones(queries, keys) > 0}.items():
         torch.manual_seed(0)
-        model = Transformer(config)
-        if name == "unmasked":
-            monkeypatch.setattr("minitransformer.model.visible", lambda queries, keys, _: torch.ones(queries, keys) > 0)
-        losses[name] = train(model, batches, steps=150, peak=2e-2, progress=False).loss[-1]
-    assert losses["masked"] > 1.8 and losses["unmasked"] < 0.3  # log 8 = 2.08
-    tokens, targets = batches[0]
-    guesses = torch.stack([model(tokens[:, :end])[:, -1].argmax(-1) for end in range(1, 9)], 1)
-    assert (guesses == targets).float().mean() < 0.3  # chance is .125
+        monkeypatch.setattr("minitransformer.model.visible", mask)
+        losses[name] = train(model := Transformer(config), batches, steps=250, peak=2e-2, progress=False).loss[-1]
+    assert losses["masked"] > 1.9 and losses["unmasked"] < 0.1  # without knowing anything: log 8 = 2.08
+    (tokens, targets), ends = batches[0], range(1, 8)
+    guesses = torch.stack([model(tokens[:, :end])[:, -1].argmax(-1) for end in ends], 1)
+    assert (guesses == targets[:, :-1]).float().mean() < 0.3  # chance is .125
 
 
 # ------------------------------------------------------------------------------------------- 6 and 7: the stream
@@ -204,14 +204,16 @@ def test_the_recorder_sees_these_shapes():
 
 
 @pytest.mark.claim("1 §7", "Without an instruction the model is torn between its skills")
+@pytest.mark.claim("1 §7", "Each of them begins the right answer of some skill")
 @pytest.mark.claim("1 §7", "The same frozen numbers, three answers")
 @pytest.mark.claim("1.q11", "the same frozen weights answered in Chinese once the instruction stood in front")
 def test_the_words_in_front_decide(model, tokenizer, probability):
     texts = "Look out! →", TEXT, "shout: Look out! →"
     _, chinese, shout = (tokenizer.decode(*generate(model, [tokenizer.encode(text)])) for text in texts)
     assert (chinese, shout) == ("小心!", "LOOK OUT!")
-    torn = [probability("Look out! →", token) for token in ("out", "Look", "two", "LOOK")]
-    assert max(torn) < 0.7 and min(torn) > 0.03
+    likeliest = model(torch.tensor([tokenizer.encode("Look out! →")]))[0, -1].softmax(-1).topk(4)
+    assert set(tokenizer.tokens(likeliest.indices)) == {"out", "Look", "two", "LOOK"}
+    assert likeliest.values.max() < 0.7 and likeliest.values.min() > 0.03
     assert probability("Look out! →", "小") < 0.2 and probability(TEXT, "小") > 0.9
 
 

@@ -75,7 +75,7 @@ def test_rows_of_words_in_front_are_the_words(model, tokenizer, rows, probabilit
 
 
 @pytest.mark.claim(
-    "2 §3", "The odds change steeply in the middle, but *smoothly*: with smaller steps, each step changes"
+    "2 §3", "The odds change steeply on a short stretch, but *smoothly*: with smaller steps, each step changes"
 )
 @pytest.mark.claim("2 §3", "None of the points between the ends can be typed")
 def test_the_odds_change_smoothly_from_one_instruction_to_another(rows, probability, model):
