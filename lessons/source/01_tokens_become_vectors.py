@@ -125,9 +125,10 @@ reveal("1.p1", {"cat, dog": cosines("cat", "dog").item(), "cat, two": cosines("c
 
 # %%
 words = "cat dog rabbit two three four new old big"
-labels = words.split()
+labels, values = words.split(), cosines(words, words).tolist()
+texts = [[f"{value:.2f}" for value in row] for row in values]
 picture = plots.Picture((7.5, 3.6)).panel()
-plots.grid(picture, "cosine of each word's row with each other's", cosines(words, words).tolist(), labels, labels)
+plots.grid(picture, "cosine of each word's row with each other's", values, labels, labels, texts=texts)
 
 # %% [markdown]
 # Three families appear: animals, numbers, adjectives. Each word is nearest to another one of its own family. Training

@@ -348,16 +348,16 @@ ax = plots.Picture((6.5, 3), layout="constrained").panel()
 for (name, curve), line in zip(curves.items(), ("-", "--", "-.", ":"), strict=True):
     ax.plot(curve, line, label=name)
 ax.set(xlabel="step", ylabel="loss", yscale="log", title="the same training from four starts")
-ax.legend()
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 finals = ", ".join(f"{name} {curve[-1]:.3f}" for name, curve in curves.items())
 ax.set_label(f"Loss of four prompts over 15 steps. In the end: {finals}.")
 ax
 
 # %% [markdown]
-# The instruction is far ahead at first, since it asks for the right thing already; small random numbers catch up on
-# the way. Words with another meaning start worst. Random numbers of the wrong *size* are the classic mistake: they
-# start no worse than small ones, but come down far more slowly. Each block normalises what it reads, so a small change
-# of a long vector changes little. Lesson 4 looks at where prompts end up.
+# The instruction is far ahead at first, since it asks for the right thing already; small random numbers nearly catch
+# up. The other words, which mean something else, start worst. Random numbers of the wrong *size* are the classic
+# mistake: they start no worse than small ones, but come down far more slowly. Each block normalises what it reads, so a
+# small change of a long vector changes little. Lesson 4 looks at where prompts end up.
 
 # %% question="2.q10"
 quiz("2.q10")

@@ -227,8 +227,8 @@ def starts(rows) -> Callable:
 
 
 @pytest.mark.claim("2 §7", "The instruction is far ahead at first")
-@pytest.mark.claim("2 §7", "small random numbers catch up on the way")
-@pytest.mark.claim("2 §7", "Words with another meaning start worst")
+@pytest.mark.claim("2 §7", "small random numbers nearly catch up")
+@pytest.mark.claim("2 §7", "The other words, which mean something else, start worst")
 @pytest.mark.claim("2 §7", "they start no worse than small ones, but come down far more slowly")
 @pytest.mark.claim(
     "2.q10", "Its loss starts about where that of other random prompts does, but comes down far more slowly"
