@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from minitransformer import Cache, Config, Recorder, Transformer, accuracy, batch, freeze, generate, train
 from minitransformer.course.lesson_text import reference
+from minitransformer.hooks import NO_HOOKS
 from minitransformer.model import visible
 from minitransformer.tokenizer import IGNORED
 
@@ -109,6 +110,7 @@ def test_what_comes_later_changes_nothing_before_it(model, tokenizer):
     ]  # fmt: skip
 
 
+@pytest.mark.claim("1 close", "Queries are the last $T$ of the $S$ keys, and nobody sees what comes later")
 @pytest.mark.claim("1 §4", "The queries are *the last $T$ of the $S$ positions*")
 @pytest.mark.claim("1.q7", "Team Blue: `1 1 1 1 1 1 0` and `1 1 1 1 1 1 1`")
 @pytest.mark.claim("1.q7", "the first of the two would see the second one")
@@ -170,6 +172,10 @@ def test_without_the_mask_a_model_copies_what_it_should_predict(monkeypatch):
 # ------------------------------------------------------------------------------------------- 6 and 7: the stream
 
 
+@pytest.mark.claim("1 §6", "Each of the four blocks adds to it twice")
+@pytest.mark.claim(
+    "1 close", "A block adds to the stream twice; the logits compare its end with every row of the table"
+)
 @pytest.mark.claim("1 §6", "The shape is $T \\times D$ at every height")
 @pytest.mark.claim("1 §6", "A pattern that a block has written stays visible further up, because blocks only *add*")
 @pytest.mark.claim("1.q9", "repeating a step is not standing still")
@@ -180,8 +186,8 @@ def test_the_stream_keeps_its_shape_and_what_was_written(model, recorded):
         assert F.cosine_similarity(below, above, dim=-1).mean() > 0.5
     for layer, (below, above) in enumerate(pairwise(heights)):
         torch.testing.assert_close(above, below + recorded["attention", layer] + recorded["feed_forward", layer])
-    once, no_hooks = recorded["output", 1], type(recorded)(())
-    twice = model.blocks[1](once, no_hooks, Cache(), model.rotate)
+    once = recorded["output", 1]
+    twice = model.blocks[1](once, NO_HOOKS, Cache(), model.rotate)
     assert (twice - once).norm() > 0.1 * once.norm()
 
 
@@ -206,6 +212,7 @@ def test_the_recorder_sees_these_shapes():
 @pytest.mark.claim("1 §7", "Without an instruction the model is torn between its skills")
 @pytest.mark.claim("1 §7", "Each of them begins the right answer of some skill")
 @pytest.mark.claim("1 §7", "The same frozen numbers, three answers")
+@pytest.mark.claim("1 close", "A frozen model can still be steered, through what comes in")
 @pytest.mark.claim("1.q11", "the same frozen weights answered in Chinese once the instruction stood in front")
 def test_the_words_in_front_decide(model, tokenizer, probability):
     texts = "Look out! →", TEXT, "shout: Look out! →"

@@ -6,7 +6,20 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from minitransformer import Batches, Cache, accuracy, batch, fingerprint, generate, gradients, loss, train
+from minitransformer import (
+    Batches,
+    Cache,
+    Hooks,
+    Recorder,
+    Stack,
+    accuracy,
+    batch,
+    fingerprint,
+    generate,
+    gradients,
+    loss,
+    train,
+)
 from minitransformer.course.lesson_text import reference
 from minitransformer.hooks import NO_HOOKS
 from minitransformer.tokenizer import IGNORED
@@ -58,6 +71,33 @@ def test_a_prompt_is_numbers_that_may_change_a_little(probability, model, tokeni
     assert 0 < changes[1] < changes[0] / 3 < 0.1
 
 
+@pytest.mark.claim("2 §2", "it acts during this call only")
+@pytest.mark.claim("2 §2", "A class that inherits from `Hooks` changes nothing until it overrides a method")
+def test_a_hook_acts_during_its_call_only(model, tokenizer):
+    tokens = torch.tensor([tokenizer.encode(QUESTION)])
+    plain = model(tokens)
+    assert not torch.equal(model(tokens, Prompt(at_random(0))), plain)
+    assert torch.equal(model(tokens), plain) and torch.equal(model(tokens, Hooks()), plain)
+
+
+@pytest.mark.claim("2.q2", "Belongs to no word; changed by every training step; the same in front of every text")
+@pytest.mark.claim("2.q2", "A row picked by a token; differs from text to text; never changed")
+@pytest.mark.claim("2.q2", "Computed anew in each forward; depends on the prompt and on the words before it")
+def test_three_kinds_of_vectors(model, tokenizer, tuned, book):
+    start, table = at_random(0), model.embedding.weight.clone()
+    prompt, _ = tuned(1, 0, start)
+    assert (prompt.vectors != start).any(1).all() and torch.equal(model.embedding.weight, table)
+    heights = []
+    for text, hooks in (QUESTION, prompt), (QUESTION, Prompt(start)), ("Help out! →", prompt):
+        model(torch.tensor([tokenizer.encode(text)]), Stack(hooks, recorder := Recorder()))
+        heights.append((recorder["embedding", None][0], recorder["output", 0][0]))
+    (entered, first), (_, with_start), (other_entered, with_help) = heights
+    assert torch.equal(entered[:4], other_entered[:4]) and not torch.equal(entered[4], other_entered[4])
+    assert torch.equal(entered[5], other_entered[5])  # `out`, in both texts
+    assert not torch.allclose(first[5], with_start[5]) and not torch.allclose(first[5], with_help[5])
+
+
+@pytest.mark.claim("2 §3", "once as seven tokens, and once as the four tokens")
 @pytest.mark.claim("2 §3", "The blocks never see words, so they cannot tell where a vector came from")
 @pytest.mark.claim("2 close", "rows of words through that hook are words")
 @pytest.mark.claim("2.q5", "you measured it: same vectors in, same logits out")
@@ -77,6 +117,7 @@ def test_rows_of_words_in_front_are_the_words(model, tokenizer, rows, probabilit
 @pytest.mark.claim(
     "2 §3", "The odds change steeply on a short stretch, but *smoothly*: with smaller steps, each step changes"
 )
+@pytest.mark.claim("lessons/TEACHING.md", "before the walk between two instructions: will there be a jump?")
 @pytest.mark.claim("2 §3", "None of the points between the ends can be typed")
 def test_the_odds_change_smoothly_from_one_instruction_to_another(rows, probability, model):
     one, other = rows("shout:"), rows("repeat:")
@@ -159,6 +200,7 @@ def test_slicing_once_more_cuts_off_the_hard_first_targets(model, tokenizer, boo
             assert F.cross_entropy(logits[first], targets[first]) > 2 * told
 
 
+@pytest.mark.claim("2 §8", "Virtual tokens take places in the context and are attended to like others")
 @pytest.mark.claim("2.q7", "This model's context holds 128 positions")
 @pytest.mark.claim("2.q7", "virtual tokens stand at positions like others: P + T must fit")
 def test_virtual_tokens_take_places_in_the_context(model):
@@ -166,6 +208,8 @@ def test_virtual_tokens_take_places_in_the_context(model):
     assert model(torch.zeros(1, 108, dtype=torch.long), prompt).shape[1] == 108
     with pytest.raises(ValueError, match="129 positions are needed"):
         model(torch.zeros(1, 109, dtype=torch.long), prompt)
+    model(torch.zeros(1, 4, dtype=torch.long), Stack(prompt, recorder := Recorder()))
+    assert recorder["weights", 0].shape == (1, 4, 24, 24) and (recorder["weights", 0][0, :, -1, :20] > 0).all()
 
 
 # --------------------------------------------------------------------------------------------- 5 and 6: training
@@ -215,13 +259,14 @@ def test_no_test_sentence_is_trained_on(tokenizer, book):
 
 
 @pytest.fixture
-def starts(rows) -> Callable:
+def starts(model, tokenizer) -> Callable:
     """The four starts of section 7."""
 
     def made(seed: int) -> dict[str, torch.Tensor]:
-        words = {"instruction": "in Chinese:", "other words": "two rabbit"}
-        made = {name: (torch.cat([rows(text)] * 2))[:4] for name, text in words.items()}
-        return made | {"small random": at_random(seed), "large random": 20 * at_random(seed)}
+        texts = {"instruction": "in Chinese:", "other words": "two rabbit"}
+        words = {name: torch.tensor(tokenizer.encode(text)) for name, text in texts.items()}
+        first = {name: reference("2.3")(ids, model.embedding.weight.detach(), 4) for name, ids in words.items()}
+        return first | {"small random": at_random(seed), "large random": 20 * at_random(seed)}
 
     return made
 
@@ -233,22 +278,24 @@ def starts(rows) -> Callable:
 @pytest.mark.claim(
     "2.q10", "Its loss starts about where that of other random prompts does, but comes down far more slowly"
 )
+@pytest.mark.claim("2.q10", "there, a step of training turns a vector noticeably")
 @pytest.mark.claim("2.q5", "a bad start or rate can end worse than a wording")
 def test_where_a_prompt_starts_decides_how_fast_it_learns(tuned, starts):
     for seed in range(2):
-        curves = {
-            name: torch.tensor(tuned(15, name if "random" not in name else (name, seed), start)[1].loss)
-            for name, start in starts(seed).items()
-        }
-        first, last = (
-            {name: curve[part].mean() for name, curve in curves.items()} for part in (slice(5), slice(-5, None))
-        )
+        curves, turned = {}, {}
+        for name, start in starts(seed).items():
+            prompt, history = tuned(15, (name, seed if "random" in name else None), start)
+            curves[name] = torch.tensor(history.loss)
+            turned[name] = 1 - F.cosine_similarity(prompt.vectors, start, dim=1).mean()
+        first = {name: curve[:5].mean() for name, curve in curves.items()}
+        last = {name: curve[-5:].mean() for name, curve in curves.items()}
         assert first["instruction"] < 0.4 * min(first[name] for name in first if name != "instruction")
         assert max(first, key=first.get) == max(curves, key=lambda name: curves[name][0]) == "other words"
         assert last["small random"] < 0.3 * first["small random"] and last["small random"] < 0.2
         assert curves["large random"][0] < 1.3 * curves["small random"][0]
         assert last["large random"] > 3 * last["small random"] and last["large random"] > 0.4 * first["large random"]
         assert last["large random"] > 3 * first["instruction"]
+        assert turned["small random"] > 0.2 and turned["large random"] < 0.05
 
 
 @pytest.mark.claim("2 §7", "those have a size that the model knows")
