@@ -94,7 +94,7 @@ def test_three_families_appear_among_the_words_of_the_picture(rows):
 def test_words_of_a_kind_have_similar_rows(rows, book, tokenizer):
     tables = [F.normalize(rows(" ".join(family(book, tokenizer, kind))), dim=1) for kind in KINDS]
     means = torch.tensor([[(one @ other.T).mean() for other in tables] for one in tables])
-    assert min(means.diagonal()) > max(means[one, other] for one in range(3) for other in range(one)) + 0.05, means
+    assert min(means.diagonal()) > max(means[one, other] for one in range(3) for other in range(one)) + 0.12, means
 
 
 # ---------------------------------------------------------------------------------------- 4 and 5: who sees whom
