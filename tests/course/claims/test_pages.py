@@ -50,5 +50,4 @@ def test_a_prefix_is_ahead_where_a_prompt_falls_short(model, tokenizer, skill):
 )
 def test_doubling_words_is_learned_by_weights_and_not_by_vectors(model, tokenizer):
     assert tuned(model, tokenizer, "twice", KeyValuePrefix)["accuracy"] <= 0.65  # the best of the three
-    task = skill_task(BOOK, tokenizer, "twice", rows=16, count=50)
-    assert full_fine_tuning(model, task, steps=100)["accuracy"] >= 0.95
+    assert full_fine_tuning(model, skill_task(BOOK, tokenizer, "twice", count=50), steps=100)["accuracy"] >= 0.9
