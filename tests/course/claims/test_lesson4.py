@@ -433,7 +433,7 @@ def test_other_prompts_are_near_words_that_ask_for_nothing(tokenizer, learned, n
 
 @pytest.mark.claim("4 close", "Shorten the leash until translating fails", "Start from “shout:” in place of")
 def test_a_short_leash_fails_and_other_words_would_do(model, tokenizer, tasks):
-    for text, leash, low, high in ("count the words:", 0.1, 0, 0.1), ("shout:", 0.5, 0.7, 1):
+    for text, leash, steps, low, high in ("count the words:", 0.1, 15, 0, 0.1), ("shout:", 0.5, 30, 0.6, 1):
         prompt = written("class Leashed")["Leashed"](model.embedding.weight[tokenizer.encode(text)], leash)
-        train(model, tasks["chinese"].batches(0), prompt, steps=40, progress=False)
+        train(model, tasks["chinese"].batches(0), prompt, steps=steps, progress=False)
         assert low <= accuracy(model, tasks["chinese"].test, prompt) <= high, text
