@@ -136,7 +136,7 @@ quiz("4.q2")
 #
 # Each learned vector is a point in a space of $D = 128$ dimensions. To see it, we look from the one side from which the
 # vocabulary's rows lie furthest apart: their **main plane**, two directions out of 128. The grey dots are all rows. The
-# three clouds are ways to write: small letters and Chinese, a large first letter, large letters only.
+# three clouds are ways to write a word: small letters, a large first letter, large letters only. Chinese lies between.
 
 # %%
 table = model.embedding.weight
@@ -301,7 +301,7 @@ costs("chinese")
 costs("count")
 
 # %% [markdown]
-# One task, three seeds, three sets of words: what these can do ranges from nearly all to almost nothing, though their
+# One task, three seeds, three sets of words: what these can do ranges from everything to almost nothing, though their
 # cosines are much alike. The words for counting count nothing, and together they leave the model surer of wrong answers
 # than no prompt at all. And where a word costs nothing, its vector may have done nothing either: leave it out, and see.
 # So read the cells, not the words.
