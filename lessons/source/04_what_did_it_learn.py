@@ -481,9 +481,9 @@ names = [f"{length} × {start}" for length, start in pairs]
 show((5, 2.1), "validation accuracy after 25 steps", means, names, [f"rate {rate}" for rate in rates])
 
 # %% [markdown]
-# Compare rows: a rate at which one start has come far has hardly moved another. Compare lengths: more vectors help here,
-# as long as steps are few. With many steps even one vector learned to steer (lesson 2), and every further one costs
-# context and keys in each request; length is a cost to be justified, never a virtue.
+# Compare rows: a rate at which one start has come far has hardly moved another. Compare lengths: more vectors help
+# here, as long as steps are few. With many steps even one vector learned to steer (lesson 2), and every further one
+# costs context and keys in each request; length is a cost to be justified, never a virtue.
 
 # %% question="4.q10"
 quiz("4.q10")
