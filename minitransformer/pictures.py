@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.text import Text
+from PIL import Image
 
 FONT = Path(__file__).parent / "data" / "NotoSansCJKsc-subset.otf"
 fontManager.addfont(FONT)
@@ -58,11 +59,20 @@ class Movie(FuncAnimation):
         return describe(self)
 
     def _repr_html_(self) -> str:
-        """The player that matplotlib makes, with signs for the icons it would fetch, and named by its content."""
+        """The player that matplotlib makes: with signs for its icons, lighter frames, and named by its content."""
         page = re.sub(r'<link rel="stylesheet".*?>', "", self.to_jshtml(), flags=re.DOTALL)
         page = re.sub(r'<i class="fa fa-([^"]+)"></i>', lambda icon: BUTTONS[icon[1]], page)
+        page = re.sub(r'(?<=data:image/png;base64,)[^"]+', lambda frame: lighter(frame[0]), page)
         (name,) = set(re.findall(r"(?<=\banim)[0-9a-f]{32}", page))
         return page.replace(name, hashlib.sha256(page.replace(name, "").encode()).hexdigest()[:32])
+
+
+def lighter(png: str) -> str:
+    """The same PNG, in base64, with a palette of 128 colours: a third of its bytes, and no difference to the eye."""
+    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+        colours = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    colours.save(file := io.BytesIO(), "png", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def describe(picture: Figure | Axes | Movie) -> str:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-CALLED_OTHERWISE = {"yaml": "pyyaml", "markdown_it": "markdown-it-py"}  # imported by another name than installed
+CALLED_OTHERWISE = {"yaml": "pyyaml", "markdown_it": "markdown-it-py", "PIL": "pillow"}  # imported by another name
 BY_NAME = ("library", "importorskip", "find_spec")  # functions that import, or look for, what a text names
 EVERYONE = set(PROJECT["dependencies"])
 

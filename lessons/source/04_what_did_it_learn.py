@@ -59,7 +59,7 @@ predict("4.p1", 50)
 
 # %%
 prompt = PromptTuning(4, model.config, seed=0)
-trace = gradients.Trace(prompt, look=lambda: answer(prompt), every=4)  # notes each step
+trace = gradients.Trace(prompt, look=lambda: answer(prompt))  # notes each step
 scores = {-1: accuracy(model, chinese.test)}  # before the first step, and without a prompt
 
 
@@ -135,19 +135,20 @@ quiz("4.q2")
 # ## 2 · Vectors on the move
 #
 # Each learned vector is a point in a space of $D = 128$ dimensions. To see it, we look from the one side from which the
-# vocabulary's rows lie furthest apart: their **main plane**, two directions out of 128. The grey dots are all rows.
+# vocabulary's rows lie furthest apart: their **main plane**, two directions out of 128. The grey dots are all rows. The
+# three clouds are ways to write a word: small letters, a large first letter, large letters only. Chinese lies between.
 
 # %%
 table = model.embedding.weight
 plane = gradients.principal_plane(table)
-marked = tokenizer.encode("in Chinese : shout CAT cat 小 心 count backwards word repeat")
+marked = tokenizer.encode("cat Cat CAT 猫 Chinese count")
 places = dict(zip(tokenizer.tokens(marked), plane.place(table[marked]), strict=True))
-frames = gradients.film(trace, history.loss, plane, count=8)
+frames = gradients.film(trace, history.loss, plane, count=10)
 plots.movie(frames, history.loss, plane.place(table), places)
 
 # %% [markdown]
-# Step through it. The vectors start near the middle, set out within a few steps, and the answer above the picture turns
-# Chinese long before they come to rest. The bars are the gradients that lesson 3 let land on them.
+# Step through it. The vectors start near the middle, and the answer above the picture turns Chinese when they have
+# hardly set out, long before they come to rest. The bars are the gradients that lesson 3 let land on them.
 #
 # Beware of the picture, too. How much of the rows' differences does the plane show at all?
 
@@ -206,8 +207,8 @@ plots.nearest_words(gradients.nearest_words(prompt.vectors, table, tokenizer))
 
 # %% [markdown]
 # In this run a vector has found its way to the very word that was erased, though no word list played a part in
-# training: the gradient alone led there. Others are near to nothing in particular. In 128 dimensions *something* is
-# always nearest, so ask what cosine a vector of pure chance would reach:
+# training: the gradient alone led there. But no vector is *at* a word, and in 128 dimensions *something* is always
+# nearest. So ask what cosine a vector of pure chance would reach:
 
 # %%
 chance = nearest(torch.randn(200, table.shape[1], generator=torch.Generator().manual_seed(1)), table)[1]
@@ -255,27 +256,29 @@ def replaced(model, vectors, ids, examples):  # (P, D), (P) -> (P+1) losses
 check("4.2", replaced)
 
 # %% [markdown]
-# Now two prompts of four vectors: the one for Chinese, and one for counting words. *Predict first*: what share of the
-# test answers is right when **all** vectors are replaced by their nearest words?
+# Now the prompt for Chinese, one for counting words, and two more for Chinese that differ from the first in their seed
+# alone: other random numbers to start from, other training sentences. *Predict first*: what share of the test answers
+# is right when **all** four vectors are replaced by their nearest words?
 
 # %%
-predict("4.p3", {"chinese": 0.9, "count": 0.9})
+predict("4.p3", {"chinese": 0.9, "count": 0.9, "chinese, seed 1": 0.9, "chinese, seed 2": 0.9})
 
 # %%
 replaced = use("4.2", replaced)
 count = skill_task(book, tokenizer, "count", rows=16, count=100)
-counting = PromptTuning(4, model.config, seed=0)
-train(model, count.batches(0), counting, steps=60)
-learned = {"chinese": (chinese, prompt.vectors.detach()), "count": (count, counting.vectors.detach())}
+learned = {"chinese": (chinese, prompt.vectors.detach())}
+for name, task, seed in ("count", count, 0), ("chinese, seed 1", chinese, 1), ("chinese, seed 2", chinese, 2):
+    another = PromptTuning(4, model.config, seed=seed)
+    train(model, task.batches(seed), another, steps=60)
+    learned[name] = task, another.vectors.detach()
 
 # %%
 measured = {}
 for name, (task, vectors) in learned.items():
-    words = PromptTuning.from_tokens(model, nearest(vectors, table)[0])
-    measured[name] = accuracy(model, task.test, words)
-    print(
-        name, "learned", accuracy(model, task.test, PromptTuning.from_vectors(model, vectors)), "words", measured[name]
-    )
+    ids = nearest(vectors, table)[0]
+    measured[name] = accuracy(model, task.test, PromptTuning.from_tokens(model, ids))
+    whole = accuracy(model, task.test, PromptTuning.from_vectors(model, vectors))
+    print(f"{name}: learned {whole:.2f}, words {measured[name]:.2f}:", *tokenizer.tokens(ids))
 reveal("4.p3", measured)
 
 
@@ -298,9 +301,10 @@ costs("chinese")
 costs("count")
 
 # %% [markdown]
-# Read the cells, not the words. The words may be just those that you would have written yourself, and still lose much
-# of what the vectors did; replaced together they may even leave the model surer of wrong answers than no prompt at
-# all. And a word that sounds like nonsense may cost nothing, since its vector was hardly needed.
+# One task, three seeds, three sets of words: what these can do ranges from everything to almost nothing, though their
+# cosines are much alike. The words for counting count nothing, and together they leave the model surer of wrong answers
+# than no prompt at all. And where a word costs nothing, its vector may have done nothing either: leave it out, and see.
+# So read the cells, not the words.
 
 # %% question="4.q5"
 quiz("4.q5")
@@ -309,13 +313,13 @@ quiz("4.q5")
 # ### Words that say the opposite
 #
 # If nearest words *explained* prompts, then a prompt near “count the words:” would count words. Let us build one that
-# does not. Each vector starts at a row of those words, and a leash of length 0.4 keeps it there (a row has a length of
-# about 1). Within the leash, it is trained to translate.
+# does not. Each vector starts at a row of those words, and a leash of length 0.5 keeps it near (the rows are more than
+# twice as long). Within the leash, it is trained to translate.
 
 
 # %%
 class Leashed(Hooks):
-    def __init__(self, rows, leash=0.4):
+    def __init__(self, rows, leash=0.5):
         super().__init__()
         self.rows, self.leash = rows.detach(), leash
         generator = torch.Generator().manual_seed(0)
@@ -329,9 +333,12 @@ class Leashed(Hooks):
 
 
 # %%
-leashed = Leashed(table[tokenizer.encode("count the words:")])
+asking = tokenizer.encode("count the words:")
+words, leashed = PromptTuning.from_tokens(model, asking), Leashed(table[asking])
 train(model, chinese.batches(0), leashed, steps=60)
-print(answer(leashed), "· share of right translations:", accuracy(model, chinese.test, leashed))
+for name, hooks in ("the words", words), ("on the leash", leashed):
+    right = [f"{task.name} {accuracy(model, task.test, hooks):.2f}" for task in (count, chinese)]
+    print(f"{name}: {answer(hooks)} · share of right answers: {', '.join(right)}")
 
 # %%
 plots.nearest_words(gradients.nearest_words(leashed.vectors(), table, tokenizer, count=2))
@@ -354,16 +361,16 @@ quiz("4.q7")
 # Three settings decide whether training gets anywhere: the **length** $P$, the **start**, and the **learning rate**.
 # Starts in common use, all tried here with four vectors on counting:
 #
-# - *small*: random numbers much smaller than a row's;
+# - *small*: random numbers about half as large as a row's;
 # - *large*: random numbers of standard deviation 1, as an embedding layer of the library has them by default;
 # - *mean*: the mean of all rows, in every place;
 # - *words*: the rows of words that ask for the task, here “how many words:”;
 # - *other words*: the rows of words that ask for something else, here “say it in Chinese”.
 #
-# *Predict first*: which of “small” and “other words” has the lower test loss after ten steps?
+# *Predict first*: “mean” begins with a much higher loss than “large”. Which of the two is lower after ten steps?
 
 # %%
-predict("4.p4", "small")
+predict("4.p4", "large")
 
 # %%
 starts = {
@@ -389,18 +396,18 @@ for name, make in starts.items():
             path[step + 1] = loss(model, *count.test, hooks).item()
 
     train(model, count.batches(0), started, steps=20, warmup=1, peak=1e-2, on_step=note)
-reveal("4.p4", min(("small", "other words"), key=lambda name: paths[name][10]))
+reveal("4.p4", min(("mean", "large"), key=lambda name: paths[name][10]))
 
 # %%
 losses = [list(path.values()) for path in paths.values()]
 show((5.5, 2.4), "test loss while training, by start", losses, list(paths), [f"after {step}" for step in moments])
 
 # %% [markdown]
-# In the right words, hardly anything is left to learn: this prompt starts as an instruction. The wrong words begin with
-# by far the worst loss, being an instruction too, and yet see how soon they are ahead of small numbers: the model
-# already listens there. Vectors ten times as long as any row begin where it has never been: its normalisation makes
-# each of the optimizer's steps, a fixed amount per number, a tiny turn of such a vector. With enough steps most starts
-# arrive; the smaller the budget and the model, the more the start decides.
+# In the right words, hardly anything is left to learn: this prompt starts as an instruction. The wrong words are an
+# instruction too, and no help: after twenty steps, small numbers that ask for nothing are ahead of them. The mean
+# begins with by far the worst loss and soon leaves it. Vectors many times as long as a row begin where the model has
+# never been, and stay: its normalisation makes each of the optimizer's steps, a fixed amount per number, a tiny turn of
+# such a vector. With enough steps most starts arrive; the smaller the budget, the more the start decides.
 
 # %% question="4.q8"
 quiz("4.q8")
@@ -444,17 +451,17 @@ def best(run, lengths, starts, rates, seeds):  # -> (length, start, rate), valid
 check("4.3", best)
 
 # %% [markdown]
-# Now for real, with a budget of 15 steps a run: one or four vectors, two starts, three rates, two seeds.
+# Now for real, with a budget of 25 steps a run: one or four vectors, two starts, three rates, two seeds.
 
 # %%
 validation = batch(tokenizer, book.examples("count", "validation", 50))
-lengths, chosen, rates, seeds = (1, 4), ("small", "mean"), (1e-3, 1e-2, 1e-1), (0, 1)
+lengths, chosen, rates, seeds = (1, 4), ("small", "large"), (1e-2, 1e-1, 3e-1), (0, 1)
 notes, bar = {}, tqdm(total=len(lengths) * len(chosen) * len(rates) * len(seeds), unit="run", dynamic_ncols=True)
 
 
 def run(length, start, rate, seed):
     hooks = starts[start](length, seed)
-    train(model, count.batches(seed), hooks, steps=15, warmup=1, peak=rate, progress=False)
+    train(model, count.batches(seed), hooks, steps=25, warmup=1, peak=rate, progress=False)
     bar.update()
     score = {"validation": accuracy(model, validation, hooks), "test": accuracy(model, count.test, hooks)}
     notes.setdefault((length, start, rate), []).append(score["validation"])
@@ -471,12 +478,12 @@ print(setting, f"validation {valid:.2f}, test {test:.2f}")
 pairs = list(product(lengths, chosen))
 means = [[sum(notes[(*pair, rate)]) / len(seeds) for rate in rates] for pair in pairs]
 names = [f"{length} × {start}" for length, start in pairs]
-show((5, 2.1), "validation accuracy after 15 steps", means, names, [f"rate {rate}" for rate in rates])
+show((5, 2.1), "validation accuracy after 25 steps", means, names, [f"rate {rate}" for rate in rates])
 
 # %% [markdown]
-# Compare rows: a rate at which one start has arrived has hardly moved another. Compare lengths: more vectors help here,
-# as long as steps are few. With many steps even one vector learned to steer (lesson 2), and every further one costs
-# context and keys in each request; length is a cost to be justified, never a virtue.
+# Compare rows: a rate at which one start has come far has hardly moved another. Compare lengths: more vectors help
+# here, as long as steps are few. With many steps even one vector learned to steer (lesson 2), and every further one
+# costs context and keys in each request; length is a cost to be justified, never a virtue.
 
 # %% question="4.q10"
 quiz("4.q10")
@@ -515,7 +522,7 @@ quiz("4.q12")
 # - Something is always nearest. Compare with chance, replace, measure, and then speak of meaning.
 # - Choose by validation, over seeds, over whole combinations. Look at the test once.
 #
-# **Go further** (not graded): leave counting's vectors out, one at a time, in place of replacing them. Shorten the
+# **Go further** (not graded): leave a prompt's vectors out, one at a time, in place of replacing them. Shorten the
 # leash until translating fails. Start from “shout:” in place of “count the words:”.
 
 # %%
