@@ -37,7 +37,8 @@ from minitransformer.training import train
 # ## 1 · Watching it learn
 #
 # The base is frozen, as always. A **task** holds what we need of a skill: endless training batches, and 100 test
-# sentences that never occur in training. No instruction stands in front of any of them.
+# sentences that never occur in training. No instruction stands in front of any of them. (`asked` has the same test with
+# the instruction in front, and `elsewhere` has room for further tests.)
 
 # %%
 model, tokenizer = pretrained()
