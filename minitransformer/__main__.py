@@ -8,8 +8,8 @@ from contextlib import redirect_stdout
 from importlib import metadata
 from pathlib import Path
 
-from .base import RECIPE, SIZES
-from .commands import answer_text, compare_methods, demo, grade_class, lab, pretrain_base, tune_real_model
+from .base import BASE, RECIPE, SIZES
+from .commands import answer_text, compare_methods, demo, grade_class, lab, pretrain_base, show_card, tune_real_model
 from .distributed import team
 from .phrasebook import WORLD
 from .real.data import SNIPPETS
@@ -50,6 +50,13 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--out", type=Path, default=Path("phrasebook.safetensors"), help="the file to write")
     command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
     command.set_defaults(run=pretrain_base)
+
+    command = commands.add_parser(
+        "card", help="measure a base model again and print its card: what it can do, and how well"
+    )
+    command.add_argument("model", nargs="?", type=Path, default=BASE, help="its file (default: the one that ships)")
+    command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
+    command.set_defaults(run=show_card)
 
     command = commands.add_parser("real", help="the same on a real model, SmolLM2-135M, and on real data")
     command.add_argument("tasks", nargs="*", help="antonyms, sentiment, chinese (default all)")

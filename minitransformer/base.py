@@ -194,9 +194,10 @@ def describe(card: dict) -> str:
             f"process(es) of {card['threads']} thread(s), torch {card['torch']}, {card['date']}.",
             "- **Use**: teaching. It knows this closed world and nothing else.",
             "",
-            "Exact match on 200 texts per skill and wording, none of them seen in training. *Sentences* are of the "
-            "test split; *new pairings* are sentences with two words that no training sentence has together; *words* "
-            "are one to eight known words at random, which have no Chinese and no feeling.",
+            "Exact match on 200 texts per skill and wording, none of them seen in training, as "
+            "`python -m minitransformer card` measures it again. *Sentences* are of the test split; *new pairings* are "
+            "sentences with two words that no training sentence has together; *words* are one to eight known words at "
+            "random, which have no Chinese and no feeling.",
             "",
             "| skill | sentences | new pairings | words | sentences, not asked for |",
             "|---|---|---|---|---|",

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
-from .base import pretrain
+from .base import measured_again, pretrain
 from .comparison import METHODS, instruction, no_prompt, skill_task
 from .course.lesson_text import lessons_folder
 from .distributed import team
@@ -90,13 +90,23 @@ def compare_methods(skills: list[str], length: int, seeds: int, steps: int, proc
     """Print the accuracy of each method on each skill, with its spread over the seeds."""
     model, tokenizer = pretrained()
     model, book = model.to(team().device), Phrasebook()
-    tasks = [skill_task(book, tokenizer, skill) for skill in skills or [*book.skills, *book.held_out]]
+    parts = {"unseen": "sentences with a pairing of words that training never shows", "words": "known words at random"}
+    tasks = [skill_task(book, tokenizer, skill, parts=[*parts]) for skill in skills or [*book.skills, *book.held_out]]
     rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes)
-    rows += [method(model, task) for task in tasks for method in (no_prompt, instruction)]
-    show(rows, ["no prompt", "instruction", *METHODS])
+    show([*rows, *(method(model, task) for task in tasks for method in (no_prompt, instruction))],
+         ["no prompt", "instruction", *METHODS])  # fmt: skip
+    for part, texts in parts.items():
+        print(f"\nThe same soft prompts on {texts}:")
+        table([row | {"accuracy": row[part]} for row in rows if part in row], METHODS)
 
 
 def show(rows: list[Row], methods: Iterable[str]) -> None:
+    """Print results as a table, and how long the longest training took."""
+    table(rows, methods)
+    print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s", flush=True)
+
+
+def table(rows: list[Row], methods: Iterable[str]) -> None:
     """Print results as a table in Markdown, skill × method."""
     points = spread(rows, ("skill", "method"))
     cells = {(point["skill"], point["method"]): in_words(point).replace("\n", ", ") for point in points}
@@ -104,7 +114,6 @@ def show(rows: list[Row], methods: Iterable[str]) -> None:
     print(f"\n| skill | {' | '.join(methods)} |\n|---{'|---' * len(methods)}|")
     for skill in dict.fromkeys(row["skill"] for row in rows):
         print(f"| {skill} | {' | '.join(cells.get((skill, method), '') for method in methods)} |")
-    print(f"\nlongest training: {max(row['seconds'] for row in rows):.1f} s", flush=True)
 
 
 def tune_real_model(
@@ -156,6 +165,11 @@ def pretrain_base(seed: int, steps: int, size: str, out: Path, world: Path) -> N
     for kind in "with", "without":
         print(f"{kind} an instruction: {sum(score[kind] for score in known) / len(known):.1%} exactly right")
     print(f"wrote {out} and its card {out.with_suffix('.md')}; fingerprint {card['fingerprint']}")
+
+
+def show_card(model: Path, world: Path) -> None:
+    """Measure a base model again, on texts that training never shows, and print its card."""
+    print(measured_again(model, Phrasebook(world)), end="")
 
 
 def grade_class(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from multiprocessing import get_context
@@ -34,12 +34,17 @@ class Task:
     batches: Callable[[int], Iterable[Batch]]  # seed -> endless training batches
     test: Batch
     asked: Batch  # the same test with the instruction in words
+    elsewhere: Mapping[str, Batch] = field(default_factory=dict)  # further tests by name: a row gets a score for each
 
 
-def skill_task(book: Phrasebook, tokenizer: Tokenizer, skill: str, rows: int = 32, count: int = 200) -> Task:
-    """A skill of the phrasebook, without its instruction."""
+def skill_task(
+    book: Phrasebook, tokenizer: Tokenizer, skill: str, rows: int = 32, count: int = 200, parts: Sequence[str] = ()
+) -> Task:
+    """A skill of the phrasebook, without its instruction; tested on sentences, and on these parts where it can be."""
     test, asked = (batch(tokenizer, book.examples(skill, "test", count, instructed=asked)) for asked in (False, True))
-    return Task(skill, partial(Batches, book, tokenizer, [skill], rows), test, asked)
+    parts = [part for part in parts if part != "words" or skill not in book.meaning]
+    elsewhere = {part: batch(tokenizer, book.examples(skill, part, count)) for part in parts}
+    return Task(skill, partial(Batches, book, tokenizer, [skill], rows), test, asked, elsewhere)
 
 
 def no_prompt(model: Transformer, task: Task) -> Row:
@@ -88,7 +93,8 @@ def trained(
     history = train(model, task.batches(seed), hooks, progress=False, by=Alone(), **settings)
     hooks = NO_HOOKS if hooks is None else hooks
     flops = len(history.loss) * step_flops(model, next(iter(task.batches(seed))), hooks)
-    return row(name, task, numbers, accuracy(model, task.test, hooks), history.seconds, flops) | {"seed": seed}
+    found = row(name, task, numbers, accuracy(model, task.test, hooks), history.seconds, flops) | {"seed": seed}
+    return found | {part: accuracy(model, examples, hooks) for part, examples in task.elsewhere.items()}
 
 
 def with_new_token(model: Transformer) -> Transformer:

@@ -107,8 +107,10 @@ class Phrasebook:
         return replace(sentence, english=english) if skill in self.meaning else Sentence(english)
 
     def random_text(self, rng: random.Random, longest: int = 8) -> Sentence:
-        """Known words at random; the first one has a capital, as in a sentence, or not."""
-        words = rng.choices(self.words, k=rng.randint(1, longest))
+        """Known words at random, now and then the same few again; the first has a capital, as in a sentence, or not."""
+        again = rng.random() < self.practice["again"]
+        words = rng.choices(self.words, k=rng.randint(1, 3)) if again else self.words
+        words = rng.choices(words, k=rng.randint(1, longest))
         return Sentence(self.styled(rng, [forms(words[0])[1], *words[1:]], rng.choice(MARKS)))
 
     def styled(self, rng: random.Random, words: Sequence[str], mark: str, mixed: bool = True) -> str:

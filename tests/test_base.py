@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from minitransformer import Phrasebook, accuracy, batch, fingerprint, generate, loss
+from minitransformer.__main__ import main
 from minitransformer.base import (
     BASE,
     COLUMNS,
     RECIPE,
     SIZES,
     describe,
-    measured_again,
     pretrain,
     questions,
     scores,
@@ -150,9 +150,10 @@ def test_the_cards_scores_are_those_measured_again(card, measured):
             assert measured[skill].get(column) == (pytest.approx(score[column], abs=0.006) if column in score else None)
 
 
-def test_one_call_writes_the_card_again_from_the_file_alone(card, monkeypatch):
+def test_one_command_measures_and_prints_the_card_again(card, monkeypatch, capsys):
     monkeypatch.setattr("minitransformer.base.scores", lambda model, asked: card["scores"])  # measured above
-    assert measured_again() == BASE.with_suffix(".md").read_text(encoding="utf-8")
+    main(["card"])
+    assert capsys.readouterr().out == BASE.with_suffix(".md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("asked", UNUSUAL)

@@ -1,5 +1,7 @@
 """Methods side by side: each row a run, every number one that can be recomputed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -60,6 +62,19 @@ def test_every_baseline_is_one_call_and_leaves_the_model_as_it_was(model, task):
     assert rows[0]["accuracy"] == accuracy(model, task.test)
     assert rows[3]["accuracy"] == 1.0  # all parameters can learn to say 7
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_task_may_be_tested_elsewhere_too(model, task):
+    hard = task.test[0], torch.full_like(task.test[1], -100).index_fill(1, torch.tensor([2]), 6)
+    further = replace(task, elsewhere={"hard": hard, "same": task.test})
+    row = full_fine_tuning(model, further, steps=60, peak=1e-2)  # which learns to say 7, and never 6
+    assert row["hard"] == 0 and row["same"] == row["accuracy"] == 1
+
+
+def test_words_at_random_are_no_test_for_a_skill_that_needs_meaning(book, tokenizer):
+    for skill, parts in ("last", ["unseen", "words"]), ("feeling", ["unseen"]):
+        elsewhere = skill_task(book, tokenizer, skill, count=5, parts=["unseen", "words"]).elsewhere
+        assert [*elsewhere] == parts and all(len(tokens) == 5 for tokens, _ in elsewhere.values())
 
 
 def test_a_new_token_is_all_that_its_baseline_trains(model, task, monkeypatch):

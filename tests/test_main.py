@@ -48,7 +48,7 @@ def test_generate_draws_as_many_samples_as_asked_and_the_same_ones_twice(capsys)
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["generate", "Look ought!"], "'ought' is none of them; the nearest known words are"),
+        (["generate", "Look ought!"], "'ought' (near it: fought, bought, brought) is none of them"),
         (["generate", "Look out!", "--temperature", "-1"], "expected temperature >= 0"),
         (["demo", "--steps", "0"], "expected a whole number of at least 1, got '0'"),
         (["pretrain", "--steps", "many"], "expected a whole number of at least 1, got 'many'"),

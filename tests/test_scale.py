@@ -42,7 +42,7 @@ def test_the_command_trains_tunes_draws_and_does_nothing_twice(tmp_path, monkeyp
     first = (tmp_path / "s.json").read_text()
     assert len(json.loads(first)["rows"]) == 9  # three methods on three skills
     assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
-    assert "| 48,032 |" in capsys.readouterr().out
+    assert "| 116,608 |" in capsys.readouterr().out
     monkeypatch.setattr(scale, "study", lambda *_: pytest.fail("studied again"))
     scale.main(settings)
     assert (tmp_path / "s.json").read_text() == first

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from minitransformer.course.assignment import Assignment
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +36,7 @@ class Copy:
         for name, where, body in BLOCK.findall(text):
             path = folder / name
             assert path.exists() == bool(where), f"{name}: only a lesson's text is edited"
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             if where:
                 self.extend(path, body)
             else:
@@ -111,6 +113,21 @@ from notebooks import notebook, text_of
 for solved in (False, True):
     Path(f"{{('blank', 'solved')[solved]}}.ipynb").write_text(text_of(notebook(source_of({lesson}), solved)))
 """
+
+
+def test_a_claim(tmp_path):
+    """Its test runs, fails where the lesson says something else, and is listed."""
+    copy, claims = Copy(tmp_path, "A claim"), Path("tests/course/claims")
+    for name in "conftest.py", "places.py", "list_of_claims.py":
+        shutil.copy(ROOT / claims / name, tmp_path / claims)
+    options = "-q", "-p", "no:cacheprovider", "-o", "markers=claim: what the test guards"
+    assert "1 passed" in copy.run("-m", "pytest", *options, claims / "test_words.py")
+    copy.run(claims / "list_of_claims.py")
+    assert "| 2 §3 | The blocks never see words |" in (tmp_path / "lessons/CLAIMS.md").read_text("utf-8")
+    (text,) = (tmp_path / "lessons/source").glob("02_*.py")
+    text.write_text(text.read_text(encoding="utf-8").replace("never see words", "see words"), encoding="utf-8")
+    with pytest.raises(AssertionError, match="2 §3 does not say 'The blocks never see words'"):
+        copy.run("-m", "pytest", *options, claims / "test_words.py")
 
 
 def test_an_exercise(tmp_path):
