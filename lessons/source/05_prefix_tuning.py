@@ -178,8 +178,8 @@ quiz("5.q5")
 # from the end; what the text reads from those of layer 0 goes on through all blocks above.
 #
 # *Predict first*: in a fresh prefix, before any training, which layer's vectors get the *smallest* gradient? Write the
-# number of the layer as a word: `"0"`, `"1"`, `"2"` or `"3"`. (One random start is not like another, so we take the
-# mean over eight of them.)
+# number of the layer as a word: `"0"`, `"1"`, `"2"` or `"3"`. (Random starts differ much in this, so we take the mean
+# over eight of them.)
 
 # %%
 predict("5.p3", "0")
@@ -198,14 +198,14 @@ reveal("5.p3", str(fresh.sum(1).argmin().item()))
 # %%
 @plots.styled
 def side_by_side(tables):  # title -> gradient norms, layer × vector
-    picture, scale = plots.Picture((8.5, 2.4)), LogNorm(1e-3, fresh.max(), clip=True)  # each tenth is one shade darker
+    picture, scale = plots.Picture((8.5, 2.4)), LogNorm(1e-3, fresh.max(), clip=True)  # a tenth is one shade darker
     for place, (title, norms) in enumerate(tables.items(), 1):
         panel, columns = picture.panel(1, 2, place), [f"p{vector}" for vector in range(4)]
         plots.grid(panel, f"{title}: gradient norms", norms.tolist()[::-1], blocks[::-1], columns, norm=scale)
     return picture
 
 
-side_by_side({"fresh prefixes": fresh, "trained prefix": table_of(prefix)})
+side_by_side({"mean of eight fresh prefixes": fresh, "trained prefix": table_of(prefix)})
 
 # %% [markdown]
 # Every cell is a number and none is None: the gradient lands in every layer at once. After training, nearly
@@ -252,9 +252,10 @@ for name, cosines in {"gradient": trace.gradient_cosines, "Adam's step": trace.u
     print(f"{name:>11}: {values.mean():.3f} in the mean, at most {values.abs().max():.3f}")
 
 # %% [markdown]
-# Adam's steps are *not* at a right angle, since they do not go straight against the gradient: Adam divides each
-# coordinate by the usual size of its gradient, and a part of the earlier steps goes on. Plain gradient descent does
-# neither. So we train a second prefix with it, for 40 steps, and watch how long the vectors of both become.
+# Adam's steps are *not* at a right angle. It divides each coordinate by the usual size of its gradient, which turns a
+# step a little this way or that. And it goes on with a part of its earlier steps (momentum): these were at a right
+# angle to the vector as it stood *then*, and now they point outwards. Plain gradient descent does neither. So we train
+# a second prefix with it, for 40 steps, and watch how long the vectors of both become.
 
 # %%
 torch.manual_seed(5)

@@ -22,7 +22,7 @@ BUGS = {  # the misconception -> its exercise, and what one sees of it
     "targets-shifted-twice": ("2.2", "a falling loss, and accuracy zero"),
     "prompt-not-passed": ("2.2", "the loss is the same whatever the vectors are"),
     "logits-sliced": ("2.2", "right without a prompt, and NaN with a long one"),
-    "tokens-for-targets": ("2.2", "a falling loss, words said again that the model has just read, and accuracy zero"),
+    "tokens-for-targets": ("2.2", "a loss that the targets do not change; it falls, and accuracy is zero"),
     "ignored-counted": ("2.2", "the loss falls when the batch is padded more"),
     "last-word-repeated": ("2.3", "most of the prompt is one word"),
     "table-from-the-top": ("2.3", "every prompt starts from the same rows of the table, whatever its words"),

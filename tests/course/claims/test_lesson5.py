@@ -165,7 +165,7 @@ def table(model, examples, hooks) -> torch.Tensor:  # (L, P)
     return torch.tensor(gradients.record_step(model, *next(iter(examples)), hooks).token_norms["vectors"])
 
 
-@pytest.mark.claim("5 §3", "which layer's vectors get the *smallest* gradient?", "One random start is not like another")
+@pytest.mark.claim("5 §3", "which layer's vectors get the *smallest* gradient?", "Random starts differ much in this")
 def test_the_last_layer_gets_the_smallest_gradient(model, examples):
     tables = torch.stack([table(model, examples, fresh(model, seed)) for seed in range(24)])
     for eight in tables.split(8):
@@ -189,7 +189,7 @@ def test_after_training_hardly_any_gradient_is_left(model, examples, trained):
 def test_only_the_direction_of_a_prefix_counts(model, tokens, trained, instruction):
     longer, larger = PREFIX(4, model.config), PromptTuning.from_vectors(model, 10 * instruction.vectors)
     longer.vectors.data = 10 * trained[0].vectors.data
-    assert 0 < apart(model, tokens, trained[0], longer) < 0.02
+    assert 0 < apart(model, tokens, trained[0], longer) < 0.1
     assert apart(model, tokens, instruction, larger) > 1
     for one, other in zip(*(TRANSLATE(model, each.vectors) for each in (trained[0], longer)), strict=True):
         assert torch.allclose(one, other, atol=1e-2)
@@ -206,6 +206,19 @@ def test_gradients_are_at_a_right_angle_and_adam_s_steps_point_outwards(trained)
     assert (grown[40] > 2 * grown[0]).all() and (grown[80] > grown[20]).all()
 
 
+@pytest.mark.claim("5 §3", "which turns a step a little this way or that", "and now they point outwards")
+def test_it_is_momentum_that_points_outwards(model, examples, trained):
+    prefix = fresh(model)
+    adam, trace = torch.optim.Adam(prefix.parameters(), lr=0.03, betas=(0.0, 0.999)), gradients.Trace(prefix)
+    for step, (inputs, targets) in enumerate(islice(examples, 20)):
+        adam.zero_grad()
+        loss(model, inputs, targets, prefix).backward()
+        adam.step()
+        trace.on_step(step)
+    without, usual = (cosines(each.update_cosines)[:20] for each in (trace, trained[1]))
+    assert without.abs().max() > 0.03 and without.mean().abs() < 0.1 < 0.3 < usual.mean()
+
+
 @pytest.mark.claim("5 §3", "A step $s$ at a right angle can only make a vector longer")
 @pytest.mark.claim("5 §3", "Plain gradient descent's vectors grow with each step, by little")
 def test_plain_gradient_descent_lengthens_each_vector_a_little(descended):
@@ -220,7 +233,7 @@ def test_plain_gradient_descent_lengthens_each_vector_a_little(descended):
 @pytest.mark.claim("5.q6", "What suffers is learning")
 def test_a_prefix_that_starts_long_learns_slowly(model, tokens, examples, trained):
     usual, long = (PrefixTuning(4, model.config, scale=scale, seed=5) for scale in (0.05, 1.0))
-    assert apart(model, tokens, usual, long) < 0.02
+    assert apart(model, tokens, usual, long) < 0.1
     trace = gradients.Trace(long)
     history = train(model, examples, long, steps=20, on_step=trace.on_step, progress=False)
     assert sum(history.loss[10:20]) > 5 * sum(trained[2].loss[10:20])
@@ -469,13 +482,12 @@ def test_targets_shifted_twice_give_a_falling_loss_and_no_answer(model, examples
     assert losses[-1] < 0.8 * losses[0] and accuracy(model, sentences, prompt) == 0
 
 
-@pytest.mark.claim("5.7", "a falling loss, words said again that the model has just read, and accuracy zero")
-def test_tokens_for_targets_make_the_model_repeat(model, examples, sentences):
+@pytest.mark.claim("5.7", "a loss that the targets do not change; it falls, and accuracy is zero")
+def test_tokens_for_targets_give_a_falling_loss_whatever_the_targets(model, examples, sentences):
     prompt, losses = trained_on(model, examples, "tokens-for-targets", 20)
     assert losses[-1] < 0.8 * losses[0] and accuracy(model, sentences, prompt) == 0
-    words = sentences[0] > 4  # no marks
-    again = [(model(sentences[0], hooks).argmax(-1) == sentences[0])[words].sum() for hooks in (prompt, Hooks())]
-    assert again[0] > 2 * again[1]
+    wrong, (inputs, targets) = program("tokens-for-targets")["prompt_loss"], next(iter(examples))
+    assert wrong(model, prompt, inputs, targets) == wrong(model, prompt, inputs, targets.flip(0))
 
 
 @pytest.mark.claim("5.7", "the loss is the same whatever the vectors are")
@@ -492,7 +504,7 @@ def test_sliced_logits_end_in_nan(model, examples, start):
     inputs, targets = next(iter(examples))
     wrong, right = (program(bug)["prompt_loss"] for bug in ("logits-sliced", ""))
     assert wrong(model, Hooks(), inputs, targets) == right(model, Hooks(), inputs, targets)
-    long = program()["Prompt"](start.repeat(len(inputs[0]) // len(start), 1))
+    long = program()["Prompt"](start.repeat(len(inputs[0]) // len(start) + 1, 1))
     assert wrong(model, long, inputs, targets).isnan() and right(model, long, inputs, targets).isfinite()
 
 
