@@ -12,8 +12,8 @@
 # | section | minutes | you write |
 # |---|---|---|
 # | 1 · One door, or one at every layer | 10 | |
-# | 2 · The textbook's prefix | 14 | the `context` hook |
-# | 3 · Where the gradient lands | 8 | |
+# | 2 · The textbook's prefix | 13 | the `context` hook |
+# | 3 · Where the gradient lands | 9 | |
 # | 4 · Who looks at the prefix | 8 | |
 # | 5 · Keys and values, learned directly | 10 | the `keys_values` hook |
 # | 6 · One form turned into another | 11 | both translations |
