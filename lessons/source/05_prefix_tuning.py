@@ -288,8 +288,8 @@ lengths_while_training({"Adam": trace, "plain gradient descent": plain_trace})
 # %% [markdown]
 # A step $s$ at a right angle can only make a vector longer: $|p + s|^2 = |p|^2 + |s|^2$. Plain gradient descent's
 # vectors grow with each step, by little. Adam's steps point outwards, and its vectors have become several times as
-# long. The longer a vector is, the less a step of the same size turns it: training slows down by itself. (The
-# optimizer has a schedule of its own on top.)
+# long. The longer a vector is, the less a step of the same size turns it: training slows down by itself.
+# (`train` lets its steps shrink in the end as well.)
 
 # %% question="5.q6"
 quiz("5.q6")
