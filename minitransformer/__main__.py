@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("skills", nargs="*", help="the skills to compare on (default all)")
     command.add_argument("--length", type=at_least_one, default=4, help="virtual tokens (default 4)")
     command.add_argument("--seeds", type=at_least_one, default=3, help="trainings of each (default 3)")
-    command.add_argument("--steps", type=at_least_one, default=150, help="training steps (default 150)")
+    command.add_argument("--steps", type=at_least_one, default=250, help="training steps (default 250)")
     command.add_argument("--processes", type=at_least_one, default=1, help="trainings at the same time (default 1)")
     command.set_defaults(run=compare_methods)
 

@@ -46,12 +46,13 @@ list(zip(ids, tokenizer.tokens(ids), strict=True)), len(tokenizer)
 # %% [markdown]
 # The arrow is a token like any other: in this model's little world it means *now answer*.
 #
-# What about a word that is not in the list? Our vocabulary is closed and says so. The vocabularies of large language
-# models hold *pieces* of words, down to single letters or bytes, so that any word at all can be put together.
+# What about a word that is not in the list? Our vocabulary is closed and says so. It names known words that are
+# *spelled* like it: a help where you mistyped, and no more, for a tokenizer knows no meanings. The vocabularies of
+# large language models hold *pieces* of words, down to single letters or bytes, so that any word can be put together.
 
 # %%
 try:
-    tokenizer.encode("The feline is sleeping.")
+    tokenizer.encode("The kitten is slepping.")
 except ValueError as unknown:
     print(unknown)
 
@@ -61,8 +62,9 @@ quiz("1.q3")
 # %% [markdown]
 # ## 2 · Tokens become vectors
 #
-# The ids are only names: 66 is not "one more" than 65 in any useful sense. So the model keeps a table $E$ with one
-# row of $D$ numbers for each token, the **embedding table**, and replaces each id $w_t$ by its row:
+# The ids are only names: `!` has the id 4 and `→` the id 2, and `!` is not "two arrows" in any useful sense. So the
+# model keeps a table $E$ with one row of $D$ numbers for each token, the **embedding table**, and replaces each id
+# $w_t$ by its row:
 #
 # $$x_t = E[w_t], \qquad E \in \mathbb{R}^{V \times D}$$
 #
@@ -122,14 +124,16 @@ def cosines(one, other):  # n words, m words -> (n, m)
 reveal("1.p1", {"cat, dog": cosines("cat", "dog").item(), "cat, two": cosines("cat", "two").item()})
 
 # %%
-words = "cat dog rabbit two three four garden park kitchen"
-labels = words.split()
+words = "cat dog rabbit two three four new old big"
+labels, values = words.split(), cosines(words, words).tolist()
+texts = [[f"{value:.2f}" for value in row] for row in values]
 picture = plots.Picture((7.5, 3.6)).panel()
-plots.grid(picture, "cosine of each word's row with each other's", cosines(words, words).tolist(), labels, labels)
+plots.grid(picture, "cosine of each word's row with each other's", values, labels, labels, texts=texts)
 
 # %% [markdown]
-# Three families appear: animals, numbers, places. Training only ever asked *which token comes next?*, and words that
-# can stand in the same places were pulled towards similar rows.
+# Three families appear: animals, numbers, adjectives. Each word is nearest to another one of its own family. Training
+# only ever asked *which token comes next?*, and words that can stand in the same places were pulled towards similar
+# rows.
 #
 # Note what has *not* happened yet: no sentence was read. A row is the same wherever its token stands.
 
@@ -340,8 +344,17 @@ for text in ("Look out! →", "in Chinese: Look out! →", "shout: Look out! →
     print(text, tokenizer.decode(generate(model, [tokenizer.encode(text)])[0]))
 
 # %% [markdown]
-# The same frozen numbers, three answers. Without an instruction the model is torn between its skills; the words in
-# front decide. An instruction in words is a **hard prompt**: a choice among 776 rows of the table for each place.
+# The same frozen numbers, three answers: the words in front decide. Without an instruction the model is torn between
+# its skills, as its likeliest first tokens show.
+
+# %%
+likeliest = model(torch.tensor([tokenizer.encode("Look out! →")]))[0, -1].softmax(-1).topk(4)
+", ".join(f"{tokenizer.vocabulary[i]} {p:.2f}" for i, p in zip(likeliest.indices, likeliest.values, strict=True))
+
+# %% [markdown]
+# Each of them begins the right answer of some skill: repeating, shouting, counting, saying the words backwards.
+#
+# An instruction in words is a **hard prompt**: a choice among the table's $V$ rows for each place.
 #
 # And here is the idea of the whole course: the blocks never see words. They see vectors. Who says that a vector in
 # front of the text must be a *row of the table*?

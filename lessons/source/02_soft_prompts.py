@@ -150,16 +150,17 @@ reveal("2.p1", round(abs(as_words - as_vectors), 4))
 # of the points between the ends can be typed.
 
 # %%
-steps = [0, 0.2, 0.4, 0.6, 0.8, 1]
-walk = [Prompt(torch.lerp(rows("shout:"), rows("count:"), step)) for step in steps]
-answers = {"小": "Chinese", "LOOK": "shout", "two": "count"}
+steps = [step / 10 for step in range(11)]
+walk = [Prompt(torch.lerp(rows("shout:"), rows("repeat:"), step)) for step in steps]
+answers = {"LOOK": "LOOK (shout)", "Look": "Look (repeat)"}
 table = [[probability("Look out! →", token, hooks=point) for point in walk] for token in answers]
-picture = plots.Picture((6.5, 1.9)).panel()
-title = "first token, from “shout:” (0) to “count:” (1)"
+picture = plots.Picture((7.5, 1.5)).panel()
+title = "first token, from “shout:” (0) to “repeat:” (1)"
 plots.grid(picture, title, table, list(answers.values()), list(map(str, steps)))
 
 # %% [markdown]
-# The odds change *smoothly* on the way. That is all that gradient descent asks for.
+# The odds change steeply on a short stretch, but *smoothly*: with smaller steps, each step changes them less. That is
+# all that gradient descent asks for.
 
 # %% question="2.q5"
 quiz("2.q5")
@@ -305,7 +306,7 @@ quiz("2.q9")
 # ## 7 · Where to start
 #
 # Training moves vectors a little at a time, so it matters where they begin. Common starts are small random numbers, and
-# the rows of some *words*: those already lie where the model knows its way around, and may even mean the right thing.
+# the rows of some *words*: those have a size that the model knows, and may even mean the right thing.
 #
 # ### Exercise 2.3: start from words
 #
@@ -325,8 +326,8 @@ def from_words(words, table, length):  # (n,) token ids, (V, D), P -> (P, D)
 check("2.3", from_words)
 
 # %% [markdown]
-# Four starts for a prompt of four vectors, and fifteen steps for each. *Predict first*: which has the lowest loss in
-# the end? Answer `"instruction"`, `"other words"`, `"small random"` or `"large random"`.
+# Four starts for a prompt of four vectors, and fifteen steps for each. *Predict first*: which has the lowest loss over
+# the first five steps? Answer `"instruction"`, `"other words"`, `"small random"` or `"large random"`.
 
 # %%
 predict("2.p4", "instruction")
@@ -340,21 +341,23 @@ starts = {
     "large random": 20 * random_start,
 }
 curves = {name: train(model, translations, Prompt(start), steps=15).loss for name, start in starts.items()}
-reveal("2.p4", min(curves, key=lambda name: sum(curves[name][-3:])))
+reveal("2.p4", min(curves, key=lambda name: sum(curves[name][:5])))
 
 # %%
 ax = plots.Picture((6.5, 3), layout="constrained").panel()
 for (name, curve), line in zip(curves.items(), ("-", "--", "-.", ":"), strict=True):
     ax.plot(curve, line, label=name)
 ax.set(xlabel="step", ylabel="loss", yscale="log", title="the same training from four starts")
-ax.legend()
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 finals = ", ".join(f"{name} {curve[-1]:.3f}" for name, curve in curves.items())
 ax.set_label(f"Loss of four prompts over 15 steps. In the end: {finals}.")
 ax
 
 # %% [markdown]
-# Even the bad starts come down, only more slowly. Random numbers of the wrong *size* are the classic mistake: vectors
-# much longer than those of words stand where the model has never been. Lesson 4 looks at where prompts end up.
+# The instruction is far ahead at first, since it asks for the right thing already; small random numbers nearly catch
+# up. The other words, which mean something else, start worst. Random numbers of the wrong *size* are the classic
+# mistake: they start no worse than small ones, but come down far more slowly. Each block normalises what it reads, so a
+# small change of a long vector changes little. Lesson 4 looks at where prompts end up.
 
 # %% question="2.q10"
 quiz("2.q10")

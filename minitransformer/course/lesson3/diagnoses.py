@@ -63,15 +63,17 @@ def right_rate(call, rng):
     groups = [group for group in groups if any(group["prompt"])]
     if not groups:
         raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors any more")
-    if groups[0]["rate"] < 0.01:
+    if groups[0]["rate"] < 0.005:
         raise Misconception(
             "rate-still-too-small",
-            "still far below 0.01, and Adam moves each number by about the rate in a step: how many steps would it "
-            "take to cross the 0.1 or so that separate one useful vector from another?",
+            "still too small: Adam moves each number by about the rate at most, and from some starts thirty such "
+            "steps do not lead far enough; between 0.005 and 0.05 is sensible here",
         )
     if groups[0]["rate"] > 0.1:
         raise Misconception(
-            "rate-too-large", "now each step is longer than the vectors themselves: between 0.01 and 0.1 is sensible"
+            "rate-too-large",
+            "now the first step is longer than the vectors themselves, whose numbers are about 0.05, and from some "
+            "starts training does not recover; between 0.005 and 0.05 is sensible here",
         )
 
 
@@ -105,18 +107,18 @@ EXERCISES = (
                 "labels",
                 None,
                 None,
-                replaced="a prompt that overwrites words makes it translate something else; here the answer goes "
-                "wrong at its first token, and the rest of it hardly costs any loss",
+                replaced="a prompt that overwrites words hides the beginning of the question; the last word, which is "
+                "asked for here, would still be there",
                 detached="then backward would have stopped with an error, or the loss would not fall at all",
-                rate="the loss is tiny from the first step on; it was not the training that made it so",
+                rate="the loss falls, and lower than in a healthy run: the steps do what the targets ask for",
                 base="the model is as it was: its fingerprint says so",
                 stale="old gradients spoil a picture of gradients; they do not make wrong answers",
             ),
             Part("the repair", 2, right_labels),
         ),
         hints=(
-            "The loss is tiny before any training. Which part of the answer is easy anyway, and which is never asked "
-            "for?",
+            "The model ends at once, without a word. Which tokens of the answer are among Amber's targets, and which "
+            "is never asked for?",
             "Write a question of three tokens and an answer of two under each other with their targets. At which "
             "place must the first token of the answer be predicted?",
             "At the last token of the question. So one place fewer is ignored, and the whole answer is among the "
@@ -133,10 +135,9 @@ EXERCISES = (
                 "replaced",
                 None,
                 None,
-                labels="labels that are off leave the question readable; here the answers are Chinese, but about "
-                "something that nobody asked",
+                labels="labels that are off leave the question readable; here no answer knows how the question began",
                 detached="without a way back to the prompt backward would have stopped with an error",
-                rate="the loss does fall, and a lot; it stops where no prompt can help any more",
+                rate="the loss does fall at first; it stops where no prompt can help any more",
                 base="the model is as it was: its fingerprint says so",
                 stale="old gradients spoil a picture of gradients; they do not change what the model reads",
             ),
@@ -157,9 +158,9 @@ EXERCISES = (
             the_cause(
                 "rate",
                 0,
-                labels="wrong labels give a loss that does not fit the answers; here both say the same: hardly better",
-                replaced="it answers about the right sentence, only not in Chinese yet",
-                detached="then nothing at all would fall; the loss does, slowly and steadily",
+                labels="wrong labels give a loss that does not fit the answers; here both say the same: not there yet",
+                replaced="it answers about the right sentence, only mostly not in Chinese yet",
+                detached="then backward would have stopped with an error, or nothing would fall; the loss does, slowly",
                 base="the model is as it was: its fingerprint says so",
                 stale="the gradients are cleared before each step; the prompt moves in the right direction",
             ),
@@ -167,8 +168,8 @@ EXERCISES = (
         ),
         hints=(
             "Everything moves in the right direction. What does it lack?",
-            "Adam moves each number by about the learning rate in each step, whatever the size of the gradient. How "
-            "far can a number get in thirty steps?",
+            "Adam moves each number by about the learning rate at most, whatever the size of the gradient. How far "
+            "can a number get in thirty steps, and how large are the vectors' numbers, about 0.05, beside that?",
             "A prompt has few numbers and can take far larger steps than a whole model: a hundred times this rate.",
         ),
     ),
@@ -190,7 +191,7 @@ EXERCISES = (
             Part("the repair", 2, right_preparation),
         ),
         hints=(
-            "Nothing in loss, accuracy or answers is wrong. Look at the last line of the symptoms.",
+            "Nothing in loss, accuracy or answers is wrong. Look at the end of the symptoms' first line.",
             "Who was given to the optimizer? And which weights may take gradients?",
             "Freeze the model before the optimizer is made, give it the prompt's parameters only, and remember the "
             "rate that suits a prompt.",

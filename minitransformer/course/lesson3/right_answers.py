@@ -144,7 +144,7 @@ ANSWERS = {
     "3.4": [diagnosis("labels", labelled=labelled_by_place), diagnosis("labels", labelled=labelled_by_masking)],
     "3.5": [diagnosis("replaced", embed=embed_row_by_row), diagnosis("replaced", embed=embed_with_repeat)],
     "3.6": [
-        *(diagnosis("rate", optimizer=adam(rate)) for rate in (0.012, 0.05, 0.1)),
+        *(diagnosis("rate", optimizer=adam(rate)) for rate in (0.005, 0.012, 0.05)),
         diagnosis("rate", optimizer=lambda self, prompt: torch.optim.AdamW(prompt.parameters(), lr=0.03)),
     ],
     "3.7": [diagnosis("base", prepare=frozen_by_hand), diagnosis("base", prepare=frozen_as_a_whole)],

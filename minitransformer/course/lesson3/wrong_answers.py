@@ -73,7 +73,7 @@ CHANGES = {
         ("not-detached", '"rate"', '"detached"'),
         ("not-labels", '"rate"', '"labels"'),
         ("rate-still-too-small", "0.03", "0.001"),
-        ("rate-too-large", "0.03", "3.0"),
+        ("rate-too-large", "0.03", "0.3"),
     ],
     "3.7": [
         ("not-rate", '"base"', '"rate"'),

@@ -1,7 +1,103 @@
 """What lesson 1 claims."""
 
+from itertools import pairwise
+
 import pytest
 import torch
+import torch.nn.functional as F
+
+from minitransformer import Cache, Config, Recorder, Transformer, accuracy, batch, freeze, generate, train
+from minitransformer.course.lesson_text import reference
+from minitransformer.hooks import NO_HOOKS
+from minitransformer.model import visible
+from minitransformer.tokenizer import IGNORED
+
+TEXT = "in Chinese: Look out! →"
+WORDS = "cat dog rabbit two three four new old big"
+KINDS = "animal", "number", "look"
+
+
+@pytest.fixture(scope="module")
+def recorded(base) -> Recorder:
+    """What flows through the model while it reads the sentence of section 5."""
+    model, tokenizer = base
+    recorder = Recorder()
+    model(torch.tensor([tokenizer.encode(TEXT)]), recorder)
+    return recorder
+
+
+def family(book, tokenizer, kind: str) -> list[str]:
+    """Each word of a kind that is one token: 16 animals, 9 numbers, 15 adjectives."""
+    return [option.name for option in book.grammar.options[kind] if option.name in tokenizer.ids]
+
+
+# --------------------------------------------------------------------------------------------- 1 to 3: the table
+
+
+@pytest.mark.claim("1 §1", "Here a token is an English word, a punctuation mark, or a single Chinese character")
+@pytest.mark.claim("1 §1", "The arrow is a token like any other")
+@pytest.mark.claim("1 §2", "`!` has the id 4 and `→` the id 2")
+def test_tokens_are_words_marks_and_characters(tokenizer):
+    others = [token for token in tokenizer.vocabulary if not token.replace("'", "").isalpha()]
+    assert others == ["<end>", ":", "→", ".", "!", "?", "。", "，"]
+    assert {len(token) for token in tokenizer.vocabulary if not token.isascii()} == {1}
+    assert tokenizer.encode("Look out! →")[2:] == [4, 2]
+
+
+@pytest.mark.claim("1 §1", "It names known words that are *spelled* like it")
+@pytest.mark.claim("1.q3", "Our own little tokenizer only *names* near words in its error")
+def test_an_unknown_word_is_refused_and_words_spelled_like_it_are_named(tokenizer):
+    with pytest.raises(ValueError, match=r"'kitten' \(near it: kitchen.*'slepping' \(near it: sleeping.*none of them"):
+        tokenizer.encode("The kitten is slepping.")
+
+
+@pytest.mark.claim("1 §0", "they will agree with the model's own to the last digits")
+@pytest.mark.claim("1 §2", "replaces each id $w_t$ by its row")
+@pytest.mark.claim("1 §5", "says nothing if they agree")
+def test_the_lesson_s_three_parts_agree_with_the_model_s(model, tokenizer, recorded):
+    tokens, (embed, mask, attend) = torch.tensor([tokenizer.encode(TEXT)]), map(reference, ("1.1", "1.2", "1.3"))
+    assert torch.equal(embed(tokens, model.embedding.weight), recorded["embedding", None])
+    assert torch.equal(mask(3, 5), visible(3, 5))
+    for layer in range(4):
+        query, key = (model.rotate(recorded[site, layer], 7)[0] for site in ("queries", "keys"))
+        for head in range(4):
+            weights, _ = attend(query[head], key[head // 2], recorded["values", layer][0, head // 2], mask(7, 7))
+            torch.testing.assert_close(weights, recorded["weights", layer][0, head])
+
+
+@pytest.mark.claim("1 §2", "The rows are learned, like all other weights")
+@pytest.mark.claim("1.q4", "there is exactly one row for the token; a lookup knows no meanings")
+@pytest.mark.claim("1.q4", "In the first block: its attention reads other neighbours")
+@pytest.mark.claim("1 §3", "A row is the same wherever its token stands")
+def test_a_token_has_one_row_and_differs_from_the_first_block_on(model, tokenizer):
+    seen = []
+    for text in "My watch is new.", "I watch you.":
+        model(torch.tensor([tokenizer.encode(text)]), recorder := Recorder())
+        seen.append(recorder)
+    one, other = (recorder["embedding", None][0, 1] for recorder in seen)
+    assert torch.equal(one, other) and any(weight is model.embedding.weight for weight in model.parameters())
+    one, other = (recorder["output", 0][0, 1] for recorder in seen)
+    assert (one - other).norm() > 0.1 * one.norm()
+
+
+@pytest.mark.claim("1 §3", "Each word is nearest to another one of its own family")
+@pytest.mark.claim("1 §3", "Three families appear: animals, numbers, adjectives")
+def test_three_families_appear_among_the_words_of_the_picture(rows):
+    table = F.normalize(rows(WORDS), dim=1)
+    cosines = table @ table.T - 2 * torch.eye(9)
+    assert [nearest.item() // 3 for nearest in cosines.argmax(1)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    blocks = (table @ table.T).view(3, 3, 3, 3).mean((1, 3))  # families × families
+    assert ((blocks.diagonal() - 1 / 3) * 3 / 2).min() > 1.5 * blocks.triu(1).max()  # a word with itself left out
+
+
+@pytest.mark.claim("1 §3", "words that can stand in the same places were pulled towards similar rows")
+def test_words_of_a_kind_have_similar_rows(rows, book, tokenizer):
+    tables = [F.normalize(rows(" ".join(family(book, tokenizer, kind))), dim=1) for kind in KINDS]
+    means = torch.tensor([[(one @ other.T).mean() for other in tables] for one in tables])
+    assert min(means.diagonal()) > max(means[one, other] for one in range(3) for other in range(one)) + 0.12, means
+
+
+# ---------------------------------------------------------------------------------------- 4 and 5: who sees whom
 
 
 @pytest.mark.claim("1 §4", "The three positions before the difference cannot have noticed it")
@@ -12,3 +108,136 @@ def test_what_comes_later_changes_nothing_before_it(model, tokenizer):
     assert [(first - second).abs().max().item() > 1e-4 for first, second in zip(one, other, strict=True)] == [
         False, False, False, True, True
     ]  # fmt: skip
+
+
+@pytest.mark.claim("1 close", "Queries are the last $T$ of the $S$ keys, and nobody sees what comes later")
+@pytest.mark.claim("1 §4", "The queries are *the last $T$ of the $S$ positions*")
+@pytest.mark.claim("1.q7", "Team Blue: `1 1 1 1 1 1 0` and `1 1 1 1 1 1 1`")
+@pytest.mark.claim("1.q7", "the first of the two would see the second one")
+def test_two_tokens_after_five_are_read_as_the_last_two_of_seven(model, tokenizer, monkeypatch):
+    assert [" ".join(map(str, row)) for row in visible(2, 7).int().tolist()] == ["1 1 1 1 1 1 0", "1 1 1 1 1 1 1"]
+    tokens = torch.tensor([tokenizer.encode(TEXT)])
+
+    def last_two():
+        cache = Cache()
+        model(tokens[:, :5], cache=cache)
+        return model(tokens[:, 5:], cache=cache)
+
+    torch.testing.assert_close(last_two(), model(tokens)[:, 5:])
+    right = last_two()
+    monkeypatch.setattr("minitransformer.model.visible", lambda queries, keys, device: torch.ones(queries, keys) > 0)
+    assert (last_two() - right)[0, 0].abs().max() > 1
+
+
+@pytest.mark.claim("1 §5", "depends on how far apart they stand, and on nothing else about their places")
+def test_turned_vectors_know_only_how_far_apart_they_stand(model, recorded):
+    query, key = recorded["queries", 1], recorded["keys", 1].repeat_interleave(2, 1)  # 7 positions
+    near, far = ((model.rotate(query, total) * model.rotate(key, total)).sum(-1) for total in (7, 107))
+    torch.testing.assert_close(near, far, atol=1e-4, rtol=1e-4)  # of each with itself
+    shifted = [model.rotate(query, total) @ model.rotate(key, total).transpose(2, 3) for total in (7, 107)]
+    torch.testing.assert_close(*shifted, atol=1e-3, rtol=1e-3)
+    assert (shifted[0] - query @ key.transpose(2, 3)).abs().max() > 1
+
+
+@pytest.mark.claim("1 §5", "It changes nothing")
+@pytest.mark.claim("1 §5", "Everything above the diagonal is exactly 0")
+@pytest.mark.claim("1 §5", "Each row sums to 1")
+@pytest.mark.claim("1 §5", "This model has 4 such heads in each block, side by side, and two of them share one set")
+def test_attention_weights_are_shares_of_what_may_be_seen(model, tokenizer, recorded):
+    plain = model(torch.tensor([tokenizer.encode(TEXT)]))
+    torch.testing.assert_close(recorded["logits", None], plain, atol=1e-3, rtol=1e-4)
+    for layer in range(model.config.layers):
+        weights = recorded["weights", layer][0]
+        assert weights.shape == (4, 7, 7) and recorded["keys", layer].shape[1] == 2
+        assert torch.equal(weights, weights.tril())
+        torch.testing.assert_close(weights.sum(-1), torch.ones(4, 7))
+
+
+@pytest.mark.claim("1.q6", "a perfect loss by copying. When generating there is no later token to copy")
+def test_without_the_mask_a_model_copies_what_it_should_predict(monkeypatch):
+    texts = torch.randint(8, (320, 16, 8))  # tokens at random: nobody can know the next one
+    batches = [(text, torch.cat((text[:, 1:], torch.full((16, 1), IGNORED)), 1)) for text in texts]
+    config = Config(vocab=8, context=8, width=32, layers=1, heads=2, kv_heads=2, hidden=32)
+    losses = {}
+    for name, mask in {"masked": visible, "unmasked": lambda queries, keys, _: torch.ones(queries, keys) > 0}.items():
+        torch.manual_seed(0)
+        monkeypatch.setattr("minitransformer.model.visible", mask)
+        losses[name] = train(model := Transformer(config), batches, steps=320, peak=2e-2, progress=False).loss[-1]
+    assert losses["masked"] > 1.9 and losses["unmasked"] < 0.3  # without knowing anything: log 8 = 2.08
+    (tokens, targets), ends = batches[0], range(1, 8)
+    guesses = torch.stack([model(tokens[:, :end])[:, -1].argmax(-1) for end in ends], 1)
+    assert (guesses == targets[:, :-1]).float().mean() < 0.3  # chance is .125
+
+
+# ------------------------------------------------------------------------------------------- 6 and 7: the stream
+
+
+@pytest.mark.claim("1 §6", "Each of the four blocks adds to it twice")
+@pytest.mark.claim(
+    "1 close", "A block adds to the stream twice; the logits compare its end with every row of the table"
+)
+@pytest.mark.claim("1 §6", "The shape is $T \\times D$ at every height")
+@pytest.mark.claim("1 §6", "A pattern that a block has written stays visible further up, because blocks only *add*")
+@pytest.mark.claim("1.q9", "repeating a step is not standing still")
+def test_the_stream_keeps_its_shape_and_what_was_written(model, recorded):
+    heights = [recorded["embedding", None], *(recorded["output", layer] for layer in range(4))]
+    assert {each.shape for each in heights} == {(1, 7, 128)}
+    for below, above in pairwise(heights[1:]):
+        assert F.cosine_similarity(below, above, dim=-1).mean() > 0.5
+    for layer, (below, above) in enumerate(pairwise(heights)):
+        torch.testing.assert_close(above, below + recorded["attention", layer] + recorded["feed_forward", layer])
+    once = recorded["output", 1]
+    twice = model.blocks[1](once, NO_HOOKS, Cache(), model.rotate)
+    assert (twice - once).norm() > 0.1 * once.norm()
+
+
+@pytest.mark.claim("1 §6", "each vector is normalised and compared with every row of the embedding table")
+@pytest.mark.claim("1.q12", "For each token, the dot product of its row with the final vector")
+@pytest.mark.claim("1.q12", "logits may be negative and do not sum to one")
+def test_the_logits_are_read_with_the_table(model, recorded):
+    logits = model.norm(recorded["output", 3]) @ model.embedding.weight.T
+    torch.testing.assert_close(logits, recorded["logits", None])
+    assert logits.min() < 0 and (logits.sum(-1) - 1).abs().min() > 1
+
+
+@pytest.mark.claim("1.q5", "every query head has its own queries: 4 heads × 6 tokens × width 32")
+def test_the_recorder_sees_these_shapes():
+    config = Config(vocab=900, context=16, width=128, layers=1, heads=4, kv_heads=2, hidden=64)
+    Transformer(config)(torch.randint(900, (1, 6)), recorder := Recorder())
+    places = ("embedding", None), ("queries", 0), ("keys", 0), ("weights", 0), ("logits", None)
+    expected = (1, 6, 128), (1, 4, 6, 32), (1, 2, 6, 32), (1, 4, 6, 6), (1, 6, 900)
+    assert tuple(recorder[place].shape for place in places) == expected
+
+
+@pytest.mark.claim("1 §7", "Without an instruction the model is torn between its skills")
+@pytest.mark.claim("1 §7", "Each of them begins the right answer of some skill")
+@pytest.mark.claim("1 §7", "The same frozen numbers, three answers")
+@pytest.mark.claim("1 close", "A frozen model can still be steered, through what comes in")
+@pytest.mark.claim("1.q11", "the same frozen weights answered in Chinese once the instruction stood in front")
+def test_the_words_in_front_decide(model, tokenizer, probability):
+    texts = "Look out! →", TEXT, "shout: Look out! →"
+    _, chinese, shout = (tokenizer.decode(*generate(model, [tokenizer.encode(text)])) for text in texts)
+    assert (chinese, shout) == ("小心!", "LOOK OUT!")
+    likeliest = model(torch.tensor([tokenizer.encode("Look out! →")]))[0, -1].softmax(-1).topk(4)
+    assert set(tokenizer.tokens(likeliest.indices)) == {"out", "Look", "two", "LOOK"}
+    assert likeliest.values.max() < 0.7 and likeliest.values.min() > 0.03
+    assert probability("Look out! →", "小") < 0.2 and probability(TEXT, "小") > 0.9
+
+
+@pytest.mark.claim("1 §7", "It has learned several skills (translating, shouting, counting words, …)")
+@pytest.mark.claim("1 §7", "an instruction in words calls one up")
+def test_an_instruction_calls_up_a_skill(model, tokenizer, book):
+    for skill in "chinese", "shout", "count":
+        plain, asked = (batch(tokenizer, book.examples(skill, "test", 40, instructed=each)) for each in (False, True))
+        assert accuracy(model, plain) < 0.5 and accuracy(model, asked) > 0.85
+
+
+@pytest.mark.claim("1 §7", "none of its numbers may change any more")
+@pytest.mark.claim("1.q11", "You changed the answer with gradients off, by adding two words")
+@pytest.mark.claim("1.q11", "not one byte of it changes by running it")
+def test_a_frozen_model_takes_no_gradient(model, tokenizer):
+    assert not any(weight.requires_grad for weight in freeze(model).parameters())
+    before = [weight.clone() for weight in model.parameters()]
+    assert not model(torch.tensor([tokenizer.encode(TEXT)])).requires_grad
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+    assert tokenizer.tokens(tokenizer.encode(TEXT))[:2] == ["in", "Chinese"]

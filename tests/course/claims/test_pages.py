@@ -1,0 +1,53 @@
+"""What the README says that soft prompts do to the shipped base, and what the demo shows."""
+
+import pytest
+
+from minitransformer import KeyValuePrefix, Phrasebook, PrefixTuning, PromptTuning
+from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, skill_task, soft_prompt
+
+BOOK = Phrasebook()
+STEPS = 250  # as many as `minitransformer compare` takes
+
+
+def tuned(model, tokenizer, skill, make=PromptTuning, **settings):
+    task = skill_task(BOOK, tokenizer, skill, count=100, **settings)
+    return soft_prompt(model, task, make(4, model.config, seed=0), "tuned", steps=STEPS)
+
+
+@pytest.mark.claim("README.md", "four vectors call up each of the eight skills")
+@pytest.mark.claim("README.md", "on pairings that training never showed and on words at random as well")
+@pytest.mark.parametrize("skill", BOOK.skills)
+def test_four_vectors_call_up_a_skill_on_texts_of_every_kind(model, tokenizer, skill):
+    row = tuned(model, tokenizer, skill, parts=["unseen", "words"])
+    assert min(row["accuracy"], row["unseen"], row.get("words", 1)) >= 0.95
+
+
+@pytest.mark.claim("README.md", "torn between eight skills until a prompt tells it which one is wanted")
+def test_without_an_instruction_the_base_is_torn(model, tokenizer):
+    tasks = [skill_task(BOOK, tokenizer, skill, count=100) for skill in BOOK.skills]
+    assert max(no_prompt(model, task)["accuracy"] for task in tasks) <= 0.4
+    assert min(instruction(model, task)["accuracy"] for task in tasks) >= 0.97
+
+
+@pytest.mark.claim("README.md", "no wording calls up *the second word*, and any soft prompt does")
+@pytest.mark.claim("README.md", "words get *the last word in capitals* right in seven cases of ten, vectors in all")
+@pytest.mark.parametrize(("skill", "least", "most"), [("second", 0, 0.05), ("shout_last", 0.5, 0.85)])
+def test_vectors_put_together_what_words_do_not(model, tokenizer, skill, least, most):
+    assert least <= instruction(model, skill_task(BOOK, tokenizer, skill, count=100))["accuracy"] <= most
+    for make in PromptTuning, PrefixTuning:
+        assert tuned(model, tokenizer, skill, make)["accuracy"] >= 0.97
+
+
+@pytest.mark.claim("README.md", "the prefix, which has a hand in every layer, is ahead of the prompt")
+@pytest.mark.parametrize("skill", ["next_to_last", "opposite"])
+def test_a_prefix_is_ahead_where_a_prompt_falls_short(model, tokenizer, skill):
+    prompt, prefix = (tuned(model, tokenizer, skill, make)["accuracy"] for make in (PromptTuning, PrefixTuning))
+    assert prefix > prompt + 0.03 and prompt < 0.9
+
+
+@pytest.mark.claim(
+    "README.md", "comes out in about half of the sentences at best, while fewer steps on all weights learn it"
+)
+def test_doubling_words_is_learned_by_weights_and_not_by_vectors(model, tokenizer):
+    assert tuned(model, tokenizer, "twice", KeyValuePrefix)["accuracy"] <= 0.65  # the best of the three
+    assert full_fine_tuning(model, skill_task(BOOK, tokenizer, "twice", count=50), steps=100)["accuracy"] >= 0.9
