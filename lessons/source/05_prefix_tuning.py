@@ -12,8 +12,8 @@
 # | section | minutes | you write |
 # |---|---|---|
 # | 1 · One door, or one at every layer | 10 | |
-# | 2 · The textbook's prefix | 14 | the `context` hook |
-# | 3 · Where the gradient lands | 8 | |
+# | 2 · The textbook's prefix | 13 | the `context` hook |
+# | 3 · Where the gradient lands | 9 | |
 # | 4 · Who looks at the prefix | 8 | |
 # | 5 · Keys and values, learned directly | 10 | the `keys_values` hook |
 # | 6 · One form turned into another | 11 | both translations |
@@ -22,7 +22,7 @@
 
 # %% setup="5"
 import torch
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from torch import nn
 
 from minitransformer import Cache, Hooks, Phrasebook, Recorder, Stack, freeze, loss, plots, pretrained
@@ -162,7 +162,7 @@ for name, hooks in (("bare", Hooks()), ("with the prefix", prefix)):
 history.proof  # as in lesson 3: what training touched, and what it did not
 
 # %% [markdown]
-# Fifteen lines, and the base has not changed by a byte. To serve another task, swap `prefix.vectors`.
+# Ten lines, and the base has not changed by a byte. To serve another task, swap `prefix.vectors`.
 
 # %% question="5.q4"
 quiz("5.q4")
@@ -175,37 +175,37 @@ quiz("5.q5")
 #
 # A prompt's vectors have one gradient each, which came down through all blocks. A prefix has a vector for each layer
 # *and* place, so its gradient is a table, layer × vector. The vectors of the last layer are one attention step away
-# from the end; those of layer 0 are seen by everything above.
+# from the end; what the text reads from those of layer 0 goes on through all blocks above.
 #
-# *Predict first*: in a fresh prefix, before any training, which layer's vectors get the largest gradient? Write the
-# number of the layer as a word: `"0"`, `"1"`, `"2"` or `"3"`.
+# *Predict first*: in a fresh prefix, before any training, which layer's vectors get the *smallest* gradient? Write the
+# number of the layer as a word: `"0"`, `"1"`, `"2"` or `"3"`. (Random starts differ much in this, so we take the mean
+# over eight of them.)
 
 # %%
-predict("5.p3", "3")
+predict("5.p3", "0")
 
 
 # %%
 def table_of(hooks):  # one recorded step: gradient norm of each layer × vector
-    return gradients.record_step(model, *next(iter(examples)), hooks).token_norms["vectors"]
+    return torch.tensor(gradients.record_step(model, *next(iter(examples)), hooks).token_norms["vectors"])
 
 
 torch.manual_seed(5)
-fresh = table_of(Prefix(4, model.config))
-sums = [sum(row) for row in fresh]
-reveal("5.p3", str(sums.index(max(sums))))
+fresh = sum(table_of(Prefix(4, model.config)) for _ in range(8)) / 8
+reveal("5.p3", str(fresh.sum(1).argmin().item()))
 
 
 # %%
 @plots.styled
 def side_by_side(tables):  # title -> gradient norms, layer × vector
-    picture, top = plots.Picture((8.5, 2.4)), max(max(row) for row in fresh)
+    picture, scale = plots.Picture((8.5, 2.4)), LogNorm(1e-3, fresh.max(), clip=True)  # a tenth is one shade darker
     for place, (title, norms) in enumerate(tables.items(), 1):
         panel, columns = picture.panel(1, 2, place), [f"p{vector}" for vector in range(4)]
-        plots.grid(panel, f"{title}: gradient norms", norms[::-1], blocks[::-1], columns, norm=Normalize(0, top))
+        plots.grid(panel, f"{title}: gradient norms", norms.tolist()[::-1], blocks[::-1], columns, norm=scale)
     return picture
 
 
-side_by_side({"fresh prefix": fresh, "trained prefix": table_of(prefix)})
+side_by_side({"mean of eight fresh prefixes": fresh, "trained prefix": table_of(prefix)})
 
 # %% [markdown]
 # Every cell is a number and none is None: the gradient lands in every layer at once. After training, nearly
@@ -243,30 +243,53 @@ reveal("5.p4", {"prefix": moved(prefix), "prompt": moved(prompt)})
 # (Not *exactly* 0 for the prefix: the norm adds a tiny number to its root, so as not to divide by zero.) A prompt has
 # no such freedom: its vectors are also the start of a stream, to which blocks add, and there size counts.
 #
-# The right angle, measured over the whole training: the cosine of each gradient with the vector it was taken at.
+# The right angle, measured over the whole training: the cosine of each gradient with the vector it was taken at. And
+# beside it the cosine of each *step*, which the optimizer (Adam) made of these gradients.
 
 # %%
-steps = [[abs(cosine) for row in cosines["vectors"] for cosine in row] for cosines in trace.gradient_cosines]
-f"largest |cosine| of a gradient with its vector, in all {len(steps)} steps: {max(max(step) for step in steps):.4f}"
+for name, cosines in {"gradient": trace.gradient_cosines, "Adam's step": trace.update_cosines}.items():
+    values = torch.tensor([each["vectors"] for each in cosines])  # (steps, L, P)
+    print(f"{name:>11}: {values.mean():.3f} in the mean, at most {values.abs().max():.3f}")
+
+# %% [markdown]
+# Adam's steps are *not* at a right angle. It divides each coordinate by the usual size of its gradient, which turns a
+# step a little this way or that. And it goes on with a part of its earlier steps (momentum): these were at a right
+# angle to the vector as it stood *then*, and now they point outwards. Plain gradient descent does neither. So we train
+# a second prefix with it, for 40 steps, and watch how long the vectors of both become.
+
+# %%
+torch.manual_seed(5)
+plain = Prefix(4, model.config)
+descent, plain_trace = torch.optim.SGD(plain.parameters(), lr=0.3), gradients.Trace(plain)
+for step, (inputs, targets) in zip(range(40), examples, strict=False):
+    descent.zero_grad()
+    loss(model, inputs, targets, plain).backward()
+    nn.utils.clip_grad_norm_(plain.parameters(), 1.0)  # as `train` does
+    descent.step()
+    plain_trace.on_step(step)
+f"test sentences translated exactly: {accuracy(model, test, plain):.2f}"
 
 
 # %%
 @plots.styled
-def lengths_while_training(sizes):  # (steps + 1, L)
+def lengths_while_training(traces):  # the optimizer's name -> what its steps did
     panel = plots.Picture((6.5, 2.8)).panel()
-    for layer, line in enumerate(("-", "--", "-.", ":")):
-        panel.plot(sizes[:, layer].tolist(), line, color="#0072B2", label=f"layer {layer}")
-    panel.legend()
-    panel.set(title="mean length of each layer's vectors", xlabel="step", ylim=(0, None))
-    panel.set_label(f"The vectors' mean length while training: from {sizes[0].mean():.2f} to {sizes[-1].mean():.2f}.")
+    for (name, each), line, colour in zip(traces.items(), ("-", "--"), ("#0072B2", "#D55E00"), strict=True):
+        sizes = torch.stack([copies["vectors"].norm(dim=2).mean() for copies in each.vectors[:41]])
+        panel.plot(sizes.tolist(), line, color=colour, label=f"{name}: from {sizes[0]:.2f} to {sizes[-1]:.2f}")
+    panel.set(title="mean length of the prefix's vectors", xlabel="step", ylim=(0, None))
+    said = "; ".join(text.get_text() for text in panel.legend().get_texts())
+    panel.set_label(f"The vectors' mean length while training, 40 steps. {said}.")
     return panel
 
 
-lengths_while_training(torch.stack([copies["vectors"].norm(dim=2).mean(1) for copies in trace.vectors]))
+lengths_while_training({"Adam": trace, "plain gradient descent": plain_trace})
 
 # %% [markdown]
-# Steps at a right angle to a vector can only make it longer. And the longer it is, the less a step of the same size
-# turns it: plain gradient descent slows down by itself. (The optimizer here has a schedule of its own on top.)
+# A step $s$ at a right angle can only make a vector longer: $|p + s|^2 = |p|^2 + |s|^2$. Plain gradient descent's
+# vectors grow with each step, by little. Adam's steps point outwards, and its vectors have become several times as
+# long. The longer a vector is, the less a step of the same size turns it: training slows down by itself.
+# (`train` lets its steps shrink in the end as well.)
 
 # %% question="5.q6"
 quiz("5.q6")
@@ -488,8 +511,8 @@ compiled = KeyValuePrefix.from_keys_values(model.config, *compile_prompt(model, 
 reveal("5.p6", round(largest_difference(prompt, compiled), 4))
 
 # %% [markdown]
-# Nothing is left but the rounding of the last digits, since sums of many numbers are added in another order. So a
-# tuned prompt can be *served* like a prefix, without a stream to run. Do not conclude that the two are the same: of
+# At most the rounding of the last digits is left, since sums of many numbers are added in another order. So a tuned
+# prompt can be *served* like a prefix, without a stream to run. Do not conclude that the two are the same: of
 # all the prefixes that there are, a prompt reaches those which the frozen blocks can make out of $P \cdot D$ numbers.
 
 # %% question="5.q11"
@@ -624,7 +647,7 @@ check("5.7", guard)
 # - The textbook learns hidden states ($L \cdot P \cdot D$), most libraries learn keys and values ($2 \cdot L \cdot P
 # \cdot G \cdot d$); the first is a special case of the second.
 # - Zeros are not nothing, and for a textbook prefix only the direction counts.
-# - A prompt compiles to a prefix exactly. Cached must equal uncached: test it.
+# - A prompt compiles to keys and values that give the same logits. Cached must equal uncached: test it.
 #
 # **Go further** (not graded): `PrefixTuning(4, model.config, layers=[0])` has a prefix in the first layer only. Train
 # one for each layer alone. Which single layer is enough for which skill? Lesson 6 asks what neither method can do.

@@ -10,21 +10,22 @@ from .. import catalogue
 from ..lesson_text import answer_names, changed, lesson_of, solution
 
 PROGRAM = "2.1", "2.2", "2.3", "5.1"  # the exercises whose answers make up a program
+REFUSED = " (this model refuses it; another would not)"
 BUGS = {  # the misconception -> its exercise, and what one sees of it
-    "prompt-replaces-tokens": ("2.1", "short texts lose their meaning; the longer the prompt, the worse"),
-    "prompt-behind-the-text": ("2.1", "training changes nothing: no token sees the prompt"),
+    "prompt-replaces-tokens": ("2.1", "short texts lose their meaning; the longer the prompt, the worse" + REFUSED),
+    "prompt-behind-the-text": ("2.1", "no word of the text sees the prompt" + REFUSED),
     "not-a-parameter": ("2.1", "the optimizer gets an empty list"),
-    "gradient-cut-off": ("2.1", "the loss stays where it is, and nothing is raised"),
-    "prompt-added": ("2.1", "every word is moved, and the length is right"),
+    "gradient-cut-off": ("2.1", "the vectors never move; where the model is not frozen, nothing is raised"),
+    "prompt-added": ("2.1", "every word is moved, and the length is right" + REFUSED),
     "prompt-in-first-text-only": ("2.1", "right alone, wrong in a batch"),
     "start-ignored": ("2.1", "a prompt made of words starts no better than one of nothing"),
     "targets-shifted-twice": ("2.2", "a falling loss, and accuracy zero"),
-    "prompt-not-passed": ("2.2", "the loss never moves"),
+    "prompt-not-passed": ("2.2", "the loss is the same whatever the vectors are"),
     "logits-sliced": ("2.2", "right without a prompt, and NaN with a long one"),
-    "tokens-for-targets": ("2.2", "a tiny loss, and the model repeats what it reads"),
+    "tokens-for-targets": ("2.2", "a loss that the targets do not change; it falls, and accuracy is zero"),
     "ignored-counted": ("2.2", "the loss falls when the batch is padded more"),
     "last-word-repeated": ("2.3", "most of the prompt is one word"),
-    "table-from-the-top": ("2.3", "every prompt starts from the same rare words"),
+    "table-from-the-top": ("2.3", "every prompt starts from the same rows of the table, whatever its words"),
     "same-at-every-layer": ("5.1", "only layer 0's vectors ever get a gradient"),
 }
 

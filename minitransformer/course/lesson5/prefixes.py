@@ -70,7 +70,8 @@ def in_front_at_every_layer(call, rng):
             Suspect(
                 "behind-the-text",
                 np.concatenate([text[layer], own[layer]], 1),
-                "your vectors stand behind the text: by the causal rule no token but the last places would see them",
+                "your vectors stand behind the text: by the causal rule only the last places would see them, and "
+                "earlier ones would see text that comes after them",
             ),
             Suspect(
                 "same-at-every-layer",
