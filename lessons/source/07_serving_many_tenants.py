@@ -619,7 +619,7 @@ else:
 # - **antonyms**: pairs from WordNet 3.0 (Princeton University). Exactly the one right word.
 # - **sentiment**: sentences on films that people rated (Hutto & Gilbert, 2014). Half are positive, so guessing gives
 # one half.
-# - **chinese**: the phrasebook's own set phrases, 16 to learn and 34 others to translate.
+# - **chinese**: the phrasebook's own set phrases, 16 to learn and others to translate.
 #
 # Before looking: *predict* what the prompt reaches. The model was trained on English; it has seen very little Chinese.
 
