@@ -347,7 +347,7 @@ def test_new_vectors_mend_what_does_not_fit_and_not_what_is_lost(lesson, model, 
     shares = []
     for base in lesson.moved, lesson.hurried:
         again = PromptTuning(4, model.config)
-        train(base, Batches(book, tokenizer, ["chinese"], rows=16), again, steps=90, progress=False)
+        train(base, Batches(book, tokenizer, ["chinese"], rows=16), again, steps=60, progress=False)
         shares.append(right(base, "school", again))
     assert shares[0] > 0.9 and shares[1] < 0.7, shares
 
