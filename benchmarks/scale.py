@@ -22,7 +22,7 @@ from minitransformer.pictures import Picture
 from minitransformer.results import Row, in_words, spread
 
 HERE = Path(__file__).parent
-SKILLS = ("second", "opposite", "shout_last")  # held out of pretraining, and not out of reach
+SKILLS = ("next_to_last", "shout_last", "opposite")  # held out of pretraining, and not out of reach
 METHODS = ("prompt", "prefix", "full")
 BY_SEED = ("seed", "accuracy", "seconds")
 KEPT = ("size", "base", "method", "skill", "seed", "parameters", "accuracy", "seconds")

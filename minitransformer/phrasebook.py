@@ -151,14 +151,14 @@ class Phrasebook:
                 return sentence.feeling
             case "second":
                 return words[1] if len(words) > 1 else words[0]
-            case "opposite":
-                return self.opposites[sentence.feeling]
+            case "next_to_last":
+                return words[-2] if len(words) > 1 else words[0]
             case "shout_last":
                 return words[-1].upper()
-            case "shout_backwards":
-                return " ".join(reversed(words)).upper() + mark
-            case "sorted":
-                return " ".join(sorted(words, key=str.lower)) + mark
+            case "opposite":
+                return self.opposites[sentence.feeling]
+            case "twice":
+                return " ".join(word for word in words for _ in range(2)) + mark
         raise ValueError(f"the skills are {', '.join([*self.skills, *self.held_out])}; got {skill!r}")
 
     def number(self, count: int) -> str:

@@ -28,7 +28,6 @@ from minitransformer.phrasebook import prompt
 SKILLS = Phrasebook().skills
 MEANING = Phrasebook().meaning
 LEAST = {"test": 0.98, "unseen": 0.95, "words": 0.95}  # exact match asked for in words, where the texts are drawn
-LEAST_FEELING = {"test": 0.95, "unseen": 0.92}  # the one skill that falls short of it: longer training would be needed
 UNUSUAL = {  # asked for as a student may: no mark, small letters, any order, one word and twelve, each by hand
     "shout: good night my friend": "GOOD NIGHT MY FRIEND",
     "say it loudly: purple": "PURPLE",
@@ -49,10 +48,6 @@ UNUSUAL = {  # asked for as a student may: no mark, small letters, any order, on
     "name the feeling: the girl is not laughing": "sad",
     "which feeling: the snake is dangerous!": "afraid",
 }
-
-
-def least(skill: str, part: str) -> float:
-    return (LEAST_FEELING if skill == "feeling" else LEAST).get(part, 1)
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +114,14 @@ def test_it_knows_every_taught_skill_however_it_is_asked_for(base, book, skill, 
     model, tokenizer = base
     for wording in book.wordings(skill):
         examples = book.examples(skill, part, count=150, seed=7, instructed=wording)
-        assert accuracy(model, batch(tokenizer, examples)) >= least(skill, part) - 0.02, (
-            wording
-        )  # 150 texts tell no better
+        assert accuracy(model, batch(tokenizer, examples)) >= LEAST[part] - 0.02, wording  # 150 texts tell no better
 
 
 def test_the_card_keeps_what_was_aimed_at(card, book):
     for skill in book.skills:
         score = card["scores"][skill]
         for column, part in COLUMNS.items():
-            assert score.get(column, 1) >= least(skill, part), (skill, column)
+            assert score.get(column, 1) >= LEAST[part], (skill, column)
         assert score["without"] <= 0.4, skill
 
 
@@ -138,8 +131,10 @@ def test_it_is_torn_when_not_asked_for_anything(card, book):
     assert 0.03 <= sum(torn) / len(torn) <= 0.25
 
 
-def test_it_does_not_know_the_held_out_skills(card, book):
-    assert all(card["scores"][skill]["with"] <= 0.1 for skill in book.held_out)
+def test_words_do_not_call_up_a_held_out_skill_unless_it_is_put_together_from_two(card, book):
+    asked = {skill: card["scores"][skill]["with"] for skill in book.held_out}
+    assert 0.4 <= asked.pop("shout_last") <= 0.9 and max(asked.values()) <= 0.1
+    assert max(card["scores"][skill]["without"] for skill in book.held_out) <= 0.1
 
 
 def test_the_cards_scores_are_those_measured_again(card, measured):

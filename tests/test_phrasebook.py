@@ -133,10 +133,14 @@ SKILLS = {  # of these three sentences each, by hand
     "last": ["out", "hat", "laughing"],
     "feeling": ["afraid", "afraid", "happy"],
     "second": ["out", "stole", "teachers"],
-    "opposite": ["calm", "calm", "sad"],
+    "next_to_last": ["Look", "my", "are"],
     "shout_last": ["OUT", "HAT", "LAUGHING"],
-    "shout_backwards": ["OUT LOOK!", "HAT MY STOLE WHO?", "LAUGHING ARE TEACHERS TWO."],
-    "sorted": ["Look out!", "hat my stole Who?", "are laughing teachers Two."],
+    "opposite": ["calm", "calm", "sad"],
+    "twice": [
+        "Look Look out out!",
+        "Who Who stole stole my my hat hat?",
+        "Two Two teachers teachers are are laughing laughing.",
+    ],
 }
 NO_MEANING = [skill for skill in SKILLS if skill not in ("chinese", "feeling", "opposite")]
 
@@ -300,8 +304,8 @@ def test_one_word_and_texts_without_a_mark_have_every_answer(book):
     for text in "Help!", "help":
         got = {skill: book.answer(skill, Sentence(text, "救命!", "afraid")) for skill in SKILLS}
         word, mark = text.rstrip("!"), text[4:]
-        assert got["second"] == got["first"] == got["last"] == word and got["count"] == "one"
-        assert got["backwards"] == got["sorted"] == got["repeat"] == text
+        assert got["second"] == got["next_to_last"] == got["first"] == got["last"] == word and got["count"] == "one"
+        assert got["backwards"] == got["repeat"] == text and got["twice"] == f"{word} {word}{mark}"
         assert got["shout_last"] == "HELP" and got["shout"] == f"HELP{mark}"
     assert book.answer("backwards", Sentence("red Cat you?")) == "you Cat red?"
     assert book.answer("count", Sentence("tea tea tea tea tea tea tea tea tea tea tea tea")) == "twelve"
@@ -329,7 +333,7 @@ def test_a_text_longer_than_this_world_counts_is_refused_by_count(book):
 
 
 def test_an_unknown_skill_or_part_is_refused(book, three):
-    with pytest.raises(ValueError, match=r"the skills are chinese, shout, .*, sorted; got 'dance'"):
+    with pytest.raises(ValueError, match=r"the skills are chinese, shout, .*, twice; got 'dance'"):
         book.answer("dance", three[0])
     with pytest.raises(ValueError, match="the parts are train, validation, test, unseen, words; got 'exam'"):
         book.examples("chinese", "exam")
