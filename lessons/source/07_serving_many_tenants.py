@@ -70,7 +70,7 @@ tenants = {
     "magazine": ("backwards", KeyValuePrefix(3, model.config)),
 }
 for skill, hooks in tenants.values():
-    train(model, Batches(book, tokenizer, [skill], rows=16), hooks, steps=60)
+    train(model, Batches(book, tokenizer, [skill], rows=16), hooks, steps=90)
 
 # %%
 now = list(model.parameters())
@@ -100,7 +100,7 @@ quiz("7.q2")
 #
 # A number takes 4 bytes here. A tenant's file holds $P$ virtual tokens: a prompt one vector of width $D$ for each, a
 # textbook prefix one for each of $L$ layers, a key/value prefix a key and a value, each for $L$ layers and $G$ heads
-# of width $d$.
+# of width $d$. (A file has a few hundred bytes more, which say what it is and for which base; we leave these out.)
 #
 # ### Exercise 7.1: the bytes
 #
@@ -110,7 +110,7 @@ quiz("7.q2")
 
 # %% exercise="7.1"
 def tenant_bytes(method, length, config):
-    """The bytes of one tenant's file."""
+    """The bytes that the numbers of one tenant take."""
     ### BEGIN SOLUTION
     numbers = {
         "prompt": config.width,
@@ -344,9 +344,9 @@ with torch.no_grad():
 reveal("7.p4", sum((one - other).abs().max().item() > 1e-3 for one, other in zip(right, wrong, strict=True)))
 
 # %% [markdown]
-# The longest row has no empty slot, so it is right, and a test with that row alone would pass. Every *other* tenant
-# gets slightly worse answers, depending on who happens to share the batch: a bug that is hard to find from its
-# symptoms.
+# The longest row has no empty slot, so it is right, and a test with that row alone would pass. Every *other* row
+# computes something else. A few empty slots spoil an answer here and there, many spoil most of them, and how many
+# there are depends on who happens to share the batch: a bug that is hard to find from its symptoms.
 #
 # Now our three tenants in one batch, with a guest who has no soft prompt. Each row must say what it says alone:
 
@@ -392,43 +392,77 @@ quiz("7.q8")
 # A **rollout** brings a new version to all users. Nothing about the tenants' vectors changes, and yet they may stop
 # working: a soft prompt was trained for *one* set of weights, and its meaning is what these weights make of it.
 #
-# We update the base by a short training on instructions in words. *Predict first*: each tenant's accuracy on the
-# updated base, with the old soft prompt.
+# We roll out two versions. For the first one the base was trained further, in a hurry: 30 steps on instructions in
+# words, at a high learning rate.
+
+# %%
+from copy import deepcopy
+
+hurried = deepcopy(model).requires_grad_(True)
+asked = Batches(book, tokenizer, list(book.skills), rows=32, seed=7, instructed=1.0)
+history = train(hurried, asked, steps=30, peak=5e-3)
+hurried = freeze(hurried)
+
+# %% [markdown]
+# For the second one nothing was trained. The numbers of the base are stored in another order, as tools do that convert
+# a model for another program: the $D$ channels are shuffled, the heads stand from the last to the first. All matrices
+# are put into the same order, so the same products are added up, and the logits of a text stay what they were.
+
+
+# %%
+def turned(weight):  # rows for each head -> the same, from the last head to the first
+    return weight.unflatten(0, (-1, model.config.head)).flip(0).flatten(0, 1)
+
+
+@torch.no_grad()
+def reordered(model, seed=0):
+    """The same numbers in another order."""
+    other, order = deepcopy(model), torch.randperm(model.config.width, generator=torch.Generator().manual_seed(seed))
+    for name, weight in other.named_parameters():
+        if name.endswith(("query.weight", "key.weight", "value.weight")):
+            weight.copy_(turned(weight)[:, order])
+        elif name.endswith("output.weight"):
+            weight.copy_(turned(weight.T).T[order])
+        else:
+            weight.copy_(weight[order] if name.endswith("down.weight") else weight[..., order])
+    return other
+
+
+# %%
+moved = reordered(model)
+tokens, _ = batch(tokenizer, book.examples("chinese", count=20))
+with torch.no_grad():
+    print(f"largest difference of a logit: {(moved(tokens) - model(tokens)).abs().max():.0e}")
+
+# %% [markdown]
+# *Predict first*: each tenant's accuracy on the reordered base, with the old soft prompt.
 
 # %%
 predict("7.p5", {name: 1.0 for name in tenants})
 
 # %%
-from copy import deepcopy
-
-updated = deepcopy(model).requires_grad_(True)
-asked = Batches(book, tokenizer, list(book.skills), rows=32, seed=7, instructed=1.0)
-history = train(updated, asked, steps=30, peak=3e-3)
-updated = freeze(updated)
-
-# %%
-scores = []
+scores, bases = [], (model, moved, hurried)
 for skill, hooks in tenants.values():
     bare, worded = (batch(tokenizer, book.examples(skill, count=100, instructed=asked)) for asked in (False, True))
-    scores.append([accuracy(base, bare, hooks) for base in (model, updated)])
-    scores[-1] += [accuracy(base, worded) for base in (model, updated)]
+    scores.append([accuracy(base, bare, hooks) for base in bases] + [accuracy(base, worded) for base in bases])
 reveal("7.p5", {name: row[1] for name, row in zip(tenants, scores, strict=True)})
 
 # %%
-columns = ["soft prompt,\nold base", "soft prompt,\nnew base", "in words,\nold base", "in words,\nnew base"]
-table("exact match before and after the update", scores, list(tenants), columns)
+columns = [f"{how},\n{base}" for how in ("vectors", "in words") for base in ("old base", "reordered", "in a hurry")]
+table("exact match with the old vectors, and asked in words", scores, list(tenants), columns)
 
 # %% [markdown]
-# Compare the second column with the fourth. Where the base answers as well as before when asked in words, but worse
-# with the old vectors, the *skill* is still there and the soft prompt no longer fits. Where both fall, the base
-# itself got worse. That is how to find the cause: **change one thing at a time**, and keep a hard prompt as a
-# witness.
+# Compare a base's column of vectors with its column in words. The *reordered* base answers as well as before when it
+# is asked in words, and hardly ever with the old vectors: the *skill* is still there, but the soft prompt no longer
+# fits. After the training *in a hurry* both fall: the base itself got worse. That is how to find the cause: **change
+# one thing at a time**, and keep a hard prompt as a witness. What has to be done differs, too: vectors that are
+# trained again, on the new base, are good on the first one, and cannot bring back what the second one has lost.
 #
-# A bank therefore refuses vectors that were made for another base:
+# A bank therefore refuses vectors that were made for another base, even if it says the same to every text:
 
 # %%
 try:
-    PromptBank(updated).add("school", tenants["school"][1])
+    PromptBank(moved).add("school", tenants["school"][1])
 except ValueError as refused:
     print(str(refused).split(";")[0])
 
@@ -445,8 +479,8 @@ quiz("7.q11")
 # ## 6 · Decide, and show why
 #
 # *The scenario.* Very many puzzle clubs want sentences read backwards, each in a style of its own that we stand in
-# for by the skill `backwards`. Their soft prompts are files that are sent over slow lines: **at most 1,200 bytes
-# each**. A new token may look at **at most 4 extra keys** in each block. On sentences never seen, **at least 0.9** of
+# for by the skill `backwards`. Their soft prompts are sent over slow lines: **at most 1,200 bytes of numbers each**. A
+# new token may look at **at most 4 extra keys** in each block. On sentences never seen, **at least 0.9** of
 # the answers must be exactly right.
 #
 # ### Exercise 7.4: a decision, with evidence
@@ -475,9 +509,9 @@ check("7.4", decide)
 
 # %% [markdown]
 # Now write three sentences for a colleague: what you chose, what it costs, and which measurement would make you
-# change your mind. (Your teacher has a rubric for them.) For instance: what if the clubs wanted a skill that a prompt
-# cannot elicit (lesson 6)? Then the byte budget would have to give way, not the accuracy: know which of your
-# constraints is hard.
+# change your mind. (Your teacher has a rubric for them.) For instance: what if the clubs wanted a skill that no
+# prompt can elicit (lesson 6)? Then either the byte budget gives way, for copies of the model that are trained, or the
+# accuracy: know which of your constraints is hard.
 
 # %% question="7.q12"
 quiz("7.q12")
@@ -585,7 +619,7 @@ else:
 # - **antonyms**: pairs from WordNet 3.0 (Princeton University). Exactly the one right word.
 # - **sentiment**: sentences on films that people rated (Hutto & Gilbert, 2014). Half are positive, so guessing gives
 # one half.
-# - **chinese**: the phrasebook's own set phrases, 16 to learn and 34 others to translate.
+# - **chinese**: the phrasebook's own set phrases, 16 to learn and others to translate.
 #
 # Before looking: *predict* what the prompt reaches. The model was trained on English; it has seen very little Chinese.
 
