@@ -1,8 +1,12 @@
 """What the README says that soft prompts do to the shipped base, and what the demo shows."""
 
-import pytest
+import re
 
-from minitransformer import KeyValuePrefix, Phrasebook, PrefixTuning, PromptTuning
+import pytest
+from PIL import Image
+from places import ROOT
+
+from minitransformer import KeyValuePrefix, Phrasebook, PrefixTuning, PromptTuning, batch, gradients, pictures, plots
 from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, skill_task, soft_prompt
 
 BOOK = Phrasebook()
@@ -51,3 +55,17 @@ def test_a_prefix_is_ahead_where_a_prompt_falls_short(model, tokenizer, skill):
 def test_doubling_words_is_learned_by_weights_and_not_by_vectors(model, tokenizer):
     assert tuned(model, tokenizer, "twice", KeyValuePrefix)["accuracy"] <= 0.65  # the best of the three
     assert full_fine_tuning(model, skill_task(BOOK, tokenizer, "twice", count=50), steps=100)["accuracy"] >= 0.9
+
+
+@pytest.mark.claim("README.md", "One training step, drawn from recorded numbers")
+def test_the_picture_is_of_this_base(model, tokenizer):
+    """As `plots.save` keeps it in the file: a text with all that is drawn. The last digit may differ elsewhere."""
+    step = gradients.record_step(
+        model, *batch(tokenizer, [("Look out! →", "小心!")]), PromptTuning(4, model.config, seed=0)
+    )
+    with Image.open(ROOT / "lessons/pictures/training.png") as kept:
+        drawn, now = kept.text["Description"], pictures.describe(plots.training_diagram(step, tokenizer))
+    number = re.compile(r"\d+\.\d+(?:e-\d+)?|\d+")
+    assert number.sub("#", drawn) == number.sub("#", now)
+    for one, other in zip(number.findall(drawn), number.findall(now), strict=True):
+        assert float(one) == pytest.approx(float(other), rel=0.1, abs=0.011)
