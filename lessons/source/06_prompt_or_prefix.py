@@ -141,9 +141,9 @@ labels = tokenizer.tokens(tokenizer.encode("The cat is sleeping in the garden. â
 plots.attention(plain[0][1].tolist(), tuned[0][1].tolist(), labels)
 
 # %% [markdown]
-# Head 1 of block 0. Compare a row on the left with the right part of the same row on the right: smaller numbers in the
-# same proportions. The proof does not ask how the prefix came about; random vectors or a soft prompt in front of the
-# embeddings do the same to the first block's text rows.
+# Head 1 of block 0. Compare a row on the left with the right part of the same row on the right: where the prefix takes
+# a share, the numbers are smaller, in the same proportions. The proof does not ask how the prefix came about; random
+# vectors or a soft prompt in front of the embeddings do the same to the first block's text rows.
 
 # %% question="6.q4"
 quiz("6.q4")
