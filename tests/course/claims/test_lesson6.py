@@ -167,7 +167,7 @@ def test_the_prefix_is_ahead_at_equal_length_and_by_less_at_equal_parameters(sco
 
 
 @pytest.mark.claim("6 §6", "a soft prompt of one vector *is* one new word whose meaning is found by gradient")
-@pytest.mark.claim("6 §6", "the new word may also be *answered*", "This changes the loss a little at each step")
+@pytest.mark.claim("6 §6", "it may also be *answered*", "This changes the loss a little at each step")
 def test_a_prompt_of_one_vector_is_a_new_word_that_nobody_may_answer(model, task, monkeypatch):
     real, losses, vectors = comparison.with_new_token, [], []
 
