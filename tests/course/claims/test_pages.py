@@ -1,6 +1,8 @@
 """What the README says that soft prompts do to the shipped base, and what the demo shows."""
 
+import json
 import re
+from importlib import import_module
 
 import pytest
 from PIL import Image
@@ -8,7 +10,9 @@ from places import ROOT
 
 from minitransformer import KeyValuePrefix, Phrasebook, PrefixTuning, PromptTuning, batch, gradients, pictures, plots
 from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, skill_task, soft_prompt
+from minitransformer.results import spread
 
+scale = import_module("scale")  # benchmarks/scale.py
 BOOK = Phrasebook()
 STEPS = 250  # as many as `minitransformer compare` takes
 
@@ -69,3 +73,30 @@ def test_the_picture_is_of_this_base(model, tokenizer):
     assert number.sub("#", drawn) == number.sub("#", now)
     for one, other in zip(number.findall(drawn), number.findall(now), strict=True):
         assert float(one) == pytest.approx(float(other), rel=0.1, abs=0.011)
+
+
+@pytest.mark.claim(
+    "lessons/BEYOND.md", "learns the first two at every size, and *the opposite feeling* in nine cases of ten"
+)
+@pytest.mark.claim("lessons/BEYOND.md", "Vectors get it right at every size")
+@pytest.mark.claim("lessons/BEYOND.md", "gets 92% of what it was taught right (the others 99% and more)")
+@pytest.mark.claim("lessons/BEYOND.md", "comes near to full fine-tuning on all but the smallest base")
+@pytest.mark.claim("lessons/BEYOND.md", "stays behind it at every size")
+@pytest.mark.claim("lessons/BEYOND.md", "a larger base does not help")
+@pytest.mark.claim(
+    "lessons/BEYOND.md", "best on the second smallest base for one skill, and on the smallest for another"
+)
+def test_what_size_changes_is_what_was_recorded():
+    found = json.loads((scale.HERE / "scale.json").read_text(encoding="utf-8"))
+    means = {}
+    for point in spread(scale.every_seed(found["rows"]), ("skill", "method", "base")):
+        means.setdefault((point["skill"], point["method"]), []).append(point["mean"])  # smallest base first
+    before_last, shouted, opposite = ([means[skill, each] for each in scale.METHODS] for skill in scale.SKILLS)
+    assert min(*before_last[2], *shouted[2]) > 0.98 and min(opposite[2]) > 0.9
+    assert min(*shouted[0], *shouted[1]) > 0.95
+    assert [base["asked"] >= 0.99 for base in found["bases"]] == [False, True, True, True]
+    assert round(found["bases"][0]["asked"], 2) == 0.92
+    assert before_last[1][0] < 0.5 and min(before_last[1][1:]) > 0.8
+    assert all(prompt < prefix for prompt, prefix in zip(before_last[0], before_last[1], strict=True))
+    assert min(*opposite[0], *opposite[1]) > 0.5
+    assert all(method[0] == max(method) for method in opposite[:2]) and before_last[0][1] == max(before_last[0])
