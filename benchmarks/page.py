@@ -41,6 +41,12 @@ How to read it: matrix products and attention are the same library calls for eve
 same can save them. Where what is left without the rest is above the target or close to it, the target is out of
 reach. In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
 """
+BASE = """## At the shape of the base that ships
+
+2,919 tokens, 4 layers of width 128; training takes 32 rows of 34 tokens, as a batch of translations has them, and 4
+virtual tokens; decoding reads 12 tokens and says 16. (In a real batch about half of the tokens are padding, which
+nobody here leaves out.)
+"""
 WHOLE = """## Demo, lessons, suite and grader
 
 Seconds from start to end, this commit beside an earlier one in turns, one thread a process, as
@@ -130,6 +136,12 @@ def least(row: dict, name: str) -> str:
     return ", ".join(f"{needed / row['medians'][each['against']]:.2f} (target {each['most']})" for each in rivals)
 
 
+def at_base(run: dict) -> str:
+    """A run at the shape of the base that ships."""
+    about = f"Command: `{run['command']}`, {run['machine']['date']}, mean load {run['machine']['mean load']:.1f}.\n"
+    return f"{BASE}\n{about}\n{results(run['rows'])}"
+
+
 @styled
 def ratios_picture(runs: Sequence[dict], path: Path) -> None:
     """Each target as a line, and what was reached as a bar up to it or beyond it, with how far the runs differ."""
@@ -181,8 +193,8 @@ def growth_picture(rows: Sequence[dict], path: Path) -> None:
     save(picture, path)
 
 
-def write(runs: Sequence[dict], folder: Path, whole: dict | None = None) -> None:
-    """The page and its plots; `whole` is what `whole.py` measured."""
+def write(runs: Sequence[dict], folder: Path, whole: dict | None = None, base: dict | None = None) -> None:
+    """The page and its plots; `whole` is what `whole.py` measured, `base` a run at the shape of the base that ships."""
     first, rows = runs[0], runs[0]["rows"]
     machine = ", ".join(f"{name} {value}" for name, value in first["machine"].items() if name != "mean load")
     loads = " and ".join(f"{run['machine']['mean load']:.1f}" for run in runs)
@@ -202,6 +214,8 @@ def write(runs: Sequence[dict], folder: Path, whole: dict | None = None) -> None
     if grown := [row for row in rows if growing(row)]:
         growth_picture(grown, folder / "growth.png")
         parts += ["## How our own steps grow\n", "![Our times against one quantity each](growth.png)\n", results(grown)]
+    if base:
+        parts.append(at_base(base))
     if whole:
         parts += [WHOLE.format(**whole), wholes(whole["seconds"])]
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
@@ -211,10 +225,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, default=sorted(HERE.glob("results/*.json")))
     parser.add_argument("--whole", type=Path, default=HERE / "whole.json", help="what whole.py wrote, if it did")
+    parser.add_argument("--base", type=Path, default=HERE / "base.json", help="a run of `bench.py --sizes base`")
     parser.add_argument("--folder", type=Path, default=HERE, help="where to write the page")
     options = parser.parse_args(arguments)
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.runs]
-    write(runs, options.folder, json.loads(options.whole.read_text("utf-8")) if options.whole.exists() else None)
+    more = (json.loads(path.read_text("utf-8")) if path.exists() else None for path in (options.whole, options.base))
+    write(runs, options.folder, *more)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from minitransformer import Config, Transformer, freeze, from_gguf
+from minitransformer.base import SIZES as BASES
 from minitransformer.optional import smollm2
 
 Says = dict[str, Any]  # a loss, a gradient norm, logits, tokens: numbers and tensors by name
@@ -121,5 +122,8 @@ SIZES = {
     "toy": Size("toy", shape(16, 2, 4, 2, 24, vocab=50, context=64), 4, 8, 3, 4, 5),
     "S": Size("S", shape(128, 4, 4, 2, 352)),
     "M": Size("M", shape(256, 6, 8, 4, 704), without=("tenants", "growth", "crowds")),
+    "base": Size(  # the shape of the base that ships, of a batch of translations to train it on, and of an answer
+        "base", Config(vocab=2919, **BASES["base"]), 32, 34, 4, 12, 16, without=("growth", "crowds", "memory")
+    ),
     "SmolLM2": Size("SmolLM2", None, rows=4, new=32, batches=(1,), without=NOT_LARGE),
 }

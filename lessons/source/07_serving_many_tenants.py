@@ -644,8 +644,8 @@ plots.skill_matrix(results)
 # - *Sentiment*: four examples alone are a lottery, since the model leans to one of the two words. **Calibrated**, with
 # the threshold moved until it says each of them of half of some unlabelled texts, they need no training at all, and
 # tuning is hardly better. Whoever compares with an uncalibrated baseline sees a success that is none.
-# - *Chinese*: phrases can be drummed into the vectors, and nothing comes out for any phrase that was not. What is not
-# inside the base is not called up by any vector: soft prompts elicit, they do not add (lesson 6).
+# - *Chinese*: phrases can be drummed into the vectors, and hardly one comes out that was not. What is not inside the
+# base is not called up by any vector: soft prompts elicit, they do not add (lesson 6).
 
 # %% [markdown]
 # ## What to take along

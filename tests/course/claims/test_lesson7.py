@@ -377,7 +377,7 @@ def test_the_larger_base_saves_more(model):
 
 @pytest.mark.claim("7 §7", "the model knows far more of them than any wording or example gets out of it. Here tuning",
                    "four examples alone are a lottery", "they need no training at all, and tuning is hardly better",
-                   "phrases can be drummed into the vectors, and nothing comes out for any phrase that was not",
+                   "phrases can be drummed into the vectors, and hardly one comes out that was not",
                    "Ten virtual tokens each")  # fmt: skip
 def test_what_was_recorded_on_the_real_model_is_what_is_said_of_it():
     found = {(point["skill"], point["method"]): point for point in spread(recorded(), ("skill", "method"))}
