@@ -84,7 +84,8 @@ quiz("2.q2")
 #
 # ### Exercise 2.1: the `embed` hook
 #
-# `vectors` is a tensor `(P, D)`: what your prompt starts from. Put it in front of **each** of the $B$ texts of a batch.
+# `vectors` is a tensor `(P, D)`: what your prompt starts from. Keep a copy, so that training does not change the tensor
+# itself. Put the learned vectors in front of **each** of the $B$ texts of a batch.
 
 
 # %% exercise="2.1"

@@ -19,8 +19,28 @@ from . import ask
 
 def in_front(call, rng):
     for rows in (3, 1):  # also where one row would hide that each must have the prompt
-        vectors, x = rng.normal(size=(2, 8)).astype(np.float32), rng.normal(size=(rows, 5, 8)).astype(np.float32)
-        compare_entered(call(vectors, x, None, None, 0)["entered"], vectors, x)
+        length, width = rng.integers(2, 5), rng.choice([6, 8, 10])
+        vectors, x = drawn(rng, length, width), drawn(rng, rows, 5, width)
+        facts = call(vectors, x, None, None, 0)
+        first, second = facts["beside another"]
+        compare_entered(facts["entered"], vectors, x, Suspect("shared-by-all-prompts", second, SHARED))
+        not_here = Suspect("not-in-eval-mode", x, "after eval() your vectors no longer enter: they belong there, too")
+        agree(facts["in eval mode"], facts["entered"], "what enters in eval mode", not_here)
+        for got, start in (first, vectors), (second, -vectors):
+            same = Suspect("shared-by-all-prompts", facts["entered"], SHARED)
+            agree(got, entered(reference("2.1"), start, x), "what enters when there are two prompts", same)
+
+
+SHARED = "two prompts that start from different vectors let the same ones enter: keep each prompt's own vectors on self"
+
+
+def drawn(rng, *shape: int) -> np.ndarray:
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def entered(Prompt, vectors, x) -> torch.Tensor:
+    start, text = tensors(vectors, x)
+    return Prompt(start).embed(text)
 
 
 ENTERED = {
@@ -34,49 +54,53 @@ ENTERED = {
     "prompt-backwards": "the vectors stand in front in reversed order: p0 comes first",
     "one-vector-everywhere": "every place has the same vector: each of the P places has one of its own",
     "prompt-in-first-text-only": "only the first text of the batch has the prompt",
+    "start-ignored": "you start at 0; start from the vectors you are given",
 }
 
 
-def compare_entered(entered, vectors, x) -> None:
-    def enters(Prompt):
-        start, text = tensors(vectors, x)
-        return Prompt(start).embed(text)
-
-    agree(entered, enters(reference("2.1")), "what enters the first block", *suspects("2.1", enters, ENTERED))
+def compare_entered(got, vectors, x, *others: Suspect) -> None:
+    known = suspects("2.1", lambda Prompt: entered(Prompt, vectors, x), ENTERED)
+    agree(got, entered(reference("2.1"), vectors, x), "what enters the first block", *known, *others)
 
 
 def learnable(call, rng):
-    vectors, x = rng.normal(size=(3, 8)).astype(np.float32), rng.normal(size=(4, 5, 8)).astype(np.float32)
+    """Whatever the parameters look like, P · D numbers are learned, and the gradient of all texts reaches them."""
+    vectors, x = drawn(rng, 3, 8), drawn(rng, 4, 5, 8)
     facts = call(vectors, x, None, None, 0)
-    if not facts["parameters"]:
+    if not facts["learned"]:
         raise Misconception(
             "not-a-parameter",
             "your vectors are a plain tensor, so no optimizer will ever find them: wrap them in nn.Parameter",
         )
-    if len(facts["parameters"]) != 1 or facts["parameters"][0].shape != vectors.shape:
-        shapes = ", ".join(str(parameter.shape) for parameter in facts["parameters"])
+    numbers = sum(int(np.prod(shape)) for shape in facts["learned"])
+    if numbers != vectors.size:
+        shapes = ", ".join(str(tuple(shape)) for shape in facts["learned"])
         raise Misconception(
-            "other-parameters", f"expected one parameter of shape (P, D) = {vectors.shape}; yours: {shapes}"
+            "other-parameters",
+            f"expected P · D = {vectors.size} numbers to learn and no others; yours are {numbers}: {shapes}",
         )
-    agree(
-        facts["parameters"][0],
-        vectors,
-        "what the prompt starts from",
-        Suspect("start-ignored", np.zeros_like(vectors), "you start at 0; start from the vectors you are given"),
-    )
     compare_entered(facts["entered"], vectors, x)
-    if facts["gradients"][0] is None:
+    if any(gradient is None for gradient in facts["gradients"]):
         raise Misconception(
             "gradient-cut-off",
             "the vectors enter, but no gradient comes back to them: something on the way (detach, .data, no_grad, a "
             "copy) cuts the graph",
         )
-    agree(facts["gradients"][0], 2 * len(x) * vectors, "the gradient that reaches the vectors from all texts together")
+    if facts["gradient of the text"] is None:
+        raise Misconception(
+            "text-cut-off", "no gradient comes back to the text any more: put it behind the prompt as it is"
+        )
+    gradient = np.concatenate([part.reshape(-1) for part in facts["gradients"]]).reshape(vectors.shape)
+    expected = 2 * len(x) * vectors
+    first_text = Suspect(
+        "gradient-in-part", expected / len(x), "the gradient comes from one text only; all have the prompt"
+    )
+    agree(gradient, expected, "the gradient that reaches the vectors from all texts together", first_text)
 
 
 def trains(call, rng):
-    """The learned vectors in a model of the judge's own: their loss is as low as that of the reference's vectors."""
-    seed, vectors = int(rng.integers(1000)), (0.3 * rng.normal(size=(3, 8))).astype(np.float32)
+    """What enters after training, in a model of the judge's own: the loss is as low as with the reference's vectors."""
+    seed, vectors = int(rng.integers(1000)), 0.3 * drawn(rng, 3, 8)
     tokens, targets = rng.integers(17, size=(4, 5)), rng.integers(17, size=(4, 5))
     targets[:, :3] = IGNORED
     facts = call(vectors, np.zeros((1, 1, 8), np.float32), tokens, targets, seed)
@@ -93,6 +117,12 @@ def trains(call, rng):
     if not mine < start:
         raise Misconception("does-not-learn", "after five training steps the loss is no lower than before")
     agree(mine, right, "the loss after five training steps", tolerance=1e-3)
+    if not np.array_equal(facts["start"], vectors):
+        raise Misconception(
+            "start-not-copied",
+            "training has changed the tensor that your prompt was given, which others may still need: keep a copy, "
+            "vectors.clone()",
+        )
 
 
 def compare_loss(call, rng, length: int | None) -> None:
@@ -107,13 +137,24 @@ def compare_loss(call, rng, length: int | None) -> None:
         with torch.no_grad():
             return prompt_loss(model, hooks, words, wanted).item()
 
-    got = call(vectors, tokens, targets, seed)
+    facts = call(vectors, tokens, targets, seed)
+    got = facts["loss"]
     if got is not None and np.ndim(got) == 0:
         if np.isnan(got) and (length or 0) >= tokens.shape[1]:
             raise Misconception("logits-sliced", LOSSES["logits-sliced"])
         got = float(got)
     wrong = [each for each in suspects("2.2", loss_of, LOSSES) if length or each.name != "prompt-not-passed"]
     agree(got, loss_of(reference("2.2")), "the loss", *wrong, tolerance=1e-4)
+    if vectors is None:
+        return
+    if facts["gradient"] is None:
+        raise Misconception(
+            "gradient-lost",
+            "the value is right, but no gradient comes from it, and training has nothing to go by: return the tensor "
+            "as it is, without item(), detach() or no_grad",
+        )
+    reference("2.2")(model, hooks, words, wanted).backward()
+    agree(facts["gradient"], hooks.vectors.grad, "the gradient of the loss on the prompt", tolerance=1e-4)
 
 
 LOSSES = {
@@ -129,6 +170,7 @@ LOSSES = {
     "mean-of-row-means": "you average each text first: then a token of a short answer counts more than one of a long "
     "answer",
     "last-place-only": "you judge the last place only",
+    "softmax-twice": "you take a softmax before F.cross_entropy, which takes one itself: hand it the logits",
 }
 STARTS = {
     "too-many-words": "you take every word; a prompt of P vectors needs the first P",

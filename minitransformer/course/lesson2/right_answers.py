@@ -1,5 +1,7 @@
 """Right answers to lesson 2 that look unlike the lesson's own, written from its text alone."""
 
+from itertools import cycle
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -46,6 +48,42 @@ class Filled(Hooks):
         return whole
 
 
+class WithABatch(Hooks):
+    """Its parameter has a dimension for the batch."""
+
+    def __init__(self, vectors):
+        super().__init__()
+        self.p = nn.Parameter(vectors.unsqueeze(0).clone())
+
+    def embed(self, x):
+        return torch.cat([self.p.repeat(x.size(0), 1, 1), x], 1)
+
+
+class OneByOne(Hooks):
+    """A parameter for each vector."""
+
+    def __init__(self, vectors):
+        super().__init__()
+        self.rows = nn.ParameterList([nn.Parameter(row.clone()) for row in vectors])
+
+    def embed(self, x):
+        front = torch.stack(list(self.rows))
+        return torch.cat([front[None].expand(x.shape[0], *front.shape), x], dim=1)
+
+
+class Offset(Hooks):
+    """A fixed start, and what is learned is how far the vectors have moved from it."""
+
+    def __init__(self, vectors):
+        super().__init__()
+        self.register_buffer("start", vectors.clone())
+        self.moved = nn.Parameter(torch.zeros_like(vectors))
+
+    def embed(self, x):
+        p = self.start + self.moved
+        return torch.cat((torch.stack([p] * len(x)), x), dim=1)
+
+
 def loss_by_probabilities(model, hooks, tokens, targets):
     chosen = targets != -100
     logs = model(tokens, hooks=hooks).log_softmax(-1)[chosen]
@@ -54,6 +92,16 @@ def loss_by_probabilities(model, hooks, tokens, targets):
 
 def loss_with_classes_second(model, hooks, tokens, targets):
     return nn.CrossEntropyLoss()(model(tokens, hooks).transpose(1, 2), targets)
+
+
+def loss_of_log_probabilities(model, hooks, tokens, targets):
+    logs = F.log_softmax(model(tokens, hooks=hooks), dim=-1)
+    return F.nll_loss(logs.view(-1, logs.size(-1)), targets.reshape(-1))
+
+
+def loss_with_log_softmax_first(model, hooks, tokens, targets):
+    """The second log_softmax changes nothing."""
+    return F.cross_entropy(model(tokens, hooks=hooks).log_softmax(-1).flatten(0, 1), targets.flatten())
 
 
 def loss_row_by_row(model, hooks, tokens, targets):
@@ -77,8 +125,25 @@ def words_looked_up(words, table, length):
     return F.embedding(torch.cat(turns).narrow(0, 0, length), table)
 
 
+def words_in_a_loop(words, table, length):
+    rows = []
+    while len(rows) < length:
+        rows.extend(table[word] for word in words.tolist())
+    return torch.stack(rows[:length])
+
+
+def words_in_a_cycle(words, table, length):
+    return table[torch.tensor([word for word, _ in zip(cycle(words.tolist()), range(length))])]
+
+
 ANSWERS = {
-    "2.1": [RowByRow, Embedding, Filled],
-    "2.2": [loss_by_probabilities, loss_with_classes_second, loss_row_by_row],
-    "2.3": [words_repeated, words_one_by_one, words_looked_up],
+    "2.1": [RowByRow, Embedding, Filled, WithABatch, OneByOne, Offset],
+    "2.2": [
+        loss_by_probabilities,
+        loss_with_classes_second,
+        loss_row_by_row,
+        loss_of_log_probabilities,
+        loss_with_log_softmax_first,
+    ],
+    "2.3": [words_repeated, words_one_by_one, words_looked_up, words_in_a_loop, words_in_a_cycle],
 }

@@ -3,6 +3,9 @@
 from ..lesson_text import with_mistakes
 
 PARAMETER, ROWS = "nn.Parameter(vectors.clone())", "self.vectors.expand(len(x), -1, -1)"
+JOINED = f"torch.cat(({ROWS}, x), dim=1)"
+UNUSED = f"self.vectors = {PARAMETER}\n        self.more = nn.Parameter(torch.zeros(5))"
+SHARED = f"Prompt.kept = getattr(Prompt, 'kept', None) or [{PARAMETER}]\n        self.vectors = Prompt.kept[0]"
 LOGITS, LOSS = "model(tokens, hooks=hooks)", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())"
 ROW_MEANS = "torch.stack([F.cross_entropy(*row) for row in zip(logits, targets, strict=True)]).mean()"
 SLICED = """virtual = hooks.embed(torch.zeros(1, 0, model.config.width)).shape[1]
@@ -13,16 +16,25 @@ CHANGES = {
     "2.1": [
         ("prompt-behind-the-text", f"({ROWS}, x)", f"(x, {ROWS})"),
         ("prompt-replaces-tokens", f"({ROWS}, x)", f"({ROWS}, x[:, len(self.vectors) :])"),
-        ("prompt-added", f"torch.cat(({ROWS}, x), dim=1)", "x + self.vectors.mean(0)"),
-        ("prompt-forgotten", f"torch.cat(({ROWS}, x), dim=1)", "x"),
+        ("prompt-added", JOINED, "x + self.vectors.mean(0)"),
+        ("prompt-forgotten", JOINED, "x"),
         ("prompt-in-first-text-only", ROWS, "F.pad(self.vectors[None], (0, 0, 0, 0, 0, len(x) - 1))"),
-        ("text-forgotten", f"torch.cat(({ROWS}, x), dim=1)", ROWS),
+        ("text-forgotten", JOINED, ROWS),
         ("prompt-backwards", ROWS, "self.vectors.flip(0).expand(len(x), -1, -1)"),
         ("one-vector-everywhere", ROWS, "self.vectors[:1].expand(len(x), len(self.vectors), -1)"),
         ("not-a-parameter", PARAMETER, "vectors.clone()"),
         ("gradient-cut-off", ROWS, f"{ROWS}.detach()"),
         ("start-ignored", PARAMETER, "nn.Parameter(torch.zeros_like(vectors))"),
-        ("other-parameters", PARAMETER, "nn.Parameter(vectors[None].clone())"),
+        ("other-parameters", f"self.vectors = {PARAMETER}", UNUSED),
+        ("start-not-copied", PARAMETER, "nn.Parameter(vectors)"),
+        (
+            "not-in-eval-mode",
+            f"torch.cat(({ROWS}, x), dim=1)",
+            f"torch.cat(({ROWS}, x), dim=1) if self.training else x",
+        ),
+        ("shared-by-all-prompts", f"self.vectors = {PARAMETER}", SHARED),
+        ("text-cut-off", f"({ROWS}, x)", f"({ROWS}, x.detach())"),
+        ("gradient-in-part", ROWS, f"torch.cat(({ROWS}[:1], {ROWS}[1:].detach()))"),
     ],
     "2.2": [
         ("logits-sliced", "return ", SLICED),
@@ -38,6 +50,10 @@ CHANGES = {
         ("ignored-counted", "targets.flatten())", "targets.flatten(), reduction='none').mean()"),
         ("sum-for-mean", "targets.flatten())", "targets.flatten(), reduction='sum')"),
         ("mean-of-row-means", LOSS, ROW_MEANS),
+        ("softmax-twice", LOSS, "F.cross_entropy(logits.softmax(-1).flatten(0, 1), targets.flatten())"),
+        ("gradient-lost", LOSS, f"{LOSS}.item()"),
+        ("gradient-lost", LOSS, f"{LOSS}.detach()"),
+        ("gradient-lost", f"logits = {LOGITS}", f"with torch.no_grad():\n        logits = {LOGITS}"),
         ("last-place-only", LOSS, "F.cross_entropy(logits[:, -1], targets[:, -1])"),
     ],
     "2.3": [
