@@ -44,9 +44,13 @@ def answer(question_id: str, answer: str) -> Shown:
 
 
 def reply(question: Question, answer: str) -> Shown:
+    """What there is to say about an answer; one that cannot be read is told so, and counts as none."""
     if not isinstance(answer, str):
-        raise ValueError(f"an answer is a text such as {question.example!r}; got a {type(answer).__name__}")
-    graded: Reply = question.grade(answer)
+        return unreadable(f"an answer is a text such as {question.example!r}; got a {type(answer).__name__}")
+    try:
+        graded: Reply = question.grade(answer)
+    except ValueError as error:
+        return unreadable(str(error))
     RECORD.replies[question.id] = graded
     strip = progress(int(question.id.split(".")[0]))
     word = {1.0: "✓ right", 0.0: "✗ not it"}.get(graded.credit, f"◧ {graded.credit:.0%} right")
@@ -54,6 +58,10 @@ def reply(question: Question, answer: str) -> Shown:
     lines = [marked_up(each) for each in graded.lines]
     text = "\n".join([f"{question.id}, answered {answer}: {word}", *map(plain_text, graded.lines), strip.text])
     return Shown(text, box(colour, f"<strong>{html.escape(answer)}: {word}</strong>", *lines, strip.html))
+
+
+def unreadable(why: str) -> Shown:
+    return Shown(f"Not counted: {why}", box(NOT_YET, f"<strong>Not counted</strong>: {html.escape(why)}"))
 
 
 def asking(question: Question) -> tuple[str, str]:

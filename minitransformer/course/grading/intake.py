@@ -164,7 +164,7 @@ def parsed(source: str) -> tuple[str, list[ast.stmt] | None]:
 
 
 def quiz_answers(body: list[ast.stmt]) -> dict[str, str]:
-    """The answers that stand as texts: quiz("1.q1", answer="b")."""
+    """The answers that stand as texts: quiz("2.q1", answer="b")."""
     answers = {}
     for call in (each for statement in body for each in ast.walk(statement) if isinstance(each, ast.Call)):
         parts = [*call.args, *(named.value for named in call.keywords if named.arg == "answer")]
