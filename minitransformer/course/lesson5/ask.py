@@ -9,28 +9,62 @@ from minitransformer import Config, Hooks, loss
 from ..plain_data import rebuilt, tensors
 
 
-def context_hook(Prefix, what, config, vectors, *inputs):
-    """The parameters of a new textbook prefix; or, with these vectors, what it does, or the gradient that they get."""
-    prefix = Prefix(vectors.shape[1], Config(**config))
-    if what == "parameters":
-        return dict(prefix.named_parameters())
-    prefix.vectors.data = tensors(vectors)[0]
-    if what == "context":
-        return [prefix.context(layer, *tensors(*inputs)) for layer in range(config["layers"])]
-    loss(rebuilt(config, inputs[0]), *tensors(*inputs[1:]), prefix).backward()
-    return prefix.vectors.grad
+def context_hook(Prefix, what, config, length, *inputs):
+    return looked_at("context", Prefix, what, Config(**config), length, *inputs)
 
 
-def keys_values_hook(KeyValues, what, config, keys, values, *inputs):
-    """The same for learned keys and values, (L, G, P, d) each."""
-    prefix = KeyValues(keys.shape[2], Config(**config))
+def keys_values_hook(KeyValues, what, config, length, *inputs):
+    return looked_at("keys_values", KeyValues, what, Config(**config), length, *inputs)
+
+
+def looked_at(hook, Made, what, config, length, *inputs):
+    """What two new prefixes own and what they do, whatever their parameters look like; or how one of them learns."""
+    first, second = (Made(length, config) for _ in range(2))
     if what == "parameters":
-        return dict(prefix.named_parameters())
-    prefix.keys.data, prefix.values.data = tensors(keys, values)
-    if what == "keys_values":
-        return [prefix.keys_values(layer, *tensors(*inputs)) for layer in range(config["layers"])]
-    loss(rebuilt(config, inputs[0]), *tensors(*inputs[1:]), prefix).backward()
-    return prefix.keys.grad, prefix.values.grad
+        return dict(first.named_parameters())
+    if what == "start":
+        return [in_every_layer(hook, hooks, config, *tensors(*inputs)) for hooks in (first, second)]
+    seed, *inputs = inputs
+    if what == "learn":
+        shake(first, seed)
+        return step(hook, first, config, *inputs)
+    texts = tensors(*inputs)
+    before = in_every_layer(hook, second, config, *texts)
+    shake(first, seed)
+    return {
+        "parameters": dict(first.named_parameters()),
+        "in train mode": in_every_layer(hook, first.train(), config, *texts),
+        "in eval mode": in_every_layer(hook, first.eval(), config, *texts),
+        "another": [before, in_every_layer(hook, second, config, *texts)],
+        "texts": texts,
+    }
+
+
+def in_every_layer(hook, hooks, config, *texts) -> list:
+    return [getattr(hooks, hook)(layer, *texts) for layer in range(config.layers)]
+
+
+def shake(hooks, seed) -> None:
+    """Add noise to every parameter: what is learned is different in every place."""
+    noise = torch.Generator().manual_seed(seed)
+    for parameter in hooks.parameters():
+        parameter.data += torch.randn(parameter.shape, generator=noise)
+
+
+def step(hook, hooks, config, weights, tokens, targets) -> list:
+    """What the hook puts in front before and after one step of plain gradient descent at rate 1."""
+    shape = (1, 1, config.width) if hook == "context" else (1, config.kv_heads, 1, config.head)
+    texts = [torch.zeros(shape)] * (1 if hook == "context" else 2)
+    with torch.no_grad():
+        before = in_every_layer(hook, hooks, config, *texts)
+    value = loss(rebuilt(vars(config), weights), *tensors(tokens, targets), hooks)
+    if value.requires_grad:
+        value.backward()
+    for parameter in hooks.parameters():
+        if parameter.grad is not None:
+            parameter.data = parameter.data - parameter.grad
+    with torch.no_grad():
+        return [before, in_every_layer(hook, hooks, config, *texts)]
 
 
 def keys_values_of(to_keys_values, config, weights, vectors):  # (L, P, D) -> (L, G, P, d) twice

@@ -29,6 +29,69 @@ class PrefixFilled(Hooks):
         return longer + front
 
 
+class PrefixInAList(Hooks):
+    """A parameter for each layer."""
+
+    def __init__(self, length, config):
+        super().__init__()
+        sets = [nn.Parameter(0.05 * torch.randn(length, config.width)) for _ in range(config.layers)]
+        self.vectors = nn.ParameterList(sets)
+
+    def context(self, layer, x):
+        return torch.cat([self.vectors[layer].unsqueeze(0).repeat(x.size(0), 1, 1), x], dim=1)
+
+
+class PrefixWithABatch(Hooks):
+    """A dimension for the batch, and another name."""
+
+    def __init__(self, length, config):
+        super().__init__()
+        self.p = nn.Parameter(torch.randn(config.layers, 1, length, config.width) * 0.05)
+
+    def context(self, layer, x):
+        front = self.p[layer]
+        return torch.cat((front.expand(x.shape[0], front.shape[1], front.shape[2]), x), dim=1)
+
+
+class PrefixWithLayersSecond(Hooks):
+    def __init__(self, length, config):
+        super().__init__()
+        self.vectors = nn.Parameter(torch.normal(0, 0.05, size=(length, config.layers, config.width)))
+
+    def context(self, layer, x):
+        return torch.cat((torch.stack([self.vectors[:, layer]] * len(x)), x), -2)
+
+
+class PrefixEmbedded(Hooks):
+    """A table, one row for each layer and place."""
+
+    def __init__(self, length, config):
+        super().__init__()
+        self.length = length
+        self.table = nn.Embedding(config.layers * length, config.width)
+        nn.init.normal_(self.table.weight, 0, 0.05)
+
+    def context(self, layer, x):
+        rows = torch.arange(layer * self.length, (layer + 1) * self.length)
+        whole = x.new_empty(len(x), self.length + x.shape[1], x.shape[2])
+        whole[:, : self.length] = self.table(rows)
+        whole[:, self.length :] = x
+        return whole
+
+
+class PrefixMoved(Hooks):
+    """A fixed draw, and what is learned is how far the vectors have moved from it."""
+
+    def __init__(self, length, config):
+        super().__init__()
+        self.register_buffer("start", 0.05 * torch.randn(config.layers, length, config.width))
+        self.moved = nn.Parameter(torch.zeros(config.layers, length, config.width))
+
+    def context(self, layer, x):
+        own = self.start[layer] + self.moved[layer]
+        return torch.cat((own.expand(len(x), *own.shape), x), 1)
+
+
 class KeysAndValuesRepeated(Hooks):
     def __init__(self, length, config):
         super().__init__()
@@ -55,6 +118,53 @@ class KeysAndValuesTransposed(Hooks):
             return torch.stack(rows)
 
         return joined(self.keys[layer], keys), joined(self.values[layer], values)
+
+
+class KeysAndValuesTogether(Hooks):
+    """One parameter for both."""
+
+    def __init__(self, length, config):
+        super().__init__()
+        self.both = nn.Parameter(0.3 * torch.randn(2, config.layers, config.kv_heads, length, config.head))
+
+    def keys_values(self, layer, keys, values):
+        own = self.both[:, layer, None].expand(-1, keys.shape[0], -1, -1, -1)
+        return torch.cat((own, torch.stack((keys, values))), 3).unbind()
+
+
+class KeysAndValuesInLists(Hooks):
+    def __init__(self, length, config):
+        super().__init__()
+        shape = config.kv_heads, length, config.head
+        self.keys, self.values = (
+            nn.ParameterList(nn.Parameter(torch.randn(shape).mul(0.3)) for _ in range(config.layers)) for _ in range(2)
+        )
+
+    def keys_values(self, layer, keys, values):
+        own_keys, own_values = self.keys[layer][None], self.values[layer][None]
+        ones = [1] * 3
+        return (
+            torch.cat([own_keys.repeat(len(keys), *ones), keys], dim=2),
+            torch.cat([own_values.repeat(len(values), *ones), values], dim=2),
+        )
+
+
+class KeysAndValuesFlat(Hooks):
+    """As a linear map would give them: (L, P, G·d), split into heads when they are needed."""
+
+    def __init__(self, length, config):
+        super().__init__()
+        self.heads = config.kv_heads
+        shape = config.layers, length, config.kv_heads * config.head
+        self.k = nn.Parameter(torch.empty(shape).normal_(std=0.3))
+        self.v = nn.Parameter(torch.empty(shape).normal_(std=0.3))
+
+    def keys_values(self, layer, keys, values):
+        split = [own[layer].unflatten(1, (self.heads, -1)).transpose(0, 1) for own in (self.k, self.v)]
+        return tuple(
+            torch.stack([torch.cat((own, row), 1) for row in text])
+            for own, text in zip(split, (keys, values), strict=True)
+        )
 
 
 def translated_by_einsum(model, vectors):
@@ -205,8 +315,22 @@ def guard_by_training(program, model):
 
 
 ANSWERS = {
-    "5.1": [PrefixRowByRow, PrefixFilled],
-    "5.2": [KeysAndValuesRepeated, KeysAndValuesTransposed],
+    "5.1": [
+        PrefixRowByRow,
+        PrefixFilled,
+        PrefixInAList,
+        PrefixWithABatch,
+        PrefixWithLayersSecond,
+        PrefixEmbedded,
+        PrefixMoved,
+    ],
+    "5.2": [
+        KeysAndValuesRepeated,
+        KeysAndValuesTransposed,
+        KeysAndValuesTogether,
+        KeysAndValuesInLists,
+        KeysAndValuesFlat,
+    ],
     "5.3": [translated_by_einsum, translated_head_by_head],
     "5.4": [compiled_by_watching, compiled_with_a_text],
     "5.5": [steps_in_a_loop, steps_written_into_place],

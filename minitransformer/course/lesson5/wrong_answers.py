@@ -5,6 +5,17 @@ import torch
 from ..lesson_text import reference, with_mistakes
 
 SHAPE, PREFIX = "config.layers, config.kv_heads, length, config.head", "torch.cat((own, x), 1)"
+DRAWN = "0.05 * torch.randn(config.layers, length, config.width)"
+OWN = f"self.vectors = nn.Parameter({DRAWN})"
+SHARED = f"""{OWN}
+        kept = Prefix.kept = getattr(Prefix, "kept", {{}})
+        self.vectors = kept.setdefault(self.vectors.shape, self.vectors)"""
+FIRST_TEXT = "torch.cat((self.vectors[layer][None], torch.zeros(len(x) - 1, *self.vectors[0].shape)))"
+PAIR = "self.keys, self.values = (nn.Parameter(0.3 * torch.randn(shape)) for _ in range(2))"
+KV_FIRST_TEXT = """tuple(
+            torch.cat((torch.cat((own[:1], torch.zeros_like(own[1:]))), text), 2)
+            for own, text in ((own_keys, keys), (own_values, values))
+        )"""
 JOINED = "torch.cat((own_keys, keys), 2), torch.cat((own_values, values), 2)"
 LINEARS = "((keys, block.attention.key), (values, block.attention.value))"
 SPLIT = ".unflatten(1, (model.config.kv_heads, -1)).transpose(0, 1)"
@@ -18,7 +29,7 @@ CHANGES = {
     "5.1": [
         ("one-set-for-all-layers", "config.layers, length", "length", "self.vectors[layer]", "self.vectors"),
         ("not-learnable", "nn.Parameter", ""),
-        ("other-parameters", "config.layers, length", "length, config.layers"),
+        ("places-for-layers", "config.layers, length", "length, config.layers"),
         ("first-layer-only", PREFIX, f"{PREFIX} if layer == 0 else x"),
         ("same-at-every-layer", "self.vectors[layer]", "self.vectors[0]"),
         ("layers-upside-down", "self.vectors[layer]", "self.vectors[-1 - layer]"),
@@ -27,17 +38,52 @@ CHANGES = {
         ("added-to-the-text", PREFIX, "x + own.mean(1, keepdim=True)"),
         ("changes-nothing", PREFIX, "x"),
         ("cut-off", "self.vectors[layer]", "self.vectors[layer].detach().requires_grad_()"),
+        ("starts-at-zero", "0.05 * torch.randn(", "torch.zeros("),
+        ("start-not-scaled", "0.05 * torch.randn(", "torch.randn("),
+        ("never-negative", "torch.randn(", "torch.rand("),
+        ("other-start", "0.05 *", "0.5 *"),
+        ("same-draw-each-time", OWN, f"torch.manual_seed(0)\n        {OWN}"),
+        ("layers-start-alike", DRAWN, "0.05 * torch.randn(length, config.width).repeat(config.layers, 1, 1)"),
+        ("other-parameters", OWN, f"self.more = nn.Parameter(torch.zeros(5))\n        {OWN}"),
+        ("not-in-eval-mode", PREFIX, f"{PREFIX} if self.training else x"),
+        ("shared-by-all-prefixes", OWN, SHARED),
+        ("text-cut-off", "(own, x)", "(own, x.detach())"),
+        ("text-left-out", PREFIX, "own"),
+        ("gradient-in-part", "(own, x)", "(torch.cat((own[:1], own[1:].detach())), x)"),
+        ("first-text-only", "self.vectors[layer].expand(len(x), -1, -1)", FIRST_TEXT),
+        ("backwards", "self.vectors[layer]", "self.vectors[layer].flip(0)"),
+        ("one-vector-everywhere", "self.vectors[layer]", "self.vectors[layer, :1].expand(self.vectors.shape[1], -1)"),
+        ("scaled-on-the-way", "0.05 * ", "", "self.vectors[layer]", "(0.05 * self.vectors[layer])"),
     ],
     "5.2": [
         ("query-heads", "config.kv_heads", "config.heads"),
         ("hidden-states", SHAPE, "config.layers, length, config.width"),
         ("one-set-for-all-layers", "config.layers, ", ""),
-        ("other-parameters", "config.kv_heads, length", "length, config.kv_heads"),
         ("keys-for-values", "in (self.keys, self.values)", "in (self.values, self.keys)"),
         ("same-at-every-layer", "own[layer]", "own[0]"),
         ("keys-without-values", "torch.cat((own_values, values), 2)", "values"),
         ("behind-the-text", JOINED, "torch.cat((keys, own_keys), 2), torch.cat((values, own_values), 2)"),
+        ("keys-without-values", "torch.cat((own_keys, keys), 2)", "keys"),
+        ("keys-twice", "in (self.keys, self.values)", "in (self.keys, self.keys)"),
+        ("changes-nothing", JOINED, "keys, values"),
+        ("first-layer-only", JOINED, f"({JOINED}) if layer == 0 else (keys, values)"),
+        ("layers-upside-down", "own[layer]", "own[-1 - layer]"),
         ("cut-off", "in (self.keys, self.values)", "in (self.keys, self.values.detach())"),
+        ("cut-off", "in (self.keys, self.values)", "in (self.keys.data, self.values)"),
+        ("starts-at-zero", "0.3 * torch.randn(", "torch.zeros("),
+        ("start-not-scaled", "0.3 * torch.randn(", "torch.randn("),
+        ("never-negative", "torch.randn(", "torch.rand("),
+        ("other-start", "0.3 *", "0.05 *"),
+        ("same-draw-each-time", "shape =", "torch.manual_seed(0)\n        shape ="),
+        ("keys-start-as-values", PAIR, "start = 0.3 * torch.randn(shape)\n"
+         "        self.keys, self.values = nn.Parameter(start.clone()), nn.Parameter(start.clone())"),
+        ("not-learnable", "nn.Parameter(0.3 * torch.randn(shape))", "0.3 * torch.randn(shape)"),
+        ("not-in-eval-mode", JOINED, f"({JOINED}) if self.training else (keys, values)"),
+        ("text-cut-off", JOINED, JOINED.replace("ys)", "ys.detach())").replace("es)", "es.detach())")),
+        ("backwards", "own[layer]", "own[layer].flip(1)"),
+        ("first-text-only", JOINED, KV_FIRST_TEXT),
+        ("text-left-out", JOINED, "own_keys, own_values"),
+        ("scaled-on-the-way", "0.3 * ", "", "own[layer]", "(0.3 * own[layer])"),
     ],
     "5.3": [
         ("norm-forgotten", "block.attention.norm(own)", "own"),
