@@ -68,43 +68,65 @@ def step(hook, hooks, config, weights, tokens, targets) -> list:
 
 
 def keys_values_of(to_keys_values, config, weights, vectors):  # (L, P, D) -> (L, G, P, d) twice
-    return to_keys_values(rebuilt(config, weights), *tensors(vectors))
+    """Keys and values, the vectors as they are afterwards, and whether the model is as it was."""
+    model, (own,) = rebuilt(config, weights), tensors(vectors)
+    pair = to_keys_values(model, own)
+    return pair, own, untouched(model, weights)
 
 
 def compiled(compile_prompt, config, weights, vectors):  # (P, D) or (L, P, D) -> (L, G, P, d) twice
+    """The same for the vectors of a soft prompt."""
     model = rebuilt(config, weights)
-    return compile_prompt(model, soft_prompt(model, vectors))
+    hooks = soft_prompt(model, vectors)
+    pair = compile_prompt(model, hooks)
+    return pair, hooks.vectors, untouched(model, weights)
 
 
+def untouched(model, weights) -> bool:
+    return all(torch.equal(weight, torch.as_tensor(weights[name])) for name, weight in model.state_dict().items())
+
+
+@torch.no_grad()
 def one_at_a_time(step_by_step, config, weights, vectors, tokens):
-    """The logits, and how many tokens each call of the model was given."""
-    model, sizes = rebuilt(config, weights), []
-    listen(model, sizes)
-    return step_by_step(model, *tensors(tokens), soft_prompt(model, vectors)), sizes
+    """The logits of two calls, and for each how many places of how many rows each step read."""
+    model = rebuilt(config, weights)
+    return [
+        listened(model, lambda: step_by_step(model, *tensors(tokens), soft_prompt(model, vectors))) for _ in range(2)
+    ]
 
 
+@torch.no_grad()
 def decoded(answer, config, weights, vectors, tokens, count):
-    """The new tokens, and how many tokens each call of the model was given."""
-    model, sizes = rebuilt(config, weights), []
-    listen(model, sizes)
-    return answer(model, *tensors(tokens), soft_prompt(model, vectors), count), sizes
+    """The new tokens of two calls, and for each how many places of how many rows each step read."""
+    model = rebuilt(config, weights)
+    return [
+        listened(model, lambda: answer(model, *tensors(tokens), soft_prompt(model, vectors), count)) for _ in range(2)
+    ]
+
+
+def listened(model, run) -> list:
+    sizes = []
+    listener = model.embedding.register_forward_pre_hook(lambda _, args: sizes.append(list(args[0].shape)))
+    returned = run()
+    listener.remove()
+    return [returned, sizes]
 
 
 def guarded(guard, programs, config, weights):
-    """For each program, whether the test lets it pass."""
-    return [let_pass(guard, source, rebuilt(config, weights)) for source in programs]
+    """For each program what the test does: it passes it, raises, or returns False."""
+    return [verdict(guard, source, rebuilt(config, weights)) for source in programs]
 
 
-def let_pass(guard, source: str, model) -> bool:
+def verdict(guard, source: str, model) -> str:
     scope = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "Hooks": Hooks}
     exec(source, scope)
     try:
-        guard(SimpleNamespace(**scope), model)
+        said = guard(SimpleNamespace(**scope), model)
     except NotImplementedError:
         raise
     except Exception:  # a wrong program may fail in any way
-        return False
-    return True
+        return "raises"
+    return "returns False" if said is False else "passes"
 
 
 def soft_prompt(model, vectors) -> Hooks:
@@ -114,10 +136,3 @@ def soft_prompt(model, vectors) -> Hooks:
     hooks = (PromptTuning if vectors.ndim == 2 else PrefixTuning)(vectors.shape[-2], model.config)
     hooks.vectors.data = tensors(vectors)[0]
     return hooks
-
-
-def listen(model, sizes: list) -> None:
-    def note(_, args, named):
-        sizes.append((args or (named["tokens"],))[0].shape[1])
-
-    model.register_forward_pre_hook(note, with_kwargs=True)

@@ -25,6 +25,16 @@ TURNED = """keys = torch.stack(keys)
     return keys * cosine + keys.roll(keys.shape[-1] // 2, -1) * sine, """
 STEPS = "[model(token, hooks, cache) for token in tokens.split(1, 1)]"
 NEXT, KEPT = "last = model(last, hooks, cache)[:, -1:].argmax(-1)", "said.append(last)"
+RECORDED = 'torch.stack([recorder[site, layer][0] for layer in layers]) for site in ("keys", "values")'
+FROM_THE_CACHE = """torch.stack([kept.layers[layer][part][0] for layer in layers])
+        for kept in [Cache()]
+        if model(torch.empty(1, 0, dtype=torch.long), prompt, kept) is not None
+        for part in range(2)"""
+ENTERED = "assert entered.shape == (2, 8, model.config.width) and torch.equal(entered[:, 3:], x)"
+FROM_START = "assert torch.equal(entered[:, :3], vectors.expand(2, -1, -1)), "
+FROM_WORDS = "assert torch.equal(program.from_words("
+LAYERS = "assert not torch.equal(prefix.context(0, x)[:, :2], prefix.context(1, x)[:, :2])"
+GRADS = "assert [parameter.grad is not None for parameter in prompt.parameters()] == [True]"
 CHANGES = {
     "5.1": [
         ("one-set-for-all-layers", "config.layers, length", "length", "self.vectors[layer]", "self.vectors"),
@@ -92,16 +102,43 @@ CHANGES = {
         ("heads-mixed-up", SPLIT, ".reshape(model.config.kv_heads, -1, model.config.head)"),
         ("turned-twice", "return torch.stack(keys), ", TURNED),
         ("keys-for-values", "torch.stack(keys), torch.stack(values)", "torch.stack(values), torch.stack(keys)"),
+        ("other-norm", "block.attention.norm(own)", "model.norm(own)"),
+        ("norm-twice", "block.attention.norm(own)", "block.attention.norm(block.attention.norm(own))"),
+        ("values-not-normed", "linear(normed)", "linear(normed if part is keys else own)"),
+        ("heads-not-in-front", ".transpose(0, 1)", ""),
+        ("keys-twice", "torch.stack(keys), torch.stack(values)", "torch.stack(keys), torch.stack(keys)"),
+        ("layers-upside-down", "zip(model.blocks, vectors,", "zip(model.blocks, vectors.flip(0),"),
+        ("divided-by-root-d", "torch.stack(keys), ", "torch.stack(keys) / model.config.head**0.5, "),
+        ("vectors-changed", "normed = block.attention.norm(own)", "normed = own.copy_(block.attention.norm(own))"),
+        ("model-changed", "linear(normed)", "linear.requires_grad_(False)(normed)",
+         "return", "model.norm.weight.data.fill_(1)\n    return"),
     ],
     "5.4": [
         ("text-included", "torch.empty(1, 0, dtype=torch.long)", "torch.tensor([[1, 2, 3]])"),
         ("prompt-left-out", "Stack(prompt, recorder)", "recorder"),
+        ("text-in-front", "torch.empty(1, 0, dtype=torch.long)", "torch.ones(1, 9, dtype=torch.long)",
+         "recorder[site, layer][0]", "recorder[site, layer][0, :, -prompt.vectors.shape[-2] :]"),
+        ("turned-twice", RECORDED, FROM_THE_CACHE),
+        ("keys-for-values", 'in ("keys", "values"))', 'in ("values", "keys"))'),
+        ("keys-twice", 'in ("keys", "values"))', 'in ("keys", "keys"))'),
+        ("one-layer-for-all", "recorder[site, layer]", "recorder[site, 0]"),
+        ("last-layer-for-all", "recorder[site, layer]", "recorder[site, layers[-1]]"),
+        ("layers-upside-down", "for layer in layers", "for layer in layers[::-1]"),
+        ("batch-kept", "recorder[site, layer][0]", "recorder[site, layer]"),
+        ("vectors-changed", "recorder = ", "prompt.vectors.data.mul_(1.5)\n    recorder = "),
     ],
     "5.5": [
         ("a-new-cache-each-step", "model(token, hooks, cache)", "model(token, hooks, Cache())"),
         ("prefix-forgotten", "model(token, hooks, cache)", "model(token, cache=cache)"),
         ("reads-again", STEPS, "[model(tokens[:, : t + 1], hooks)[:, -1:] for t in range(tokens.shape[1])]"),
         ("all-at-once", STEPS, "[model(tokens, hooks, cache)]"),
+        ("all-at-once", STEPS, "[model.logits(model.hidden(tokens, hooks, cache))]"),
+        ("several-at-once", "tokens.split(1, 1)", "tokens.split(2, 1)"),
+        ("last-step-only", f"torch.cat({STEPS}, 1)", f"{STEPS}[-1]"),
+        ("joined-along-rows", ", 1)\n", ")\n"),
+        ("probabilities", "hooks, cache)", "hooks, cache).softmax(-1)"),
+        ("backwards", f"{STEPS}", f"{STEPS}[::-1]"),
+        ("cache-kept-between-calls", "cache = Cache()", 'cache = vars(model).setdefault("kept", Cache())'),
     ],
     "5.6": [
         ("prefix-forgotten", "model(tokens[:, :-1], hooks, cache)", "model(tokens[:, :-1], cache=cache)"),
@@ -109,6 +146,25 @@ CHANGES = {
         ("cache-given-up", NEXT, "last = model(tokens, hooks)[:, -1:].argmax(-1)",
          KEPT, f"{KEPT}\n        tokens = torch.cat((tokens, last), 1)"),
         ("starts-with-the-question", NEXT, KEPT, f"{KEPT}\n    return", f"{NEXT}\n    return"),
+        ("text-returned-too", "said = Cache(), []", "said = Cache(), [tokens]"),
+        ("least-likely", "argmax", "argmin"),
+        ("one-too-few", "range(count)", "range(count - 1)"),
+        ("last-token-only", "return torch.cat(said, 1)", "return said[-1]"),
+        ("cache-emptied", NEXT, NEXT.replace("cache)", "Cache())")),
+        ("text-not-read", "model(tokens[:, :-1], hooks, cache)", "pass"),
+        ("cache-kept-between-calls", "said = Cache(), []", 'said = vars(model).setdefault("kept", Cache()), []'),
+    ],
+    "5.7": [
+        ("start-not-tested", ENTERED, "pass", FROM_START, "assert True, "),
+        ("gradient-not-tested", "    entered.sum().backward()\n", "", GRADS, "pass"),
+        ("start-not-tested", FROM_WORDS, "torch.equal(program.from_words("),
+        ("start-not-tested", "[4, 2]), table, 5), table[[4, 2, 4, 2, 4]]", "[4, 2]), table, 2), table[[4, 2]]"),
+        ("loss-not-tested", "assert torch.allclose(", "torch.allclose("),
+        ("padding-or-layers-not-tested", "    targets[0, :3] = -100  # padding\n", ""),
+        ("padding-or-layers-not-tested", LAYERS, "pass"),
+        ("right-program-rejected", LAYERS, f"{LAYERS}\n    assert torch.equal(prefix.vectors[0], prefix.vectors[1])"),
+        ("right-program-rejected", LAYERS, f"{LAYERS}\n    assert program.Prompt.__name__ == 'Prompt'"),
+        ("right-program-rejected", LAYERS, "raise AssertionError"),
     ],
 }  # fmt: skip
 
@@ -122,14 +178,23 @@ def only_shapes(program, model):
     assert entered.shape == (2, 8, 16)
 
 
+def returns(program, model):
+    try:
+        reference("5.7")(program, model)
+    except Exception:
+        return False
+    return True
+
+
 def only_one_way(program, model):
     assert program.Prefix(2, model.config).vectors.std() < 0.01
 
 
 ANSWERS = with_mistakes(CHANGES)
 ANSWERS["5.4"].append(("prompt-taken-for-prefix", every_layer_the_prompt))
-ANSWERS["5.7"] = [
+ANSWERS["5.7"] += [
     ("places-not-tested", lambda program, model: None),
+    ("returns-and-raises-not", returns),
     ("gradient-not-tested", only_shapes),
     ("right-program-rejected", only_one_way),
 ]
