@@ -22,6 +22,8 @@ def looked_at(hook, Made, what, config, length, *inputs):
     first, second = (Made(length, config) for _ in range(2))
     if what == "parameters":
         return dict(first.named_parameters())
+    if what == "drawn":
+        return [dict(hooks.named_parameters()) for hooks in (first, second)]
     if what == "start":
         return [in_every_layer(hook, hooks, config, *tensors(*inputs)) for hooks in (first, second)]
     seed, *inputs = inputs

@@ -86,6 +86,8 @@ ENTERED = {
 STEPPED = {
     "text-cut-off": "the text is detached on its way: no gradient goes through it to the layers below. Put it behind "
     "your vectors as it is",
+    "same-at-every-layer": ENTERED["same-at-every-layer"],
+    "one-vector-everywhere": ENTERED["one-vector-everywhere"],
     "gradient-in-part": "the gradient comes from one text only; all of them have the prefix",
     "scaled-on-the-way": "the small factor belongs into the start alone: here each step of training is made smaller, "
     "too",
@@ -132,11 +134,28 @@ def shapes_of(hooks) -> list[tuple[int, ...]]:
 
 
 def starts(call, rng, kind: Kind, config: Config) -> None:
-    """Many vectors, so that chance does not matter: a normal draw with this spread, anew for each layer and prefix."""
-    length, rows = 80, 1
-    texts = kind.texts(rng, config, rows, 1)
-    both = call("start", asdict(config), length, *texts)
-    first, second = (fronts(kind, kind.outputs(each, config), config, length) for each in unpack(both, 2, "prefixes"))
+    """The parameters start as they should; or, where they are something else, what stands in front does."""
+    length = 80  # many vectors, so that chance does not matter
+    shape = asdict(config), length
+    drawn = [in_order(kind, config, length, each) for each in unpack(call("drawn", *shape), 2, "prefixes")]
+    try:
+        compare_starts(kind, *drawn)
+    except Misconception:
+        both = unpack(call("start", *shape, *kind.texts(rng, config, 1, 1)), 2, "prefixes")
+        compare_starts(kind, *(fronts(kind, kind.outputs(each, config), config, length) for each in both))
+
+
+def in_order(kind: Kind, config: Config, length: int, owned) -> list[np.ndarray] | None:
+    """All that is learned as (L, …, P, width) for each of the names, in the order in which it is found."""
+    numbers = np.concatenate([np.zeros(0, np.float32), *(np.reshape(each, -1) for each in owned.values())])
+    shape = kind.shape(config, length)
+    if numbers.size != len(kind.names) * np.prod(shape):
+        return None
+    return [part.reshape(shape) for part in np.split(numbers, len(kind.names))]
+
+
+def compare_starts(kind: Kind, first: list[np.ndarray], second: list[np.ndarray]) -> None:
+    """A normal draw with this spread, anew for each layer and prefix."""
     for mine, other, what in zip(first, second, kind.shown, strict=True):
         spread = mine.std()
         if spread == 0:
@@ -247,10 +266,7 @@ def own_vectors(kind: Kind, config: Config, length: int, owned, got) -> tuple[li
     if set(owned) == set(kind.names) and all([s for s in np.shape(each) if s != 1] == bare for each in owned.values()):
         named = [owned[name].reshape(shape) for name in kind.names]
         return named, named
-    numbers = np.concatenate([np.reshape(each, -1) for each in owned.values()]) if owned else np.zeros(0)
-    guessed = None
-    if numbers.size == len(kind.names) * np.prod(shape):
-        guessed = [part.reshape(shape) for part in np.split(numbers.astype(np.float32), len(kind.names))]
+    guessed = in_order(kind, config, length, owned)
     try:
         return fronts(kind, got, config, length), guessed
     except Misconception:
