@@ -109,7 +109,9 @@ quiz("5.q3")
 #
 # ### Exercise 5.1: the `context` hook
 #
-# Own one parameter called `vectors`, small random numbers (0.05 times a normal draw), with a set for each layer.
+# Own P vectors for each layer: $L \cdot P \cdot D$ numbers to learn, which start small, as 0.05 times a normal draw (a
+# new one for each prefix). Later cells read them as one parameter `vectors`, $(L, P, D)$, with $p^l$ as `vectors[l]`.
+# Other forms are as right; to go on with such a one, write `Prefix = PrefixTuning` behind the line with `use`.
 
 
 # %% exercise="5.1"
@@ -361,7 +363,9 @@ quiz("5.q8")
 #
 # ### Exercise 5.2: the `keys_values` hook
 #
-# Own two parameters, `keys` and `values`, both $(L, G, P, d)$, 0.3 times a normal draw.
+# Own P keys and P values for each layer, $(L, G, P, d)$ each, which start as 0.3 times a normal draw (a new one for
+# each prefix). Other names and forms of the parameters are as right; but what you call `keys[l]` and `values[l]` goes
+# in front of layer $l$'s keys and values.
 
 
 # %% exercise="5.2"

@@ -9,68 +9,126 @@ from minitransformer import Config, Hooks, loss
 from ..plain_data import rebuilt, tensors
 
 
-def context_hook(Prefix, what, config, vectors, *inputs):
-    """The parameters of a new textbook prefix; or, with these vectors, what it does, or the gradient that they get."""
-    prefix = Prefix(vectors.shape[1], Config(**config))
-    if what == "parameters":
-        return dict(prefix.named_parameters())
-    prefix.vectors.data = tensors(vectors)[0]
-    if what == "context":
-        return [prefix.context(layer, *tensors(*inputs)) for layer in range(config["layers"])]
-    loss(rebuilt(config, inputs[0]), *tensors(*inputs[1:]), prefix).backward()
-    return prefix.vectors.grad
+def context_hook(Prefix, what, config, length, *inputs):
+    return looked_at("context", Prefix, what, Config(**config), length, *inputs)
 
 
-def keys_values_hook(KeyValues, what, config, keys, values, *inputs):
-    """The same for learned keys and values, (L, G, P, d) each."""
-    prefix = KeyValues(keys.shape[2], Config(**config))
+def keys_values_hook(KeyValues, what, config, length, *inputs):
+    return looked_at("keys_values", KeyValues, what, Config(**config), length, *inputs)
+
+
+def looked_at(hook, Made, what, config, length, *inputs):
+    """What two new prefixes own and what they do, whatever their parameters look like; or how one of them learns."""
+    first, second = (Made(length, config) for _ in range(2))
     if what == "parameters":
-        return dict(prefix.named_parameters())
-    prefix.keys.data, prefix.values.data = tensors(keys, values)
-    if what == "keys_values":
-        return [prefix.keys_values(layer, *tensors(*inputs)) for layer in range(config["layers"])]
-    loss(rebuilt(config, inputs[0]), *tensors(*inputs[1:]), prefix).backward()
-    return prefix.keys.grad, prefix.values.grad
+        return dict(first.named_parameters())
+    if what == "drawn":
+        return [dict(hooks.named_parameters()) for hooks in (first, second)]
+    if what == "start":
+        return [in_every_layer(hook, hooks, config, *tensors(*inputs)) for hooks in (first, second)]
+    seed, *inputs = inputs
+    if what == "learn":
+        shake(first, seed)
+        return step(hook, first, config, *inputs)
+    texts = tensors(*inputs)
+    before = in_every_layer(hook, second, config, *texts)
+    shake(first, seed)
+    return {
+        "parameters": dict(first.named_parameters()),
+        "in train mode": in_every_layer(hook, first.train(), config, *texts),
+        "in eval mode": in_every_layer(hook, first.eval(), config, *texts),
+        "another": [before, in_every_layer(hook, second, config, *texts)],
+        "texts": texts,
+    }
+
+
+def in_every_layer(hook, hooks, config, *texts) -> list:
+    return [getattr(hooks, hook)(layer, *texts) for layer in range(config.layers)]
+
+
+def shake(hooks, seed) -> None:
+    """Add noise to every parameter: what is learned is different in every place."""
+    noise = torch.Generator().manual_seed(seed)
+    for parameter in hooks.parameters():
+        parameter.data += torch.randn(parameter.shape, generator=noise)
+
+
+def step(hook, hooks, config, weights, tokens, targets) -> list:
+    """What the hook puts in front before and after one step of plain gradient descent at rate 1."""
+    shape = (1, 1, config.width) if hook == "context" else (1, config.kv_heads, 1, config.head)
+    texts = [torch.zeros(shape)] * (1 if hook == "context" else 2)
+    with torch.no_grad():
+        before = in_every_layer(hook, hooks, config, *texts)
+    value = loss(rebuilt(vars(config), weights), *tensors(tokens, targets), hooks)
+    if value.requires_grad:
+        value.backward()
+    for parameter in hooks.parameters():
+        if parameter.grad is not None:
+            parameter.data = parameter.data - parameter.grad
+    with torch.no_grad():
+        return [before, in_every_layer(hook, hooks, config, *texts)]
 
 
 def keys_values_of(to_keys_values, config, weights, vectors):  # (L, P, D) -> (L, G, P, d) twice
-    return to_keys_values(rebuilt(config, weights), *tensors(vectors))
+    """Keys and values, the vectors as they are afterwards, and whether the model is as it was."""
+    model, (own,) = rebuilt(config, weights), tensors(vectors)
+    pair = to_keys_values(model, own)
+    return pair, own, untouched(model, weights)
 
 
 def compiled(compile_prompt, config, weights, vectors):  # (P, D) or (L, P, D) -> (L, G, P, d) twice
+    """The same for the vectors of a soft prompt."""
     model = rebuilt(config, weights)
-    return compile_prompt(model, soft_prompt(model, vectors))
+    hooks = soft_prompt(model, vectors)
+    pair = compile_prompt(model, hooks)
+    return pair, hooks.vectors, untouched(model, weights)
 
 
+def untouched(model, weights) -> bool:
+    return all(torch.equal(weight, torch.as_tensor(weights[name])) for name, weight in model.state_dict().items())
+
+
+@torch.no_grad()
 def one_at_a_time(step_by_step, config, weights, vectors, tokens):
-    """The logits, and how many tokens each call of the model was given."""
-    model, sizes = rebuilt(config, weights), []
-    listen(model, sizes)
-    return step_by_step(model, *tensors(tokens), soft_prompt(model, vectors)), sizes
+    """The logits of two calls, and for each how many places of how many rows each step read."""
+    model = rebuilt(config, weights)
+    return [
+        listened(model, lambda: step_by_step(model, *tensors(tokens), soft_prompt(model, vectors))) for _ in range(2)
+    ]
 
 
+@torch.no_grad()
 def decoded(answer, config, weights, vectors, tokens, count):
-    """The new tokens, and how many tokens each call of the model was given."""
-    model, sizes = rebuilt(config, weights), []
-    listen(model, sizes)
-    return answer(model, *tensors(tokens), soft_prompt(model, vectors), count), sizes
+    """The new tokens of two calls, and for each how many places of how many rows each step read."""
+    model = rebuilt(config, weights)
+    return [
+        listened(model, lambda: answer(model, *tensors(tokens), soft_prompt(model, vectors), count)) for _ in range(2)
+    ]
+
+
+def listened(model, run) -> list:
+    sizes = []
+    listener = model.embedding.register_forward_pre_hook(lambda _, args: sizes.append(list(args[0].shape)))
+    returned = run()
+    listener.remove()
+    return [returned, sizes]
 
 
 def guarded(guard, programs, config, weights):
-    """For each program, whether the test lets it pass."""
-    return [let_pass(guard, source, rebuilt(config, weights)) for source in programs]
+    """For each program what the test does: it passes it, raises, or returns False."""
+    return [verdict(guard, source, rebuilt(config, weights)) for source in programs]
 
 
-def let_pass(guard, source: str, model) -> bool:
+def verdict(guard, source: str, model) -> str:
     scope = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "Hooks": Hooks}
     exec(source, scope)
     try:
-        guard(SimpleNamespace(**scope), model)
+        said = guard(SimpleNamespace(**scope), model)
     except NotImplementedError:
         raise
     except Exception:  # a wrong program may fail in any way
-        return False
-    return True
+        return "raises"
+    return "returns False" if said is False else "passes"
 
 
 def soft_prompt(model, vectors) -> Hooks:
@@ -80,10 +138,3 @@ def soft_prompt(model, vectors) -> Hooks:
     hooks = (PromptTuning if vectors.ndim == 2 else PrefixTuning)(vectors.shape[-2], model.config)
     hooks.vectors.data = tensors(vectors)[0]
     return hooks
-
-
-def listen(model, sizes: list) -> None:
-    def note(_, args, named):
-        sizes.append((args or (named["tokens"],))[0].shape[1])
-
-    model.register_forward_pre_hook(note, with_kwargs=True)

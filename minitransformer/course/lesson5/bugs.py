@@ -4,6 +4,7 @@ Each is a known wrong answer to an exercise (see `wrong_answers.py` of its lesso
 """
 
 import inspect
+from functools import cache
 from importlib import import_module
 
 from .. import catalogue
@@ -43,9 +44,21 @@ def program(bug: str = "") -> str:
 
 def another_right_program() -> str:
     """The same, written by somebody else."""
-    pieces = []
-    for exercise in PROGRAM:
-        lesson = lesson_of(exercise)
-        answer = catalogue.known_answers(lesson, "right")[exercise][0]
-        pieces += [inspect.getsource(answer), f"{answer_names(lesson)[exercise]} = {answer.__name__}\n"]
-    return "\n".join(pieces)
+    return right_program([0] * len(PROGRAM))
+
+
+def some_right_program(rng) -> str:
+    """The same, written by any of those whose prompt has one parameter and needs no imports."""
+    return right_program([int(rng.integers(count)) for count in (4, 5, 4, 7)])
+
+
+def right_program(numbers: list[int]) -> str:
+    """Each exercise as the right answer of this number has it."""
+    return "\n".join(map(right_piece, PROGRAM, numbers))
+
+
+@cache
+def right_piece(exercise: str, number: int) -> str:
+    lesson = lesson_of(exercise)
+    answer = catalogue.known_answers(lesson, "right")[exercise][number]
+    return f"{inspect.getsource(answer)}\n{answer_names(lesson)[exercise]} = {answer.__name__}\n"

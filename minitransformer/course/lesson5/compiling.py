@@ -1,78 +1,106 @@
 """What a prefix and a prompt compile to: the keys and values that later tokens see of them."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+
 import numpy as np
 import torch
-from torch import Tensor
 
-from ...model import Transformer
+from ...model import Config
 from ...soft_prompts import PrefixTuning, PromptTuning
-from ..differences import Suspect, agree, suspects, unpack
+from ..differences import agree, looks_like, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain_data import rebuilt, tensors
-from ..small_models import CONFIG, SHAPE, random_weights
+from ..plain_data import plain, rebuilt, tensors
+from ..small_models import random_weights
 from . import ask
 from .ask import soft_prompt
 from .prefixes import NAMES
-from .random_inputs import normal, some_length
+from .random_inputs import normal, some_config, some_length
 
 TRANSLATED = {
     "norm-forgotten": "the layer normalises its context before it computes keys",
-    "other-norm": "you use the norm before the feed-forward; attention has a norm of its own",
+    "values-not-normed": "your keys are right, but the values come of vectors that were not normalised",
+    "other-norm": "you use another norm of the model; attention has a norm of its own",
+    "norm-twice": "you normalise twice, and the norm's weights count twice: once is enough",
     "heads-mixed-up": "a plain reshape tears vectors apart: split the last dimension into heads, then move the heads "
     "in front",
+    "heads-not-in-front": "the heads stand behind the places: move them in front, (L, G, P, d)",
     "one-layer-s-matrices": "each layer has matrices of its own: use them",
+    "layers-upside-down": "the last layer's vectors went through the first layer's matrices",
     "turned-twice": "your keys are turned by position already; the hook's keys are turned after it",
     "keys-for-values": "you return the values first",
+    "keys-twice": "you return the keys twice: values come of the linear map `value`",
+    "divided-by-root-d": "you divide by √d: that belongs to the scores, and the model does it there",
 }
-TAKEN_FOR_PREFIX = (
-    "you give every layer the prompt's own vectors. A prompt enters once, at the bottom; what the layers above see is "
-    "what the blocks below have made of it, so it has to be run"
-)
+COMPILED = {
+    "prompt-taken-for-prefix": "you give every layer the prompt's own vectors. A prompt enters once, at the bottom; "
+    "what the layers above see is what the blocks below have made of it, so it has to be run",
+    "text-included": "there are more keys than virtual tokens: some of them belong to a text; run with no text",
+    "text-in-front": "these are the last keys and values, which are the text's; the virtual tokens come first",
+    "prompt-left-out": "there are no keys at all: the soft prompt has to go along",
+    "turned-twice": "your keys are turned by position already, as a cache keeps them; the hook's keys are turned after "
+    "it: take what the recorder saw",
+    "keys-for-values": "you return the values first",
+    "keys-twice": "you return the keys twice",
+    "one-layer-for-all": "each layer has what the first one saw: record every layer",
+    "last-layer-for-all": "each layer has what the last one saw: record every layer",
+    "layers-upside-down": "the layers are in reversed order",
+    "batch-kept": "there is still a dimension for the batch: take its one row",
+}
 
 
 def exact_keys_values(call, rng):
-    weights = random_weights(rng)
-    vectors = normal(rng, CONFIG.layers, some_length(rng), CONFIG.width)
-    model, (layers,) = rebuilt(SHAPE, weights), tensors(vectors)
-    compare_pairs(call(SHAPE, weights, vectors), reference("5.3")(model, layers), translated_wrongly(model, layers))
+    for _ in range(2):
+        config = some_config(rng)
+        weights = random_weights(rng, config)
+        vectors = normal(rng, config.layers, some_length(rng), config.width)
+        model, (layers,) = rebuilt(asdict(config), weights), tensors(vectors)
+        got = call(asdict(config), weights, vectors)
+        compare_pairs(got, vectors, lambda answer, model=model, layers=layers: answer(model, layers), "5.3", TRANSLATED)
 
 
-def translated_wrongly(model: Transformer, vectors: Tensor) -> list[Suspect]:
+def compare_pairs(got, vectors, value: Callable, exercise: str, messages: Mapping[str, str]) -> None:
+    """Keys and values are those of `value(the reference)`, and the vectors and the model are as they were."""
+    pair, after, untouched = unpack(got, 3, "the keys and values, the vectors, and the model")
+    pair = [joined(each) for each in unpack(pair, 2, "the keys and the values")]
     with torch.no_grad():
-        return suspects("5.3", lambda answer: answer(model, vectors), TRANSLATED)
+        right = [plain(each) for each in value(reference(exercise))]
+        if not all(looks_like(*each, 1e-4) for each in zip(pair, right, strict=True)):
+            known = suspects(exercise, lambda answer: [plain(each) for each in value(answer)], messages)
+            known = [
+                each for each in known if all(looks_like(*both, 1e-4) for both in zip(pair, each.value, strict=True))
+            ]
+            for place, what in enumerate(NAMES):
+                agree(pair[place], right[place], f"the {what}", *(each.at(place) for each in known), tolerance=1e-4)
+    if not np.array_equal(after, vectors):
+        raise Misconception("vectors-changed", "your function changes the vectors that it is given; make new ones")
+    if not untouched:
+        raise Misconception("model-changed", "your function changes the model's weights; it should only use them")
 
 
-def compare_pairs(got, right, wrong: list[Suspect]) -> None:
-    """Keys and values, and those of the suspects."""
-    got = unpack(got, 2, "the keys and the values")
-    for place, what in enumerate(NAMES):
-        agree(got[place], right[place], f"the {what}", *(each.at(place) for each in wrong), tolerance=1e-4)
+def joined(layers):
+    """One array, also where there is a list of one for each layer."""
+    alike = type(layers) in (list, tuple) and len({np.shape(each) for each in layers}) == 1
+    return np.stack(layers) if alike and all(type(each) is np.ndarray for each in layers) else layers
 
 
 def compiles_a_prompt(call, rng):
-    compare_compiled(call, rng, some_length(rng), CONFIG.width)
+    config = some_config(rng)
+    compare_compiled(call, rng, config, some_length(rng), config.width)
 
 
 def compiles_a_prefix(call, rng):
-    compare_compiled(call, rng, CONFIG.layers, some_length(rng), CONFIG.width)
+    config = some_config(rng)
+    compare_compiled(call, rng, config, config.layers, some_length(rng), config.width)
 
 
-def compare_compiled(call, rng, *shape: int) -> None:
-    weights, vectors = random_weights(rng), normal(rng, *shape)
-    model = rebuilt(SHAPE, weights)
-    got = unpack(call(SHAPE, weights, vectors), 2, "the keys and the values")
-    length = np.shape(got[0])[2] if np.ndim(got[0]) == 4 else shape[-2]
-    if length == 0:
-        raise Misconception("prompt-left-out", "there are no keys at all: the soft prompt has to go along")
-    if length > shape[-2]:
-        raise Misconception(
-            "text-included", "there are more keys than virtual tokens: some of them belong to a text; run with no text"
-        )
-    every_layer = torch.from_numpy(np.broadcast_to(vectors, (CONFIG.layers, *vectors.shape[-2:])).copy())
-    taken_for_prefix = Suspect("prompt-taken-for-prefix", reference("5.3")(model, every_layer), TAKEN_FOR_PREFIX)
-    right = reference("5.4")(model, soft_prompt(model, vectors))
-    compare_pairs(got, right, [*translated_wrongly(model, every_layer), taken_for_prefix])
+def compare_compiled(call, rng, config: Config, *shape: int) -> None:
+    weights, vectors = random_weights(rng, config), normal(rng, *shape)
+    model = rebuilt(asdict(config), weights)
+    hooks = soft_prompt(model, vectors)
+    got = call(asdict(config), weights, vectors)
+    compare_pairs(got, vectors, lambda answer: answer(model, hooks), "5.4", COMPILED)
 
 
 EXERCISES = (

@@ -1,90 +1,131 @@
 """Decoding with soft prompts and a cache: one token at a time, and the decoder that forgets its prefix."""
 
+from dataclasses import asdict
+
 import torch
 
 from ...hooks import NO_HOOKS
 from ...soft_prompts import PrefixTuning, PromptTuning
-from ..differences import Suspect, agree, suspects, unpack
+from ..differences import agree, looks_like, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain_data import rebuilt
-from ..small_models import CONFIG, SHAPE, random_weights
+from ..plain_data import plain, rebuilt
+from ..small_models import random_weights
 from . import ask
 from .ask import soft_prompt
-from .random_inputs import batch, normal, some_length
+from .random_inputs import batch, normal, some_config, some_length
 
 
-def drawn_decoding(rng, *shape: int) -> list:
-    return [SHAPE, random_weights(rng), normal(rng, *shape), batch(rng)[0]]
-
-
-def steps_with_a_prefix(call, rng):
-    compare_steps(call, *drawn_decoding(rng, CONFIG.layers, some_length(rng), CONFIG.width))
-
-
-def steps_with_a_prompt(call, rng):
-    compare_steps(call, *drawn_decoding(rng, some_length(rng), CONFIG.width))
+def drawn_decoding(rng, for_prompt: bool) -> list:
+    """A model, vectors for it, and texts: everything of some size."""
+    config, length = some_config(rng), some_length(rng)
+    shape = (length, config.width) if for_prompt else (config.layers, length, config.width)
+    tokens, _ = batch(rng, int(rng.integers(2, 4)), int(rng.integers(4, 7)))
+    return [asdict(config), random_weights(rng, config), normal(rng, *shape), tokens]
 
 
 STEPS = {
     "prefix-forgotten": "these are the logits of the bare model: the hooks never got in",
     "a-new-cache-each-step": "each token is read as if it were the first: keep ONE cache for all steps",
+    "last-step-only": "these are the last step's logits only; keep those of each step, and join them",
+    "joined-along-rows": "the steps are joined along the rows of the batch: join them along the places, dimension 1",
+    "probabilities": "these are probabilities: return the logits as the model gives them",
+    "backwards": "the places are in reversed order",
+    "first-place-s-logits": "your first logits stand at every place",
 }
+KEPT = "the first call is right, and the next one, with the same text, is not: start each text with a new Cache()"
+
+
+def steps_with_a_prefix(call, rng):
+    compare_steps(call, *drawn_decoding(rng, for_prompt=False))
+
+
+def steps_with_a_prompt(call, rng):
+    compare_steps(call, *drawn_decoding(rng, for_prompt=True))
 
 
 def compare_steps(call, config, weights, vectors, tokens) -> None:
-    model = rebuilt(config, weights)
-    hooks, text = soft_prompt(model, vectors), torch.from_numpy(tokens)
-    logits, calls = unpack(call(config, weights, vectors, tokens), 2, "the logits and the calls")
+    model, text = rebuilt(config, weights), torch.from_numpy(tokens)
+    hooks = soft_prompt(model, vectors)
+    first, second = unpack(call(config, weights, vectors, tokens), 2, "the two calls")
+    logits, read = unpack(first, 2, "the logits and the steps")
     with torch.no_grad():
-        wrong = suspects("5.5", lambda step_by_step: step_by_step(model, text, hooks), STEPS)
-        agree(logits, model(text, hooks), "the logits", *wrong, tolerance=1e-4)
-    if calls == [tokens.shape[1]]:
+        right = plain(model(text, hooks))
+        wrong = []
+        if not looks_like(logits, right, 1e-4):
+            wrong = suspects("5.5", lambda step_by_step: step_by_step(model, text, hooks), STEPS)
+        agree(logits, right, "the logits", *wrong, tolerance=1e-4)
+    places = [each[1] for each in read]
+    if set(places) == {tokens.shape[1]}:
         raise Misconception("all-at-once", "right numbers, but in one step: here the tokens come one at a time")
-    if sum(calls) > tokens.shape[1]:
+    if many(read) > tokens.size:
         raise Misconception(
             "reads-again", "right numbers, but earlier tokens are read again at each step: the cache should save that"
         )
+    if max(places, default=1) > 1:
+        raise Misconception(
+            "several-at-once", f"right numbers, but one of your steps reads {max(places)} tokens: one at a time"
+        )
+    once_more(second, right, 1e-4)
+
+
+def many(read: list[list[int]]) -> int:
+    """How many tokens were read, over all rows."""
+    return sum(rows * places for rows, places in read)
+
+
+def once_more(call, right, tolerance: float) -> None:
+    again, _ = unpack(call, 2, "what the second call gave, and the steps")
+    if not looks_like(again, right, tolerance):
+        raise Misconception("cache-kept-between-calls", KEPT)
 
 
 def same_as_uncached(call, rng):
-    compare_answers(call, rng, CONFIG.layers, some_length(rng), CONFIG.width)
+    compare_answers(call, rng, for_prompt=False)
 
 
 def for_a_prompt_too(call, rng):
-    compare_answers(call, rng, some_length(rng), CONFIG.width)
+    compare_answers(call, rng, for_prompt=True)
 
 
-def compare_answers(call, rng, *shape: int) -> None:
-    count = 6
+ANSWERED = {
+    "prefix-forgotten": "this is what the bare model says. Hooks that lengthen run at a sequence's FIRST step; which "
+    "step is that?",
+    "last-token-twice": "the text's last token is read twice: it is in the cache already",
+    "starts-with-the-question": "the first of your tokens is the text's last one, not a new one",
+    "text-returned-too": "the text itself is among your tokens: return the new ones only",
+    "least-likely": "these are the tokens with the lowest logits: take the highest",
+    "one-too-few": "one token is missing: `count` new ones are asked for",
+    "last-token-only": "this is the last new token only: return all of them",
+    "cache-emptied": "each step starts from an empty cache, and knows of the text no more: keep ONE cache",
+    "text-not-read": "only the text's last token was read: the others have to be in the cache before",
+}
+
+
+def compare_answers(call, rng, for_prompt: bool) -> None:
+    count = int(rng.integers(5, 8))
     for _ in range(50):  # until the mistakes show in the tokens
-        config, weights, vectors, tokens = drawn_decoding(rng, *shape)
-        model = rebuilt(config, weights)
-        hooks, text = soft_prompt(model, vectors), torch.from_numpy(tokens)
+        config, weights, vectors, tokens = drawn_decoding(rng, for_prompt)
+        model, text = rebuilt(config, weights), torch.from_numpy(tokens)
+        hooks = soft_prompt(model, vectors)
         with torch.no_grad():
             right, bare = reference("5.6")(model, text, hooks, count), reference("5.6")(model, text, NO_HOOKS, count)
             twice = reference("5.6")(model, torch.cat((text, text[:, -1:]), 1), hooks, count)
         if not (torch.equal(right, bare) or torch.equal(right, twice) or torch.equal(bare, twice)):
             break
-    new_tokens, calls = unpack(call(config, weights, vectors, tokens, count), 2, "the new tokens and the calls")
-    late = torch.cat((text[:, -1:], right[:, :-1]), 1)
-    agree(
-        new_tokens,
-        right,
-        "the new tokens",
-        Suspect(
-            "prefix-forgotten",
-            bare,
-            "this is what the bare model says. Hooks that lengthen run at a sequence's FIRST step; which step is that?",
-        ),
-        Suspect("last-token-twice", twice, "the text's last token is read twice: it is in the cache already"),
-        Suspect("starts-with-the-question", late, "the first of your tokens is the text's last one, not a new one"),
-    )
-    if sum(calls) > tokens.shape[1] + count:
+    first, second = unpack(call(config, weights, vectors, tokens, count), 2, "the two calls")
+    new_tokens, read = unpack(first, 2, "the new tokens and the steps")
+    with torch.no_grad():
+        wrong = []
+        if not looks_like(new_tokens, plain(right), 0):
+            wrong = suspects("5.6", lambda answer: answer(model, text, hooks, count), ANSWERED)
+        agree(new_tokens, right, "the new tokens", *wrong)
+    if many(read) > len(tokens) * (tokens.shape[1] + count):
         raise Misconception(
             "cache-given-up",
             "the right tokens, but by reading everything again at each step: repair it, keep the cache",
         )
+    once_more(second, plain(right), 0)
 
 
 EXERCISES = (

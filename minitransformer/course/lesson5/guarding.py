@@ -3,7 +3,7 @@
 from ..exercise import Exercise, Misconception, Part
 from ..small_models import SHAPE, random_weights
 from . import ask
-from .bugs import BUGS, another_right_program, program
+from .bugs import BUGS, program, some_right_program
 
 GROUPS = {  # part -> the name of what is missing in a test that passes them, and the bugs
     "vectors in the wrong place": (
@@ -22,21 +22,27 @@ def catches(missing: str, names: tuple[str, ...]):
     """A judge: the student's test must catch these bugs, and let right programs pass."""
 
     def judge(call, rng):
-        texts = [program(), another_right_program(), *map(program, names)]
+        texts = [program(), some_right_program(rng), *map(program, names)]
         order = rng.permutation(len(texts))
         verdicts = call([texts[place] for place in order], SHAPE, random_weights(rng))
-        if type(verdicts) is not list or [type(each) for each in verdicts] != [bool] * len(texts):
+        if type(verdicts) is not list or [type(each) for each in verdicts] != [str] * len(texts):
             raise Misconception("no-verdict", "expected to learn for each program whether your test let it pass")
         passed = {int(place): verdict for place, verdict in zip(order, verdicts, strict=True)}
-        if not (passed[0] and passed[1]):
+        if "raises" in (passed[0], passed[1]):
             raise Misconception(
                 "right-program-rejected",
                 "your test rejects a program that is right. Ask only for what every right program does, however it is "
                 "written",
             )
-        missed = [BUGS[name][1] for place, name in enumerate(names, 2) if passed[place]]
+        missed = [place for place in range(2, len(texts)) if passed[place] != "raises"]
+        if any(passed[place] == "returns False" for place in missed) and passed[0] == passed[1] == "passes":
+            raise Misconception(
+                "returns-and-raises-not",
+                "your test returns False for a wrong program; it should raise: an `assert` that fails will do",
+            )
         if missed:
-            raise Misconception(missing, f"not caught; this is what one sees of it: {'; and: '.join(missed)}")
+            seen = "; and: ".join(BUGS[names[place - 2]][1] for place in missed)
+            raise Misconception(missing, f"not caught; this is what one sees of it: {seen}")
 
     return judge
 

@@ -1,12 +1,21 @@
 """What the judges of this lesson draw: vectors, their number, and texts."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from ...model import Config
 from ..small_models import CONFIG
 
 
 def normal(rng, *shape: int) -> np.ndarray:
     return rng.normal(size=shape).astype(np.float32)
+
+
+def some_config(rng) -> Config:
+    """A model's shape, with dimensions that cannot be taken for one another."""
+    layers, heads, kv_heads, head = ((3, 4, 2, 4), (2, 4, 1, 6), (3, 4, 2, 6), (2, 6, 2, 4))[rng.integers(4)]
+    return replace(CONFIG, layers=layers, heads=heads, kv_heads=kv_heads, width=heads * head)
 
 
 def some_length(rng) -> int:
