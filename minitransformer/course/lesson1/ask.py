@@ -12,10 +12,10 @@ def embedding(embed, tokens, table):  # (B, T), (V, D) -> (B, T, D)
     """The vectors, what was given as it is afterwards, and the gradient that reaches the table."""
     given = tensors(tokens, table)
     facts = {"vectors": embed(*given), "given": given}
-    again = tensors(tokens, table)
-    again[1].requires_grad_(True)
+    ids, rows = tensors(tokens, table)
+    rows.requires_grad_(True)
     with suppress(RuntimeError):  # what can only be done without a gradient, as to leave PyTorch for NumPy
-        facts["gradients"] = gradients(embed(*again), again[1:])
+        facts["gradients"] = gradients(embed(ids, rows.clone()), [rows])
     return facts
 
 
@@ -31,13 +31,13 @@ def head(attend, query, key, value, visible):  # (T, d), (S, d), (S, d), (T, S) 
     given = tensors(query, key, value, visible)
     answer = attend(*given)
     facts = {"answer": list(answer) if isinstance(answer, tuple) else answer, "given": given}
-    again = tensors(query, key, value, visible)
-    for each in again[:3]:
+    *inputs, seen = tensors(query, key, value, visible)
+    for each in inputs:
         each.requires_grad_(True)
     with suppress(RuntimeError, TypeError, ValueError):
-        weights, result = attend(*again)
-        facts["gradients of the weights"] = gradients(weights, again[:2])
-        facts["gradients of the result"] = gradients(result, again[:3])
+        weights, result = attend(*(each.clone() for each in inputs), seen)  # so that they may be changed in place
+        facts["gradients of the weights"] = gradients(weights, inputs[:2])
+        facts["gradients of the result"] = gradients(result, inputs)
     return facts
 
 

@@ -175,6 +175,7 @@ ANSWERS = {
         embed_by_columns,
         embed_with_a_sparse_gradient,
         embed_by_lists,
+        lambda tokens, table: table[tokens.int()],
     ],
     "1.2": [
         visible_by_positions,

@@ -8,6 +8,7 @@ PADDED = "torch.ones(queries, queries).tril().bool(), (keys - queries, 0)"
 TRIANGLE = "torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)"
 MASKED, ROOT = "scores.masked_fill(~visible, -torch.inf)", "query.shape[1] ** 0.5"
 SCORES = f"scores = query @ key.T / {ROOT}"
+LEFT_CORNER = "torch.ones_like(visible).tril()"
 OWN_MASK = "torch.ones_like(visible).tril(len(key) - len(query))"
 CHANGES = {
     "1.1": [
@@ -17,6 +18,8 @@ CHANGES = {
         ("place-for-token", "table[tokens]", "table[torch.arange(tokens.shape[1])].expand(len(tokens), -1, -1)"),
         ("words-in-one-bag", "table[tokens]", "table[tokens].mean(1)"),
         ("first-row-only", "table[tokens]", "table[tokens[0]]"),
+        ("first-row-only", "table[tokens]", "table[tokens[:1]].expand(len(tokens), -1, -1)"),
+        ("raises", "table[tokens]", "table[tokens.byte()]"),
         ("vectors-changed", "table[tokens]", "F.normalize(table[tokens], dim=-1)"),
         ("vectors-scaled", "table[tokens]", "table[tokens] * table.shape[1] ** 0.5"),
         ("batch-lost", "table[tokens]", "table[tokens].squeeze(0)"),
@@ -80,6 +83,7 @@ CHANGES = {
         ("scale-of-one-width", ROOT, "8"),
         ("scale-too-late", f" / {ROOT}", "", ".softmax(-1)", f".softmax(-1) / {ROOT}"),
         ("own-mask", MASKED, f"scores.masked_fill(~{OWN_MASK}, -torch.inf)"),
+        ("own-mask", MASKED, f"scores.masked_fill(~{LEFT_CORNER}, -torch.inf)"),
         ("mask-as-numbers", MASKED, "(scores + visible.float())"),
         ("mask-as-numbers", MASKED, "(scores - (~visible).float())"),
         ("zero-times-infinity", MASKED, "(scores + ~visible * -torch.inf)"),
@@ -92,6 +96,7 @@ CHANGES = {
         ("queries-and-keys-swapped", "query @ key.T", "key @ query.T"),
         ("parts-swapped", "weights, weights @ value", "weights @ value, weights"),
         ("reads-with-scores", "weights @ value", "scores @ value"),
+        ("wrong-shape", "weights @ value", "(weights @ value).squeeze()"),
         ("reads-backwards", "weights @ value", "weights.T @ value"),
         ("input-changed", SCORES, f"query /= {ROOT}\n    scores = query @ key.T"),
         ("input-changed", SCORES, f"scores = query @ key.div_({ROOT}).T"),
