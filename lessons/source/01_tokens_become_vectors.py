@@ -76,7 +76,10 @@ model.embedding.weight.shape  # (V, D)
 # %% [markdown]
 # ### Exercise 1.1: the lookup
 #
-# Write it for a batch: `tokens` has shape $(B, T)$, which is $B$ sentences of $T$ tokens each.
+# Write it for a batch: `tokens` has shape $(B, T)$, which is $B$ sentences of $T$ tokens each. Two rules, here and in
+# exercise 1.3: leave what you are given as it is; and since training must reach the rows of the table through what you
+# return, get from one to the other by PyTorch's operations alone (no `.detach()`, `.data` or NumPy on the way).
+#
 # If you are stuck, run `hint("1.1")` in a cell of its own; run it again for more.
 
 
@@ -210,7 +213,8 @@ quiz("1.q6")
 # %% [markdown]
 # ### Exercise 1.3: one head
 #
-# `visible` is the mask of the last exercise, given to you here as an argument. Return the weights *and* the result.
+# `visible` is a mask as in the last exercise, given to you here as an argument: hide what it hides, whatever that is.
+# Return the weights *and* the result, in this order. The two rules of exercise 1.1 hold here, too.
 
 
 # %% exercise="1.3"

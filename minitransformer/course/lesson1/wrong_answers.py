@@ -2,7 +2,14 @@
 
 from ..lesson_text import with_mistakes
 
-MASKED = "scores.masked_fill(~visible, -torch.inf)"
+LOOKUP = "return table[tokens]"
+NO_MORE_THAN_ONE = "return F.embedding(tokens, table, max_norm=1.0)"
+PADDED = "torch.ones(queries, queries).tril().bool(), (keys - queries, 0)"
+TRIANGLE = "torch.ones(queries, keys, dtype=torch.bool).tril(keys - queries)"
+MASKED, ROOT = "scores.masked_fill(~visible, -torch.inf)", "query.shape[1] ** 0.5"
+SCORES = f"scores = query @ key.T / {ROOT}"
+LEFT_CORNER = "torch.ones_like(visible).tril()"
+OWN_MASK = "torch.ones_like(visible).tril(len(key) - len(query))"
 CHANGES = {
     "1.1": [
         ("counts-from-one", "table[tokens]", "table[tokens - 1]"),
@@ -11,7 +18,26 @@ CHANGES = {
         ("place-for-token", "table[tokens]", "table[torch.arange(tokens.shape[1])].expand(len(tokens), -1, -1)"),
         ("words-in-one-bag", "table[tokens]", "table[tokens].mean(1)"),
         ("first-row-only", "table[tokens]", "table[tokens[0]]"),
+        ("first-row-only", "table[tokens]", "table[tokens[:1]].expand(len(tokens), -1, -1)"),
+        ("raises", "table[tokens]", "table[tokens.byte()]"),
         ("vectors-changed", "table[tokens]", "F.normalize(table[tokens], dim=-1)"),
+        ("vectors-scaled", "table[tokens]", "table[tokens] * table.shape[1] ** 0.5"),
+        ("batch-lost", "table[tokens]", "table[tokens].squeeze(0)"),
+        ("batch-lost", "table[tokens]", "table[tokens].squeeze()"),
+        ("sentences-joined", "table[tokens]", "table[tokens.flatten()]"),
+        ("axes-swapped", "table[tokens]", "table[tokens].transpose(1, 2)"),
+        ("each-word-once", "table[tokens]", "table[torch.stack([row.unique() for row in tokens])]"),
+        ("small-ids-only", "table[tokens]", "table[tokens.to(torch.int8).long()]"),
+        ("small-ids-only", "table[tokens]", "table[tokens % 256]"),
+        ("rounded", "table[tokens]", "table.half()[tokens].float()"),
+        ("gradient-lost", "table[tokens]", "table[tokens].detach()"),
+        ("gradient-lost", "table[tokens]", "table.data[tokens]"),
+        ("gradient-lost", "table[tokens]", "torch.nn.Embedding.from_pretrained(table)(tokens)"),
+        ("gradient-lost", "table[tokens]", "torch.from_numpy(table.numpy()[tokens.numpy()])"),
+        ("gradient-lost", "table[tokens]", "torch.tensor([[table[i].tolist() for i in row] for row in tokens])"),
+        ("gradient-in-part", "table[tokens]", "F.embedding(tokens, table, padding_idx=0)"),
+        ("vectors-changed", LOOKUP, NO_MORE_THAN_ONE),
+        ("input-changed", LOOKUP, "x = table[tokens]\n    tokens.clamp_(max=2)\n    return x"),
     ],
     "1.2": [
         ("wrong-corner", ".tril(keys - queries)", ".tril()"),
@@ -21,7 +47,21 @@ CHANGES = {
         ("keys-by-queries", ".tril(keys - queries)", ".tril(keys - queries).T"),
         ("floats-for-truths", "torch.bool", "torch.float32"),
         ("floats-for-truths", "dtype=torch.bool).tril(keys - queries)", ").fill_(-torch.inf).triu(keys - queries + 1)"),
+        ("floats-for-truths", "torch.bool", "torch.int64"),
+        ("floats-for-truths", "torch.bool", "torch.uint8"),
         ("mask-upside-down", ".tril(keys - queries)", ".triu(keys - queries + 1)"),
+        ("wrong-corner", TRIANGLE, "torch.ones(keys, keys, dtype=torch.bool).tril()[:queries]"),
+        ("sees-the-future", ".tril(keys - queries)", ".tril(keys - queries + 1)"),
+        ("shift-backwards", ".tril(keys - queries)", ".tril(queries - keys)"),
+        ("square-mask", TRIANGLE, "torch.ones(queries, queries, dtype=torch.bool).tril()"),
+        ("square-mask", TRIANGLE, "torch.ones(keys, keys, dtype=torch.bool).tril()"),
+        ("hides-the-front", TRIANGLE, f"F.pad({PADDED})"),
+        ("forgets-the-beginning", ".tril(keys - queries)", ".tril(keys - queries).triu()"),
+        ("sees-one-key", TRIANGLE, "torch.eye(keys)[-queries:].bool()"),
+        ("not-a-tensor", TRIANGLE, f"{TRIANGLE}.tolist()"),
+        ("not-a-tensor", TRIANGLE, f"{TRIANGLE}.numpy()"),
+        ("wrong-shape", TRIANGLE, "torch.ones(16, 16).tril().bool()[16 - queries :, 16 - keys :]"),
+        ("wrong-shape", TRIANGLE, f"{TRIANGLE}.squeeze()"),
     ],
     "1.3": [
         ("scale-forgotten", " / query.shape[1] ** 0.5", ""),
@@ -36,6 +76,37 @@ CHANGES = {
         ("scores-for-weights", f"{MASKED}.softmax(-1)", "scores"),
         ("mixes-keys", "weights @ value", "weights @ key"),
         ("plain-mean", "weights @ value", "(weights > 0) / (weights > 0).sum(1, keepdim=True) @ value"),
+        ("scale-upside-down", f"/ {ROOT}", f"* {ROOT}"),
+        ("scale-by-length", ROOT, "query.shape[0] ** 0.5"),
+        ("scale-by-length", ROOT, "len(key) ** 0.5"),
+        ("scale-of-one-width", ROOT, "2"),
+        ("scale-of-one-width", ROOT, "8"),
+        ("scale-too-late", f" / {ROOT}", "", ".softmax(-1)", f".softmax(-1) / {ROOT}"),
+        ("own-mask", MASKED, f"scores.masked_fill(~{OWN_MASK}, -torch.inf)"),
+        ("own-mask", MASKED, f"scores.masked_fill(~{LEFT_CORNER}, -torch.inf)"),
+        ("mask-as-numbers", MASKED, "(scores + visible.float())"),
+        ("mask-as-numbers", MASKED, "(scores - (~visible).float())"),
+        ("zero-times-infinity", MASKED, "(scores + ~visible * -torch.inf)"),
+        ("zero-is-not-hidden", "-torch.inf", "1e-9"),
+        ("not-quite-hidden", "-torch.inf", "-10"),
+        ("softmax-over-all", ".softmax(-1)", ".flatten().softmax(0).view(len(query), len(key))"),
+        ("softmax-twice", ".softmax(-1)", ".softmax(-1).softmax(-1)"),
+        ("logs-for-weights", ".softmax(-1)", ".log_softmax(-1)"),
+        ("cosines-for-scores", SCORES, "scores = F.normalize(query, dim=1) @ F.normalize(key, dim=1).T"),
+        ("queries-and-keys-swapped", "query @ key.T", "key @ query.T"),
+        ("parts-swapped", "weights, weights @ value", "weights @ value, weights"),
+        ("reads-with-scores", "weights @ value", "scores @ value"),
+        ("wrong-shape", "weights @ value", "(weights @ value).squeeze()"),
+        ("reads-backwards", "weights @ value", "weights.T @ value"),
+        ("input-changed", SCORES, f"query /= {ROOT}\n    scores = query @ key.T"),
+        ("input-changed", SCORES, f"scores = query @ key.div_({ROOT}).T"),
+        ("input-changed", "~visible", "visible.logical_not_()"),
+        ("gradient-lost", ".softmax(-1)", ".softmax(-1).detach()"),
+        ("gradient-lost", "query @ key.T", "query.data @ key.data.T"),
+        ("gradient-lost", "query @ key.T", "query @ key.detach().T"),
+        ("gradient-lost", "weights @ value", "weights @ value.data"),
+        ("gradient-lost", "weights @ value", "weights.detach() @ value"),
+        ("gradient-lost", "return weights,", "return weights.detach(),"),
     ],
 }
 ANSWERS = with_mistakes(CHANGES)
