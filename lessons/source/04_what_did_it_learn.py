@@ -175,7 +175,7 @@ f"rows: {table.norm(dim=1).mean():.1f} on average; learned vectors: " + ", ".joi
 # %% [markdown]
 # ### Exercise 4.1: the nearest words
 #
-# For each vector: the id of its nearest row, and their cosine.
+# For each vector: the id of its nearest row, and their cosine. Leave `vectors` and `table` as they are.
 
 
 # %% exercise="4.1"
@@ -237,7 +237,7 @@ quiz("4.q4")
 # ### Exercise 4.2: one at a time, then all
 #
 # Return $P + 1$ losses: with vector 0 *alone* replaced by the row of its word, with vector 1 alone, …, and last with
-# all of them replaced. The rows go in as they are in the table.
+# all of them replaced. The rows go in as they are in the table. Afterwards vectors and model are as they were.
 
 
 # %% exercise="4.2"
@@ -429,7 +429,7 @@ quiz("4.q9")
 #
 # `run(length, start, rate, seed)` trains a prompt and returns `{"validation": …, "test": …}`, two accuracies. Return
 # the setting `(length, start, rate)` with the best mean validation accuracy, then that mean, then its mean test
-# accuracy. Where settings tie, the first tried stays.
+# accuracy. Try them all, each with every one of the `seeds`. Where settings tie, the first tried stays.
 
 
 # %% exercise="4.3"

@@ -103,7 +103,7 @@ plain, tuned = weights_of(Stack()), weights_of(prefix)
 # ### Exercise 6.1: share and content
 #
 # From attention weights whose first `virtual` keys are the prefix: the share of each query's attention that the prefix
-# takes, and the weights among the real keys, rescaled so that each row sums to one again.
+# takes, and the weights among the real keys, rescaled so that each row sums to one again. Leave `weights` as they are.
 
 
 # %% exercise="6.1"
@@ -162,7 +162,8 @@ quiz("6.q4")
 # %% [markdown]
 # ### Exercise 6.2: take the result apart
 #
-# From a run *with* the prefix, return the bias, and what the head would have read *without* the prefix.
+# From a run *with* the prefix, return the bias, and what the head would have read *without* the prefix. Again nothing
+# that the function is given changes.
 
 
 # %% exercise="6.2"
@@ -258,7 +259,8 @@ quiz("6.q7")
 #
 # The package has a function for each, and each returns a *row*, a dict with `"method"`, `"accuracy"` and more:
 # `no_prompt(model, task)`, `instruction(model, task)`, `soft_prompt(model, task, hooks, name, steps=…)`,
-# `full_fine_tuning(model, task, steps=…)`. Return the rows in this order, with one for each of the named hooks.
+# `full_fine_tuning(model, task, steps=…)`. Return the rows in this order, with one for each of the named hooks,
+# whatever their names and however many. Each training has `steps` steps.
 
 
 # %% exercise="6.3"

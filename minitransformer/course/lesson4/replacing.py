@@ -1,41 +1,14 @@
 """Words in the place of vectors: what one word in its place costs, and all of them."""
 
 import numpy as np
-from torch import Tensor
 
 from ... import comparison, soft_prompts
 from ...model import Config
 from ...tokenizer import IGNORED
-from ..differences import agree, suspects
-from ..exercise import Exercise, Part
-from ..lesson_text import reference
-from ..plain_data import rebuilt, tensors
+from ..exercise import Exercise, Misconception, Part
 from ..small_models import random_weights
+from ..worlds import agree_in_all
 from . import ask
-
-SHAPE = {"vocab": 11, "context": 16, "width": 8, "layers": 2, "heads": 2, "kv_heads": 1, "hidden": 16}
-
-
-def alone(call, rng):
-    world = small_world(rng)
-    compare_losses(call(*world)[:-1], *world, whole=False)
-
-
-def together(call, rng):
-    world = small_world(rng)
-    compare_losses(call(*world), *world, whole=True)
-
-
-def small_world(rng) -> list:
-    """A small model of random weights, large enough that every vector matters, a prompt, its words, and examples."""
-    weights = random_weights(rng, Config(**SHAPE), scale=0.5, norms=0)
-    count = int(rng.integers(3, 5))
-    vectors = rng.normal(size=(count, SHAPE["width"]), scale=1.5).astype(np.float32)
-    ids, tokens = rng.permutation(SHAPE["vocab"])[:count], rng.integers(0, SHAPE["vocab"], (3, 5))
-    targets = rng.integers(0, SHAPE["vocab"], (3, 5))
-    targets[:, :2], targets[0, 4] = IGNORED, IGNORED
-    return [SHAPE, weights, vectors, ids, tokens, targets]
-
 
 MESSAGES = {
     "never-put-back": "each vector that you replace stays replaced: start from a fresh copy of the vectors each time",
@@ -45,18 +18,66 @@ MESSAGES = {
     "nothing-replaced": "this is the loss of the learned prompt itself each time: put the rows in",
     "always-all": "you replace all vectors each time: the first P losses are for one alone",
     "no-prompt": "this is the loss without any prompt: pass the prompt to the loss",
+    "all-first": "the loss with all of them replaced comes last",
+    "all-forgotten": "one loss is missing: the one with all vectors replaced",
+    "nothing-replaced-last": "your last loss is the learned prompt's own: in the last, all vectors are replaced",
+    "cost-for-loss": "you subtract the learned prompt's loss; the losses themselves are wanted",
+    "accuracy-for-loss": "these are accuracies; `loss` measures the loss",
+    "place-for-id": "you take the table's first rows: the ids say which rows to take",
+    "twins-together": "where two vectors have the same word, you replace both at once: replace by place, not by word",
+    "zero-for-word": "you put zeros in the vector's place; its word belongs there",
+    "one-text-only": "you measure on the first text only: all examples count",
 }
 
 
-def compare_losses(got, shape, weights, *inputs, whole: bool) -> None:
-    model = rebuilt(shape, weights)
+def alone(call, rng):
+    compare_losses(call, small_worlds(rng), whole=False)
 
-    def losses(replaced) -> Tensor:
-        vectors, ids, *examples = tensors(*inputs)
-        return replaced(model, vectors, ids, examples)[: len(vectors) + whole]
 
+def together(call, rng):
+    for facts in compare_losses(call, small_worlds(rng), whole=True):
+        if not facts["unchanged"]:
+            raise Misconception(
+                "input-changed",
+                "your function leaves the vectors, the ids, the examples or the model other than it found them: "
+                "replace in a copy, vectors.clone(), or put everything back",
+            )
+
+
+def small_worlds(rng) -> list[list]:
+    """Two small models with a prompt each; in the second, two vectors have the same word."""
+    return [small_world(rng, twins=False), small_world(rng, twins=True)]
+
+
+def small_world(rng, twins: bool) -> list:
+    """A small model of random weights, large enough that every vector matters, a prompt, its words, and examples."""
+    shape = {"vocab": 11, "context": 16, "width": 8, "layers": 2, "heads": 2, "kv_heads": 1, "hidden": 16}
+    shape["width"] = int(rng.choice([8, 12, 16]))
+    weights = random_weights(rng, Config(**shape), scale=0.5, norms=0)
+    count, rows, length = int(rng.integers(3, 5)), int(rng.integers(2, 5)), int(rng.integers(4, 7))
+    vectors = rng.normal(size=(count, shape["width"]), scale=1.5).astype(np.float32)
+    ids = rng.permutation(np.arange(count, shape["vocab"]))[:count]  # none of them is its own place
+    if twins:
+        ids[-1] = ids[rng.integers(count - 1)]
+    tokens, targets = rng.integers(0, shape["vocab"], (2, rows, length))
+    targets[:, :2], targets[-1, 2] = IGNORED, IGNORED
+    return [shape, weights, vectors, ids, tokens, targets]
+
+
+def compare_losses(call, worlds: list[list], whole: bool) -> list[dict]:
+    """All P + 1 losses, or the first P of them, in each world."""
+
+    def shown(losses, world):
+        return losses[: None if whole else len(world[2])] if np.ndim(losses) == 1 else losses
+
+    def value(answer, world):
+        return shown(ask.replacement(answer, *world)["losses"].detach().numpy(), world)
+
+    facts = [call(*world) for world in worlds]
+    got = [shown(each["losses"], world) for each, world in zip(facts, worlds, strict=True)]
     what = "the losses" if whole else "the losses with one vector replaced"
-    agree(got, losses(reference("4.2")), what, *suspects("4.2", losses, MESSAGES), tolerance=1e-4)
+    agree_in_all("4.2", got, worlds, value, what, MESSAGES, tolerance=1e-4)
+    return facts
 
 
 EXERCISES = (

@@ -3,82 +3,118 @@
 import numpy as np
 
 from ... import comparison, soft_prompts
-from ..differences import Suspect, agree, unpack
-from ..exercise import Exercise, Part
+from ..differences import unpack
+from ..exercise import Exercise, Misconception, Part
+from ..worlds import agree_in_all
 from . import ask
+
+SETTINGS = {
+    "one-lucky-seed": "you choose by the best single seed: a setting is as good as its mean",
+    "chosen-on-test": "you choose by the test score, which then measures your choosing: choose by validation",
+    "one-at-a-time": "you change one setting at a time: a start and a rate may be good only together, try them all",
+    "each-by-itself": "you choose each of the three by itself: a start and a rate may be good only together, try them "
+    "all",
+    "side-by-side": "you go through the three lists side by side: try every length with every start and every rate",
+    "first-seed-only": "you look at the first seed only: take the mean over all seeds",
+    "worst-for-best": "you keep the lowest score; for an accuracy the highest is the best",
+    "last-of-a-tie": "two settings tie and you keep the later: keep the first",
+    "tie-by-test": "where settings tie in validation, you let the test decide, so it has a part in the choice: keep "
+    "the first",
+    "chosen-on-both": "the test score has a say in your choice, and then it flatters: choose by validation alone",
+    "weakest-seed": "you judge a setting by its weakest seed: take the mean",
+    "median-for-mean": "you take the median over the seeds: take the mean",
+    "last-length-only": "you begin anew with each length, so only the last one counts",
+    "good-enough": "you stop at the first setting that seems good enough: try them all",
+    "order-of-settings": "the setting comes as (length, start, rate)",
+    "nothing-beats-zero": "where no accuracy is above 0 you return no setting: let the first one tried be the best so "
+    "far, whatever its score",
+}
+SCORES = {name: SETTINGS[name] for name in SETTINGS if name not in ("last-of-a-tie", "tie-by-test")} | {
+    "one-lucky-seed": "this is the score of the best seed; report the mean of all",
+    "sum-for-mean": "this is the sum over seeds: divide by their number",
+    "scores-swapped": "the validation score comes first, then the test score",
+    "best-test-anywhere": "this is the best test score of any setting; report that of the setting you chose",
+    "validation-for-test": "this is the validation score, which the choice has flattered: report the test score",
+}
 
 
 def right_setting(call, rng):
-    space, expected, wrong = search_space(rng)
-    compare_setting(call(*space), expected, wrong)
+    compare(call, [search_space(rng), search_space(rng)], 0, "the setting", SETTINGS)
 
 
 def right_scores(call, rng):
-    space, expected, wrong = search_space(rng)
-    got = call(*space)
-    compare_setting(got, expected, wrong)
-    place, (_, _, _, _, validation, test) = tuple(expected), space
-    _, valid, tested = unpack(got, 3, "the setting, its validation score and its test score")
-    agree(
-        valid,
-        float(validation[place].mean()),
-        "the validation score",
-        Suspect(
-            "one-lucky-seed",
-            float(validation[place].max()),
-            "this is the score of the best seed; report the mean of all",
-        ),
-        Suspect("sum-for-mean", float(validation[place].sum()), "this is the sum over seeds: divide by their number"),
-        Suspect("scores-swapped", float(test[place].mean()), "the validation score comes first, then the test score"),
-    )
-    agree(
-        tested,
-        float(test[place].mean()),
-        "the test score",
-        Suspect("one-lucky-seed", float(test[place].max()), "this is the best seed's test score; report the mean"),
-        Suspect(
-            "best-test-anywhere",
-            float(test.mean(-1).max()),
-            "this is the best test score of any setting; report that of the setting you chose",
-        ),
-        Suspect(
-            "validation-for-test",
-            float(validation[place].mean()),
-            "this is the validation score, which the choice has flattered: report the test score",
-        ),
-    )
+    what = "the mean validation accuracy and the mean test accuracy"
+    compare(call, [search_space(rng), search_space(rng)], 1, what, SCORES)
 
 
 def a_tie(call, rng):
-    """A longer prompt that is no better is not worth its length."""
-    (lengths, starts, rates, seeds, validation, test), _, _ = search_space(rng)
-    top = np.unravel_index(rng.integers(len(starts) * len(rates)), (len(starts), len(rates)))
-    validation = validation * 0.5
-    validation[(0, *top)] = validation[(-1, *top)] = 0.75
-    place, _, _ = unpack(
-        call(lengths, starts, rates, seeds, validation, test), 3, "the setting, its validation score and its test score"
-    )
-    last = Suspect(
-        "last-of-a-tie", np.array([len(lengths) - 1, *top]), "two settings tie and you keep the later: keep the first"
-    )
-    agree(place, np.array([0, *top]), "the setting", last)
+    """A longer prompt that is no better is not worth its length; and where every score is 0, all of them tie."""
+    ties = [tied(rng, axis, better_test) for axis in range(3) for better_test in (True, False)]
+    *lists, validation, test = drawn(rng)
+    compare(call, [*ties, [*lists, 0 * validation, test]], 0, "the setting where several tie", SETTINGS)
 
 
-def search_space(rng):
-    """Scores in which each known mistake chooses another setting."""
-    lengths, starts, rates, seeds = [1, 4, 8], ["small", "mean", "words"], [0.001, 0.01, 0.1], [0, 1, 2]
+def compare(call, worlds: list[list], place: int, what: str, messages: dict[str, str]) -> None:
+    """The setting, or the two scores, in each world."""
+    got = []
+    for world in worlds:
+        facts = call(*world)
+        if facts["foreign"]:
+            raise Misconception(
+                "seeds-counted",
+                f"you run with seed {facts['foreign'][0]}, which is not among the seeds you were given: {world[3]}",
+            )
+        if type(facts["found"]) not in (tuple, list) or len(facts["found"]) != 2:
+            unpack(facts["found"], 3, "the setting, its validation score and its test score")
+        got.append(facts["found"][place])
+    agree_in_all("4.3", got, worlds, lambda answer, world: ask.search(answer, *world)["found"][place], what, messages)
+
+
+def tied(rng, axis: int, better_test: bool) -> list:
+    """Two settings tie, above all others, that differ along this axis only; the later has the better test, or not."""
+    *lists, validation, test = drawn(rng)
+    validation = 0.5 * validation
+    first = [int(rng.integers(size)) for size in validation.shape[:3]]
+    first[axis], later = 0, first.copy()
+    later[axis] = int(rng.integers(1, validation.shape[axis]))
+    validation[tuple(first)] = validation[tuple(later)] = rng.uniform(0.6, 0.9, validation.shape[3])
+    low, high = np.sort(rng.uniform(0.1, 0.9, 2))
+    test[tuple(first)], test[tuple(later)] = (low, high) if better_test else (high, low)
+    return [*lists, validation, test]
+
+
+def drawn(rng) -> list:
+    """Lists of settings, seeds, and scores; no seed is a number that one might count to."""
+    sizes = rng.integers(2, 5, 3)
+    lengths = sorted(rng.permutation(np.arange(1, 17))[: sizes[0]].tolist())
+    starts = rng.permutation(["small", "mean", "words", "large", "vocabulary"])[: sizes[1]].tolist()
+    rates = sorted(rng.permutation([0.003, 0.01, 0.03, 0.1, 0.3])[: sizes[2]].tolist())
+    seeds = rng.permutation(np.arange(5, 90))[: rng.integers(3, 6)].tolist()
+    return [lengths, starts, rates, seeds, *rng.uniform(0.05, 0.95, (2, *sizes, len(seeds)))]
+
+
+def search_space(rng) -> list:
+    """A space in which each known mistake chooses another setting."""
     while True:
-        validation, test = rng.uniform(0.05, 0.95, (2, 3, 3, 3, 3))
-        mean = validation.mean(-1)
-        wrong = {
-            "one-lucky-seed": highest(validation.max(-1)),
-            "chosen-on-test": highest(test.mean(-1)),
-            "one-at-a-time": climbed(mean),
-            "first-seed-only": highest(validation[..., 0]),
-            "worst-for-best": highest(-mean),
-        }
-        if len({highest(mean), *wrong.values()}) == 6:
-            return [lengths, starts, rates, seeds, validation, test], np.array(highest(mean)), wrong
+        space = drawn(rng)
+        validation, test = space[-2:]
+        mean, best = validation.mean(-1), highest(validation.mean(-1))
+        if best[0] == len(mean) - 1 or len(set(best)) == 1 or margin(mean) < 1e-6:
+            continue
+        wrong = [
+            *(highest(each) for each in (validation.max(-1), validation.min(-1), np.median(validation, axis=-1))),
+            *(highest(each) for each in (test.mean(-1), mean + test.mean(-1), validation[..., 0], -mean, mean > 0.5)),
+            climbed(mean),
+            (mean[:, 0, 0].argmax(), mean[0, :, 0].argmax(), mean[0, 0].argmax()),
+        ]
+        if best not in wrong:
+            return space
+
+
+def margin(scores: np.ndarray) -> float:
+    """How far the best is above the second, so that rounding does not decide."""
+    second, first = np.sort(scores, axis=None)[-2:]
+    return first - second
 
 
 def highest(scores: np.ndarray) -> tuple[int, ...]:
@@ -90,23 +126,6 @@ def climbed(mean: np.ndarray) -> tuple[int, ...]:
     length = mean[:, 0, 0].argmax()
     start = mean[length, :, 0].argmax()
     return int(length), int(start), int(mean[length, start].argmax())
-
-
-def compare_setting(got, expected, wrong) -> None:
-    place, _, _ = unpack(got, 3, "the setting, its validation score and its test score")
-    messages = {
-        "one-lucky-seed": "you choose by the best single seed: a setting is as good as its mean",
-        "chosen-on-test": "you choose by the test score, which then measures your choosing: choose by validation",
-        "one-at-a-time": "you change one setting at a time: a start and a rate may be good only together, try them all",
-        "first-seed-only": "you look at the first seed only: take the mean over all seeds",
-        "worst-for-best": "you keep the lowest score; for an accuracy the highest is the best",
-    }
-    agree(
-        place,
-        expected,
-        "the setting",
-        *(Suspect(name, np.array(wrong[name]), message) for name, message in messages.items()),
-    )
 
 
 EXERCISES = (

@@ -2,28 +2,66 @@
 
 from itertools import repeat
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from minitransformer import PrefixTuning, PromptTuning
+from minitransformer import KeyValuePrefix, PrefixTuning, PromptTuning
 from minitransformer.comparison import Task
 
 from ..plain_data import rebuilt, tensors
 
-
-def rescaling(content, weights, virtual):  # (H, T, P+T), P -> (H, T), (H, T, T)
-    return content(*tensors(weights), virtual)
+KINDS = {"prompt": PromptTuning, "prefix": PrefixTuning, "key/value": KeyValuePrefix}
 
 
-def parts(split, weights, values, virtual):  # (H, T, P+T), (H, P+T, d), P -> (H, T, d), (H, T, d)
-    return split(*tensors(weights, values), virtual)
+def rescaling(content, weights, virtual):  # (H, T, P+T), P -> (H, T), (H, T, T), and whether the weights are as before
+    return pair(content, [weights], virtual)
 
 
-def comparison(trial, shape, weights, examples, test, asked, steps):  # -> accuracies by method, the base as it was?
+def parts(split, weights, values, virtual):  # (H, T, P+T), (H, P+T, d), P -> two (H, T, d), and the same
+    return pair(split, [weights, values], virtual)
+
+
+def pair(function, arrays, virtual):
+    """Both results as tensors, and whether the inputs are as they were."""
+    given = tensors(*arrays)
+    found = function(*given, virtual)
+    if isinstance(found, (tuple, list)):
+        found = [as_tensor(each) for each in found]
+    same = all(torch.equal(now, before) for now, before in zip(given, tensors(*arrays), strict=True))
+    return {"found": found, "unchanged": same}
+
+
+def as_tensor(values):
+    """Numbers as a tensor, whether they came as a tensor, an array or lists; anything else as it is."""
+    try:
+        return torch.as_tensor(np.array(nested(values)) if isinstance(values, (list, tuple)) else values)
+    except (TypeError, ValueError, RuntimeError):
+        return values
+
+
+def nested(values):
+    if isinstance(values, (list, tuple)):
+        return [nested(each) for each in values]
+    return values.detach().numpy() if isinstance(values, Tensor) else values
+
+
+def comparison(trial, shape, weights, batches, test, asked, named, steps):
+    """Method and accuracy of each row in order, and whether the base is as it was.
+
+    Each seed has one of the `batches` to train on, again and again; `named` are the hooks: [name, kind, length].
+    """
     model = rebuilt(shape, weights)
-    batch, test, asked = (tuple(tensors(*pair)) for pair in (examples, test, asked))
-    task = Task("given", lambda seed: repeat(batch), test, asked)
-    hooks = {"prompt": PromptTuning(2, model.config), "prefix": PrefixTuning(2, model.config)}
-    rows = trial(model, task, hooks, steps)
+    batches = [tuple(tensors(*each)) for each in batches]
+    test, asked = (tuple(tensors(*each)) for each in (test, asked))
+    task = Task("given", lambda seed: repeat(batches[seed % len(batches)]), test, asked)
+    hooks = {name: KINDS[kind](length, model.config) for name, kind, length in named}
+    rows = list(trial(model, task, hooks, steps))
     state = model.state_dict()
     same = all(torch.equal(state[name], torch.from_numpy(value)) for name, value in weights.items())
-    return {row["method"]: float(row["accuracy"]) for row in rows}, same
+    rows = [row if isinstance(row, dict) else {} for row in rows]
+    return {
+        "methods": [str(row.get("method")) for row in rows],
+        "accuracies": [float(row.get("accuracy", -1.0)) for row in rows],
+        "unchanged": same,
+    }

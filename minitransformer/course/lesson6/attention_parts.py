@@ -9,11 +9,10 @@ from ...base import pretrained
 from ...hooks import Recorder, Stack
 from ...model import Transformer
 from ...soft_prompts import PrefixTuning
-from ..differences import agree, suspects, unpack
-from ..exercise import Exercise, Part
-from ..lesson_text import reference
-from ..plain_data import tensors
+from ..differences import agree, unpack
+from ..exercise import Exercise, Misconception, Part
 from ..small_models import softmax
+from ..worlds import agree_in_all
 from . import ask
 
 SHARE = {
@@ -21,6 +20,10 @@ SHARE = {
     "prefix-at-the-end": "you take the last keys: the prefix stands in front",
     "mean-for-share": "you average the prefix's weights: a share adds up",
     "summed-over-queries": "you add over queries: each query has a share",
+    "first-key-only": "you take the first key only: the prefix has `virtual` of them",
+    "one-share-a-head": "you average over the queries: each query has a share of its own",
+    "always-four": "your prefix is always four keys long: it has `virtual` of them",
+    "outputs-swapped": "these are the rescaled weights: the share comes first",
 }
 REST = {
     "not-rescaled": "these rows do not sum to one: divide what is left by its sum",
@@ -29,47 +32,61 @@ REST = {
     "one-sum-for-all": "each row is divided by a sum of its own",
     "columns-sum-to-one": "you rescale columns: a query is a row",
     "prefix-at-the-end": "you drop the last keys: the prefix stands in front",
+    "spread-evenly": "you give back the same to each key of the text: each grows by the same factor instead, so that "
+    "what was larger stays larger in proportion",
+    "first-order-only": "1 + share is about 1 / (1 - share) for a small share only: divide by the sum of what is left",
+    "largest-is-one": "you divide by the largest weight of each row: divide by the row's sum",
+    "outputs-swapped": "this is the share, which comes first; the rescaled weights come second",
 }
 BIAS = {
     "whole-result": "this is the head's whole result; the bias is the part that comes from the prefix",
     "bias-of-full-strength": "you rescale the prefix's weights: the bias is as strong as the share that they take",
     "text-for-prefix": "this is the text's part; the prefix's keys are the first ones",
     "plain-sum": "you add the prefix's values as they are: each query weighs them",
+    "other-values": "you weigh values of the text: the prefix's own are the first ones",
+    "mean-for-sum": "you divide by the number of prefix vectors: the weighted values add up",
+    "one-head-for-all": "you use the first head's values for all heads: each head has its own",
+    "one-bias-for-all": "you average over the queries: each query weighs the prefix in its own way",
+    "first-vector-only": "you take the prefix's first vector only: it has `virtual` of them",
+    "outputs-swapped": "this is the result without the prefix: the bias comes first",
 }
 WITHOUT = {
     "still-turned-down": "this is the text's part as it is *with* the prefix, turned down: without it the rows sum to "
     "one",
     "whole-result": "this is the head's result with the prefix: leave its part out, and rescale",
     "softmax-again": "divide by the sum; no second softmax",
+    "divided-by-the-share": "you divide by what the prefix takes: divide by what it leaves",
+    "other-values": "you weigh the first values, and those are the prefix's: the text's come after them",
+    "outputs-swapped": "this is the bias, which comes first; the result without the prefix comes second",
     "subtracted-only": "the prefix's values enter with their weights, and its absence also gives the text its "
     "attention back",
 }
 
 
+CHANGED = "your function changes what it was given: dividing in place (/=, div_) does; make new tensors instead"
+
+
 def right_share(call, rng):
-    weights, _, virtual = attention(rng)
-    share, _ = unpack(call(weights, virtual), 2, "the share and the rescaled weights")
-    compare_parts("6.1", 0, share, "the share", SHARE, weights, virtual)
+    compare(call, "6.1", 0, "the share", SHARE, [world[::2] for world in attention(rng)])
 
 
 def right_rest(call, rng):
-    weights, _, virtual = attention(rng)
-    _, rest = unpack(call(weights, virtual), 2, "the share and the rescaled weights")
-    compare_rest(rest, weights, virtual)
+    compare(call, "6.1", 1, "the rescaled weights", REST, [world[::2] for world in attention(rng)], alone=True)
 
 
-def compare_rest(rest, weights: np.ndarray, virtual: int) -> None:
-    compare_parts("6.1", 1, rest, "the rescaled weights", REST, weights, virtual)
-
-
-def compare_parts(exercise: str, place: int, got, what: str, messages: dict[str, str], *inputs) -> None:
-    """The first or the second of the two results, and what known wrong answers give there."""
-
-    def result(answer) -> Tensor:
-        *arrays, virtual = inputs
-        return answer(*tensors(*arrays), virtual)[place]
-
-    agree(got, result(reference(exercise)), what, *suspects(exercise, result, messages))
+def compare(call, exercise: str, place: int, what: str, messages: dict[str, str], worlds, alone=False) -> list:
+    """The first or the second of the two results in each world; and, if `alone`, that the inputs were left alone."""
+    run = ask.rescaling if exercise == "6.1" else ask.parts
+    facts, got = [call(*world) for world in worlds], []
+    for each in facts:
+        names = (
+            "the share and the rescaled weights" if exercise == "6.1" else "the bias and the result without the prefix"
+        )
+        got.append(unpack(each["found"], 2, names)[place])
+    agree_in_all(exercise, got, worlds, lambda answer, world: run(answer, *world)["found"][place], what, messages)
+    if alone and not all(each["unchanged"] for each in facts):
+        raise Misconception("input-changed", CHANGED)
+    return got
 
 
 def the_proof(call, rng):
@@ -78,8 +95,7 @@ def the_proof(call, rng):
     virtual, tokens = int(rng.integers(1, 5)), torch.from_numpy(rng.integers(1, model.config.vocab, (1, 6)))
     prefix = PrefixTuning(virtual, model.config, scale=1.0, seed=int(rng.integers(1000)))
     plain, prefixed = (first_weights(model, tokens, hooks) for hooks in (Stack(), prefix))
-    _, rest = unpack(call(prefixed, virtual), 2, "the share and the rescaled weights")
-    compare_rest(rest, prefixed, virtual)
+    (rest,) = compare(call, "6.1", 1, "the rescaled weights", REST, [(prefixed, virtual)])
     agree(rest, plain, "the rescaled weights of the model's first block, beside those without a prefix", tolerance=1e-4)
 
 
@@ -91,24 +107,25 @@ def first_weights(model: Transformer, tokens: Tensor, hooks) -> np.ndarray:
 
 
 def right_bias(call, rng):
-    weights, values, virtual = attention(rng)
-    added, _ = unpack(call(weights, values, virtual), 2, "the bias and the result without the prefix")
-    compare_parts("6.2", 0, added, "the bias", BIAS, weights, values, virtual)
+    compare(call, "6.2", 0, "the bias", BIAS, attention(rng))
 
 
 def right_without(call, rng):
-    weights, values, virtual = attention(rng)
-    _, without = unpack(call(weights, values, virtual), 2, "the bias and the result without the prefix")
-    compare_parts("6.2", 1, without, "the result without the prefix", WITHOUT, weights, values, virtual)
+    compare(call, "6.2", 1, "the result without the prefix", WITHOUT, attention(rng), alone=True)
 
 
-def attention(rng) -> tuple[np.ndarray, np.ndarray, int]:
-    """Weights of two heads with a prefix of some vectors in front of five tokens, and values."""
-    virtual = int(rng.integers(2, 5))
-    scores = rng.normal(size=(2, 5, virtual + 5), scale=1.5)
-    hidden = np.tril(np.ones((5, virtual + 5)), virtual) == 0
+def attention(rng) -> list[tuple[np.ndarray, np.ndarray, int]]:
+    """Weights with prefixes of three lengths in front of a text, one of them a single vector, and values."""
+    lengths = [1, *(int(each) for each in rng.permutation([2, 3, 5, 6])[:2])]
+    return [attention_with(rng, virtual) for virtual in lengths]
+
+
+def attention_with(rng, virtual: int) -> tuple[np.ndarray, np.ndarray, int]:
+    heads, text, width = (int(each) for each in (rng.integers(2, 4), rng.integers(4, 8), rng.integers(3, 6)))
+    scores = rng.normal(size=(heads, text, virtual + text), scale=1.5)
+    hidden = np.tril(np.ones((text, virtual + text)), virtual) == 0
     weights = softmax(np.where(hidden, -np.inf, scores)).astype(np.float32)
-    return weights, rng.normal(size=(2, virtual + 5, 3)).astype(np.float32), virtual
+    return weights, rng.normal(size=(heads, virtual + text, width)).astype(np.float32), virtual
 
 
 EXERCISES = (

@@ -1,5 +1,8 @@
 """Plausible wrong answers to lesson 6: a misconception's name, and what it makes of the text's own solution."""
 
+from dataclasses import replace
+from itertools import repeat
+
 from ...losses import accuracy
 from ...training import train
 from ..lesson_text import with_mistakes
@@ -20,6 +23,14 @@ CHANGES = {
         ("share-of-the-text", SHARE, "weights[..., virtual:].sum(-1)"),
         ("mean-for-share", SHARE, "weights[..., :virtual].mean(-1)"),
         ("summed-over-queries", SHARE, "weights[..., :virtual].sum(-2)"),
+        ("spread-evenly", REST, "real + share[..., None] / real.shape[-1]"),
+        ("first-order-only", REST, "real * (1 + share[..., None])"),
+        ("largest-is-one", REST, "real / real.amax(-1, keepdim=True)"),
+        ("first-key-only", SHARE, "weights[..., 0]"),
+        ("one-share-a-head", SHARE, f"{SHARE}.mean(-1, keepdim=True).expand(weights.shape[:2])"),
+        ("always-four", SHARE, "weights[..., :4].sum(-1)"),
+        ("outputs-swapped", f"share, {REST}", f"{REST}, share"),
+        ("input-changed", REST, "real.div_(real.sum(-1, keepdim=True))"),
     ],
     "6.2": [
         ("whole-result", ADDED, "weights @ values"),
@@ -30,6 +41,16 @@ CHANGES = {
         ("subtracted-only", TEXT, "weights @ values - values[:, :virtual].sum(1)[:, None]"),
         ("still-turned-down", TEXT, "real @ values[:, virtual:]"),
         ("whole-result", TEXT, "weights @ values"),
+        ("still-turned-down", TEXT, "weights @ values - added"),
+        ("divided-by-the-share", TEXT, f"real @ values[:, virtual:] / {SHARE}[..., None]"),
+        ("other-values", TEXT, f"{REST} @ values[:, : real.shape[-1]]"),
+        ("other-values", ADDED, "weights[..., :virtual] @ values[:, -virtual:]"),
+        ("mean-for-sum", ADDED, f"{ADDED} / virtual"),
+        ("one-head-for-all", ADDED, "weights[..., :virtual] @ values[0, :virtual]"),
+        ("one-bias-for-all", ADDED, f"({ADDED}).mean(1, keepdim=True).expand(*weights.shape[:2], -1)"),
+        ("first-vector-only", ADDED, "weights[..., :1] @ values[:, :1]"),
+        ("outputs-swapped", "return added, without", "return without, added"),
+        ("input-changed", REST, "real.div_(real.sum(-1, keepdim=True))"),
     ],
     "6.3": [
         ("no-baseline", "no_prompt(model, task), ", ""),
@@ -40,6 +61,18 @@ CHANGES = {
         ("scored-on-training", TUNED, f"{TUNED} | on_training(model, task, prompt)"),
         ("instruction-not-given", "instruction(model, task)", 'no_prompt(model, task) | {"method": "instruction"}'),
         ("steps-ignored", "rows = [", "steps, rows = 1, ["),
+        ("steps-ignored", FULL, "full_fine_tuning(model, task)"),
+        ("steps-ignored", TUNED, "soft_prompt(model, task, prompt, name)"),
+        ("order-of-rows", f"[*rows, {FULL}]", f"[{FULL}, *rows]"),
+        ("order-of-rows", f"[*rows, {FULL}]", f"[*rows[:2], {FULL}, *rows[2:]]"),
+        ("method-left-out", "in hooks.items()", "in list(hooks.items())[:1]"),
+        ("two-names-only", "in hooks.items()", "in [(each, hooks[each]) for each in ('prompt', 'prefix')]"),
+        ("name-lost", "prompt, name,", "prompt, 'prompt',"),
+        ("same-hooks-twice", TUNED, TUNED.replace("prompt,", "next(iter(hooks.values())),")),
+        ("other-batches", FULL, "full_fine_tuning(model, task, seed=1, steps=steps)"),
+        ("trained-twice", TUNED, f"{TUNED} and {TUNED}"),
+        ("trained-on-the-test", TUNED, "soft_prompt(model, on_the_test(task), prompt, name, steps=steps)"),
+        ("accuracy-claimed", TUNED, '{"method": name, "accuracy": 1.0}'),
     ],
 }  # fmt: skip
 
@@ -48,9 +81,15 @@ def on_training(model, task, prompt):
     return {"accuracy": accuracy(model, next(iter(task.batches(0))), prompt)}
 
 
+def on_the_test(task):
+    return replace(task, batches=lambda seed: repeat(task.test))
+
+
 def base_trained(model, task, steps):
     train(model.requires_grad_(True), task.batches(0), steps=steps, peak=1e-3, progress=False)
     return {"method": "full", "accuracy": accuracy(model, task.test)}
 
 
-ANSWERS = with_mistakes(CHANGES, accuracy=accuracy, base_trained=base_trained, on_training=on_training)
+ANSWERS = with_mistakes(
+    CHANGES, accuracy=accuracy, base_trained=base_trained, on_training=on_training, on_the_test=on_the_test
+)
