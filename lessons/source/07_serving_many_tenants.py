@@ -291,7 +291,7 @@ predict("7.p4", 3)
 # `prefixes` holds a pair (keys, values) for each row, both $(L, G, P_b, d)$, already compiled. $P_b$ may be 0: a row
 # for the bare model. Build everything in `__init__`: `self.keys` and `self.values`, one $(B, G, \text{longest}, d)$
 # for each layer, and `self.strengths`. `F.pad(x, (0, 0, n, 0))` puts `n` slots of zeros in front along the last
-# dimension but one.
+# dimension but one. Leave `prefixes` as they are.
 
 
 # %% exercise="7.3"
