@@ -306,5 +306,8 @@ ANSWERS = {
     "7.4": [
         decide_from_words,
         decide_by_the_best_of_two,
+        decide_as_numbers_of_other_kinds,
+        decide_by_generating,
+        decide_when_it_is_good_enough,
     ],
 }

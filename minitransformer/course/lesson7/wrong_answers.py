@@ -84,6 +84,20 @@ CHANGES = {
         ("prefixes-changed", INFINITE,
          f"{INFINITE}\n        prefixes[:] = [{PADS} for pair, gap in zip(prefixes, gaps, strict=True)]"),
     ],
+    "7.4": [
+        ("claimed-not-measured", MEASURED, "1.0"),
+        ("claimed-not-measured", MEASURED, "0.97"),
+        ("measured-on-training", '"test", 100', '"train", 100'),
+        ("measured-on-validation", '"test", 100', '"validation", 100'),
+        ("tokens-counted", MEASURED, TOKENS),
+        ("in-percent", MEASURED, f"100 * {MEASURED}"),
+        ("not-reproduced", "[hooks.vectors.detach()]", "[PromptTuning(length, model.config).vectors.detach()]"),
+        ("keys-miscounted", '"extra keys": length', '"extra keys": length * model.config.layers'),
+        ("bytes-miscounted", "hooks.vectors.nbytes", "hooks.vectors.numel()"),
+        ("base-touched", "train(model, B",
+         'train(model.requires_grad_(True), Batches(book, tokenizer, ["backwards"]), steps=2, progress=False)\n'
+         "    train(model, B"),
+    ],
 }  # fmt: skip
 
 
@@ -111,12 +125,13 @@ def in_half_precision(model, tokenizer, book):
 
 ANSWERS = with_mistakes(CHANGES)
 ANSWERS["7.3"].append(("no-prefix-at-all", lambda prefixes: Hooks()))
-ANSWERS["7.4"] = [
+ANSWERS["7.4"] += [
     ("over-the-byte-budget", decision("prefix", 2, PrefixTuning)),
     ("over-the-key-budget", decision(length=8)),
     ("over-the-byte-budget", decision("prefix", 1, PrefixTuning)),
     ("over-the-byte-budget", decision("key/value", 1, KeyValuePrefix)),
     ("over-the-byte-budget", decision(length=4)),
+    ("wrong-type", in_half_precision),
     ("bytes-miscounted", decision(bytes=256)),
     ("keys-miscounted", decision(**{"extra keys": 0})),
     ("keys-miscounted", decision(**{"extra keys": 8})),
