@@ -270,7 +270,7 @@ def decide_as_numbers_of_other_kinds(model, tokenizer, book):
 
 
 def decide_by_generating(model, tokenizer, book):
-    """One vector more than is needed is out; generates the answers and compares their texts."""
+    """Generates the answers and compares their texts."""
     hooks = PromptTuning(2, model.config, seed=3)
     rows = Batches(book, tokenizer, ["backwards"], rows=16, seed=3)
     train(model, rows, hooks, steps=80, progress=False)
