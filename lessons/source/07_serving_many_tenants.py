@@ -291,7 +291,7 @@ predict("7.p4", 3)
 # `prefixes` holds a pair (keys, values) for each row, both $(L, G, P_b, d)$, already compiled. $P_b$ may be 0: a row
 # for the bare model. Build everything in `__init__`: `self.keys` and `self.values`, one $(B, G, \text{longest}, d)$
 # for each layer, and `self.strengths`. `F.pad(x, (0, 0, n, 0))` puts `n` slots of zeros in front along the last
-# dimension but one.
+# dimension but one. Leave `prefixes` as they are.
 
 
 # %% exercise="7.3"
@@ -486,9 +486,11 @@ quiz("7.q11")
 # ### Exercise 7.4: a decision, with evidence
 #
 # Choose a method and a length, train it, measure it, and hand in what you claim. The judge puts your vectors into a
-# base of its own, measures on other unseen sentences, and counts again. Training runs inside; 60 steps of 16 rows
-# take seconds. Return a dict with `"method"` (a word, as in 7.1), `"length"`, `"vectors"` (the list of your hooks'
-# parameters, detached), and your evidence: `"accuracy"`, `"bytes"`, `"extra keys"`.
+# base of its own, measures on other unseen sentences, and counts again. It also calls your function once more, with
+# another base and another book: the accuracy that you claim there has to be the one that is measured there. Training
+# runs inside; 60 steps of 16 rows take seconds. Return a dict with `"method"` (a word, as in 7.1), `"length"`,
+# `"vectors"` (the list of your hooks' parameters, detached), and your evidence: `"accuracy"` (the share of right
+# answers to some hundred examples of the book's `"test"` split), `"bytes"`, `"extra keys"`.
 
 
 # %% exercise="7.4"
