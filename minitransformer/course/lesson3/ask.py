@@ -3,22 +3,40 @@
 import numpy as np
 import torch
 
-from minitransformer import PromptTuning, Transformer
+from minitransformer import PromptTuning, Transformer, freeze
 
 from ..plain_data import tensors, tiny
 
 
 def by_hand(gradient, place, target, seen, weights):
-    return gradient(place, target, seen, weights)
+    """Both ways, and what of the inputs is no longer what it was."""
+    given = {"seen": seen, "W": weights}
+    before = {name: {key: each.copy() for key, each in arrays.items()} for name, arrays in given.items()}
+    ways = gradient(place, target, seen, weights)
+    changed = [name for name, was in before.items() if not same(given[name], was)]
+    return {"ways": ways, "changed": changed}
+
+
+def same(now, was):
+    return now.keys() == was.keys() and all(np.array_equal(now[key], was[key]) for key in was)
 
 
 def loop(tune, vectors, tokens, targets, rate, seed):
     """Tune a prompt on a model fresh from pretraining: trainable, and with gradients left over."""
-    model = tiny(seed, 8)
+    model = tiny(seed, vectors.shape[1])
     before = [weight.detach().clone() for weight in model.parameters()]
     for weight in model.parameters():
         weight.grad = torch.ones_like(weight)
-    prompt = PromptTuning.from_vectors(model, *tensors(vectors))
+    during = []
+
+    class Watched(PromptTuning):
+        """Looks at the model whenever it enters it."""
+
+        def embed(self, x):
+            during.append(base_facts(model, before))
+            return super().embed(x)
+
+    prompt = Watched.from_vectors(model, *tensors(vectors))
     batches = [tuple(tensors(*pair)) for pair in zip(tokens, targets, strict=True)]
     try:
         losses = tune(model, prompt, batches, rate)
@@ -26,37 +44,116 @@ def loop(tune, vectors, tokens, targets, rate, seed):
         if "does not require grad" not in str(error):
             raise
         return {"stopped": True}
-    return {"stopped": False, "losses": losses, "vectors": prompt.vectors} | base_facts(model, before)
+    facts = {"stopped": False, "losses": losses, "vectors": prompt.vectors, "eval": not model.training}
+    return facts | {"during": during, "after": base_facts(model, before)}
 
 
 def base_facts(model: Transformer, before: list[torch.Tensor]) -> dict:
     weights = list(model.parameters())
     return {
+        "weights": len(weights),
         "trainable": sum(weight.requires_grad for weight in weights),
         "gradients": sum(weight.grad is not None for weight in weights),
         "changed": sum(not torch.equal(now, was) for now, was in zip(weights, before, strict=True)),
     }
 
 
-def evidence(gather, case):
-    """The facts that `gather` reports about a training in which something may have gone wrong: `case` says what."""
-    model = tiny(case["seed"], 8)
-    before = [weight.detach().clone() for weight in model.parameters()]
-    prompt = PromptTuning(3, model.config)
-    weights, last = list(model.parameters()), list(model.parameters())[-1]
-    for weight in weights:
-        weight.requires_grad_(False)
-    if case.get("base") is not None:
-        weights[case.get("which", -1)].grad = torch.full_like(weights[case.get("which", -1)], case["base"])
-    last.data[-1] += case.get("moved", 0.0)
-    held = [torch.nn.Parameter(prompt.vectors.detach().clone())] if case.get("copy") else [prompt.vectors]
-    optimizer = torch.optim.Adam([*held, *weights[: case.get("held", 0)]], lr=0.1)
-    if not case.get("no_prompt_gradient"):
-        prompt.vectors.grad = torch.ones_like(prompt.vectors)
-        for row in case.get("unreached", ()):
-            prompt.vectors.grad[row] = 0
-    inside = [None if size is None else torch.full((1, 4, 8), size) for size in case.get("inside", (1.0, 1.0, 1.0))]
-    return {str(name): bool(fact) for name, fact in gather(model, before, prompt, optimizer, inside).items()}
+class Evidence:
+    """A training in which something may have gone wrong: `case` says what. All of it that can be asked about."""
+
+    def __init__(self, case: dict):
+        self.random = np.random.default_rng(case["seed"])
+        self.model = freeze(tiny(case["seed"], 8))
+        self.weights = list(self.model.parameters())
+        self.before = [weight.detach().clone() for weight in self.weights]
+        self.prompt = PromptTuning(int(self.random.integers(3, 6)), self.model.config)
+        self.prompt.more = torch.nn.Parameter(0.05 * torch.ones(4, 8))
+        self.own = list(self.prompt.parameters())
+        self.inside = [self.numbers(1, 4, 8) for _ in range(int(self.random.integers(3, 6)))]
+        for each in self.own:
+            each.grad = self.numbers(*each.shape)
+        getattr(self, case["about"])(**case["what"])
+
+    def numbers(self, *shape: int) -> torch.Tensor:
+        return torch.from_numpy(self.random.normal(size=shape)).float()
+
+    def no_gradient(self, which=(), value=1.0):
+        for place in which:
+            weight = self.weights[round(place * (len(self.weights) - 1))]
+            weight.grad = torch.full_like(weight, value)
+
+    def unchanged(self, place=None, how=""):
+        """One matrix is changed."""
+        if place is None:
+            return
+        matrices = [weight.data for weight in self.weights if weight.dim() == 2]
+        places = {"first": self.weights[0].data, "last": self.weights[-1].data}
+        weight = places[place] if place in places else matrices[int(self.random.integers(1, len(matrices) - 1))]
+        spot = tuple(int(self.random.integers(size)) for size in weight.shape)
+        if how == "much":
+            weight[spot] += 3.0
+        elif how == "a bit":
+            weight[spot] = torch.nextafter(weight[spot], torch.tensor(torch.inf))
+        elif how == "turned":
+            weight.neg_()
+        else:  # the same numbers in another order, and such that their sum is exactly the same
+            copy = next(
+                was for now, was in zip(self.weights, self.before, strict=True) if now.data_ptr() == weight.data_ptr()
+            )
+            copy.copy_((copy * 64).round() / 64)
+            weight.copy_(copy.flip(0))
+
+    def unused_optimizer(self, *groups: list) -> None:
+        self.optimizer_made = torch.optim.Adam([{"params": group} for group in groups], lr=0.1)
+
+    def optimizer(self, held=""):
+        own, weights = self.own, self.weights
+        copies = [torch.nn.Parameter(each.detach().clone()) for each in own]
+        groups = {
+            "apart": [[each] for each in own],
+            "base too": [[*own, weights[-1]]],
+            "base apart": [own, [weights[0]]],
+            "copies": [copies],
+            "a part": [own[:1]],
+            "base in place": [[own[0], weights[0]]],
+        }
+        self.unused_optimizer(*groups.get(held, [own]))
+
+    def reached(self, row=None, value=0.0, parameter=0):
+        grad = self.own[parameter].grad
+        if row == "none":
+            self.own[parameter].grad = None
+        elif row == "all":
+            grad.fill_(value)
+        elif row == "balanced":  # reached, although its numbers add up to 0
+            grad[1] = torch.tensor([1.0, -1.0]).repeat(4)
+        elif row == "small":
+            grad[1] = 1e-12
+        elif row == "column":  # every row was reached, and one column not
+            grad[:, 5] = 0
+        elif row is not None:
+            grad[row] = value
+
+    def flowed(self, place=None, value=None):
+        if value == "balanced":
+            self.inside[1] = torch.tensor([1.0, -1.0]).repeat(1, 4, 4)
+        elif value == "small":
+            self.inside[1] *= 1e-12
+        elif value == "single":
+            self.inside[1] = torch.zeros(1, 4, 8).index_fill(2, torch.tensor([5]), 1.0)
+        elif place is not None:
+            self.inside[place] = None if value is None else torch.full((1, 4, 8), value)
+
+    def gathered(self, gather) -> dict:
+        if not hasattr(self, "optimizer_made"):
+            self.unused_optimizer(self.own)
+        facts = gather(self.model, self.before, self.prompt, self.optimizer_made, self.inside)
+        return {str(name): bool(fact) for name, fact in facts.items()}
+
+
+def evidence(gather, cases):
+    """The facts that `gather` reports in each case."""
+    return [Evidence(case).gathered(gather) for case in cases]
 
 
 def cause(Program):
