@@ -454,7 +454,7 @@ run(ambers, adam(ambers), stream(amber), skill="last")
 
 # %% [markdown]
 # The loss ends lower than in a healthy run, and hardly an answer is right: no answer comes at all. Both are true at
-# once. How?
+# once. How? The repair leaves the two lists that it is given as they are.
 
 
 # %% exercise="3.4"
@@ -535,7 +535,7 @@ run(coral, torch.optim.Adam(coral.parameters(), lr=0.0003), islice(translations,
 
 # %% [markdown]
 # Nothing here looks wrong: the loss goes up and down as batches differ, and on the whole it falls. Only, it does not
-# arrive.
+# arrive. A repair is any optimizer with which this very run gets at least 80% of the test sentences right.
 
 
 # %% exercise="3.6"
@@ -571,6 +571,9 @@ run(dune, optimizer, islice(translations, 60), dunes_model)
 # Loss, accuracy, answers: nothing to complain about. Only one word in the symptoms speaks against it. What it costs
 # shows elsewhere: another tenant has a prompt that asks for the last word. It was tuned before, on the model that all
 # share.
+#
+# Repaired, the model's weights take no gradients and stay as they are, and the optimizer holds the prompt's parameters
+# and no others.
 
 # %%
 older = PromptTuning(4, model.config)

@@ -1,9 +1,11 @@
 """Beside the student's objects of lesson 3: a gradient by hand, the training loop, its evidence, and four repairs."""
 
+from itertools import islice
+
 import numpy as np
 import torch
 
-from minitransformer import PromptTuning, Transformer, freeze
+from minitransformer import Batches, Phrasebook, PromptTuning, Transformer, freeze, loss, pretrained
 
 from ..plain_data import tensors, tiny
 
@@ -163,43 +165,91 @@ def cause(Program):
 
 
 def labels(Program, question, answer):
+    """The repair, and whether the two lists are still what they were."""
     program, named = cause(Program)
-    return named, None if question is None else program.labelled(question, answer)
+    if question is None:
+        return named, None
+    given = [*question], [*answer]
+    made = program.labelled(*given)
+    return named, {"made": made, "changed": given != (question, answer)}
 
 
 def entrance(Program, vectors, x):
+    """What enters, and the gradient that the vectors get where each number of it counts otherwise."""
     program, named = cause(Program)
-    return named, None if vectors is None else program.embed(*tensors(vectors, x))
+    if vectors is None:
+        return named, None
+    learned, text = tensors(vectors, x)
+    entered = program.embed(learned.requires_grad_(True), text)
+    if entered.requires_grad:
+        (entered * torch.arange(entered.numel()).reshape(entered.shape)).sum().backward()
+    return named, {"entered": entered, "gradient": learned.grad}
 
 
-def rate(Program, length):
+def rate(Program, task, factor):
+    """To "look": what the optimizer is. To "run": what the lesson's own run learns with it, at its rate times a factor."""
+    program, named = cause(Program)
+    if task == "":
+        return named, None
+    model, tokenizer = pretrained()
+    freeze(model)
+    prompt = PromptTuning(4, model.config)
+    optimizer = program.optimizer(prompt)
+    if task == "look":
+        return named, [about_group(optimizer, group, prompt) for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] *= factor
+    losses = []
+    for tokens, targets in islice(Batches(Phrasebook(), tokenizer, ["chinese"], rows=16), 30):
+        optimizer.zero_grad()
+        value = loss(model, tokens, targets, prompt)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    return named, {"vectors": prompt.vectors, "losses": losses}
+
+
+def about_group(optimizer, group, prompt) -> dict:
+    usual = all(group.get(name) == value for name, value in USUAL.items())
+    return {
+        "kind": type(optimizer).__name__ if type(optimizer) in (torch.optim.Adam, torch.optim.AdamW) else "",
+        "rate": float(group["lr"]),
+        "usual": usual and group.get("weight_decay", 0) <= 0.1,
+        "maximize": bool(group.get("maximize", False)),
+        "prompt": any(each is prompt.vectors for each in group["params"]),
+    }
+
+
+USUAL = {"betas": (0.9, 0.999), "eps": 1e-8, "amsgrad": False}
+
+
+def prepared(Program, length, width, seed):
+    """What of model and prompt is trainable and what the optimizer holds; then some steps, and what they changed."""
     program, named = cause(Program)
     if not length:
         return named, None
-    prompt = PromptTuning(length, tiny(0, 8).config)
-    return named, [
-        {"rate": float(group["lr"]), "prompt": [any(each is prompt.vectors for each in group["params"])]}
-        for group in program.optimizer(prompt).param_groups
-    ]
-
-
-def prepared(Program, length):
-    """What of model and prompt is trainable and what the optimizer holds; then three steps, and what they changed."""
-    program, named = cause(Program)
-    if not length:
-        return named, None
-    model = tiny(1, 8)
+    model = tiny(seed, width)
     prompt = PromptTuning(length, model.config)
     before, started = [weight.detach().clone() for weight in model.parameters()], prompt.vectors.detach().clone()
-    optimizer = program.prepare(model, prompt)
+    with torch.enable_grad():  # and whatever the preparation turns off comes back afterwards
+        optimizer = program.prepare(model, prompt)
+        facts = base_facts(model, before) | {"recording": torch.is_grad_enabled(), "eval": not model.training}
     held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for _ in range(3):
+    slope = torch.zeros_like(started)
+    for step in range(4):
         optimizer.zero_grad()
         logits = model(torch.from_numpy(np.arange(12).reshape(2, 6)), prompt)
         if logits.requires_grad:
             (logits**2).mean().backward()
+        if prompt.vectors.grad is not None and not step:
+            slope = prompt.vectors.grad.clone()
         optimizer.step()
-    return named, base_facts(model, before) | {
+        if not step:
+            facts["first step"] = float(((prompt.vectors.detach() - started) * slope).sum())
+    later = base_facts(model, before)
+    return named, facts | {
+        "gradients": facts["gradients"] or later["gradients"],
+        "changed later": later["changed"],
         "base_held": sum(any(each is weight for each in held) for weight in model.parameters()),
         "prompt_held": any(each is prompt.vectors for each in held),
         "prompt_trainable": prompt.vectors.requires_grad,

@@ -375,11 +375,9 @@ ANSWERS = {
         )
     ],
     "3.6": [
-        *(rate(optim.Adam, lr=each) for each in (0.002, 0.005, 0.012, 0.05, 0.15, 0.3)),
+        *(rate(optim.Adam, lr=each) for each in (0.002, 0.005, 0.012, 0.05, 0.3)),
         rate(optim.AdamW, lr=0.03),
         rate(optim.SGD, lr=1.0),
-        rate(optim.RMSprop, lr=0.01),
-        rate(optim.NAdam, lr=0.02),
         diagnosis("rate", optimizer=in_a_group),
     ],
     "3.7": [

@@ -152,7 +152,7 @@ CHANGES = {
         ("uphill-for-downhill", "lr=0.03", "lr=0.03, maximize=True"),
         ("prompt-not-in-optimizer", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
         ("prompt-not-in-optimizer", "prompt.parameters()", "[each.detach().clone() for each in prompt.parameters()]"),
-        ("rate-still-too-small", "Adam(prompt.parameters(), lr=0.03)", "SGD(prompt.parameters(), lr=0.01)"),
+        ("rate-still-too-small", "Adam(prompt.parameters(), lr=0.03)", "SGD(prompt.parameters(), lr=0.001)"),
         ("rate-still-too-small", "lr=0.03", "lr=0.03, eps=10.0"),
     ],
     "3.7": [
