@@ -187,7 +187,7 @@ def entrance(Program, vectors, x):
 
 
 def rate(Program, task, factor):
-    """To "look": what the optimizer is. To "run": what the lesson's own run learns with it, at its rate times a factor."""
+    """What the optimizer is; or, for "run", what the lesson's own run learns with it, at its rate times a factor."""
     program, named = cause(Program)
     if task == "":
         return named, None
