@@ -1,5 +1,6 @@
 """Beside the student's objects of lesson 3: a gradient by hand, the training loop, its evidence, and four repairs."""
 
+import copy
 from itertools import islice
 
 import numpy as np
@@ -63,9 +64,9 @@ def base_facts(model: Transformer, before: list[torch.Tensor]) -> dict:
 class Evidence:
     """A training in which something may have gone wrong: `case` says what. All of it that can be asked about."""
 
-    def __init__(self, case: dict):
+    def __init__(self, case: dict, model: Transformer):
         self.random = np.random.default_rng(case["seed"])
-        self.model = freeze(tiny(case["seed"], 8))
+        self.model = freeze(copy.deepcopy(model))
         self.weights = list(self.model.parameters())
         self.before = [weight.detach().clone() for weight in self.weights]
         self.prompt = PromptTuning(int(self.random.integers(3, 6)), self.model.config)
@@ -102,8 +103,8 @@ class Evidence:
             copy = next(
                 was for now, was in zip(self.weights, self.before, strict=True) if now.data_ptr() == weight.data_ptr()
             )
-            copy.copy_((copy * 64).round() / 64)
-            weight.copy_(copy.flip(0))
+            old.copy_((old * 64).round() / 64)
+            weight.copy_(old.flip(0))
 
     def unused_optimizer(self, *groups: list) -> None:
         self.optimizer_made = torch.optim.Adam([{"params": group} for group in groups], lr=0.1)
@@ -155,7 +156,8 @@ class Evidence:
 
 def evidence(gather, cases):
     """The facts that `gather` reports in each case."""
-    return [Evidence(case).gathered(gather) for case in cases]
+    model = tiny(cases[0]["seed"], 8)
+    return [Evidence(case, model).gathered(gather) for case in cases]
 
 
 def cause(Program):
@@ -191,12 +193,14 @@ def rate(Program, task, factor):
     program, named = cause(Program)
     if task == "":
         return named, None
+    if task == "look":
+        prompt = PromptTuning(4, tiny(0, 8).config)
+        optimizer = program.optimizer(prompt)
+        return named, [about_group(optimizer, group, prompt) for group in optimizer.param_groups]
     model, tokenizer = pretrained()
     freeze(model)
     prompt = PromptTuning(4, model.config)
     optimizer = program.optimizer(prompt)
-    if task == "look":
-        return named, [about_group(optimizer, group, prompt) for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group["lr"] *= factor
     losses = []

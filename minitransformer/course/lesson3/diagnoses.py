@@ -56,7 +56,7 @@ ENTRANCE = {
 
 def right_labels(call, rng):
     for _ in range(3):
-        question, answer = (rng.integers(1, 100, size=int(rng.integers(*ends))).tolist() for ends in ((2, 8), (3, 6)))
+        question, answer = (rng.integers(1, 100, size=int(rng.integers(*ends))).tolist() for ends in ((3, 8), (3, 6)))
         _, repair = call(question, answer)
         tokens, targets = (np.array(each) for each in unpack(repair["made"], 2, "the tokens and the targets"))
         right = reference("3.4")().labelled(question, answer)
