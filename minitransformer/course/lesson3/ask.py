@@ -100,7 +100,7 @@ class Evidence:
         elif how == "turned":
             weight.neg_()
         else:  # the same numbers in another order, and such that their sum is exactly the same
-            copy = next(
+            old = next(
                 was for now, was in zip(self.weights, self.before, strict=True) if now.data_ptr() == weight.data_ptr()
             )
             old.copy_((old * 64).round() / 64)
