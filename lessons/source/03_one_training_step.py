@@ -168,7 +168,8 @@ def forward(x, W):  # (S, D) and four matrices
 #
 # ### Exercise 3.1: the gradient by hand
 #
-# `seen` is what `forward` returned, `W` its matrices, `place` is $j$. Return both ways, `(D,)` each, in plain NumPy.
+# `seen` is what `forward` returned, `W` its matrices, `place` is $j$. Return both ways, `(D,)` each, in plain NumPy,
+# and leave `seen` and `W` as they are.
 
 
 # %% exercise="3.1"
@@ -233,8 +234,8 @@ quiz("3.q8")
 # ### Exercise 3.2: the training loop
 #
 # Freeze the model, train the prompt with Adam on each batch once, and return the list of losses as plain numbers
-# (`value.item()`). The model may come straight from its own training. `loss(model, tokens, targets, prompt)` is yours
-# to use: lesson 2's.
+# (`value.item()`). The model may come straight from its own training; it is frozen before the first batch and still is
+# at the end. `loss(model, tokens, targets, prompt)` is yours to use: lesson 2's.
 
 
 # %% exercise="3.2"
@@ -324,7 +325,8 @@ plots.gradient_reach(norms, gradients.token_norms(other))
 # ### Exercise 3.3: the proof of freezing
 #
 # `before` is a list of copies of `model.parameters()`; `inside` is a list of the gradients recorded at each block's
-# output, each a tensor or `None`. Return a dict that says `True` or `False` for each of the five facts.
+# output, each a tensor or `None`. Return a dict that says `True` or `False` for each of the five facts. A prompt
+# may have several parameters, with a vector in each row, and an optimizer several groups.
 
 
 # %% exercise="3.3"
@@ -452,7 +454,7 @@ run(ambers, adam(ambers), stream(amber), skill="last")
 
 # %% [markdown]
 # The loss ends lower than in a healthy run, and hardly an answer is right: no answer comes at all. Both are true at
-# once. How?
+# once. How? The repair leaves the two lists that it is given as they are.
 
 
 # %% exercise="3.4"
@@ -533,7 +535,7 @@ run(coral, torch.optim.Adam(coral.parameters(), lr=0.0003), islice(translations,
 
 # %% [markdown]
 # Nothing here looks wrong: the loss goes up and down as batches differ, and on the whole it falls. Only, it does not
-# arrive.
+# arrive. A repair is any optimizer with which this very run gets at least 80% of the test sentences right.
 
 
 # %% exercise="3.6"
@@ -569,6 +571,9 @@ run(dune, optimizer, islice(translations, 60), dunes_model)
 # Loss, accuracy, answers: nothing to complain about. Only one word in the symptoms speaks against it. What it costs
 # shows elsewhere: another tenant has a prompt that asks for the last word. It was tuned before, on the model that all
 # share.
+#
+# Repaired, the model's weights take no gradients and stay as they are, and the optimizer holds the prompt's parameters
+# and no others.
 
 # %%
 older = PromptTuning(4, model.config)

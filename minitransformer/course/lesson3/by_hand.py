@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from ...soft_prompts import PromptTuning
-from ..differences import agree, suspects, unpack
-from ..exercise import Exercise, Part
+from ..differences import Suspect, agree, suspects, unpack
+from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from . import ask
 
@@ -21,11 +21,12 @@ def forward(x, weights):
 
 
 def drawn(rng) -> tuple[np.ndarray, dict, dict, int, int]:
-    """A tiny model and its input: 3 virtual tokens, 3 of text; width 6, queries of width 4, 9 words."""
-    x = rng.normal(size=(6, 6))
-    shapes = {"query": (6, 4), "key": (6, 4), "value": (6, 6), "read": (6, 9)}
+    """A tiny model and its input: some virtual tokens and some of text, and a place among the virtual ones."""
+    virtual, text, width, head, words = (int(rng.integers(*ends)) for ends in ((2, 5), (2, 5), (6, 9), (3, 6), (7, 11)))
+    x = rng.normal(size=(virtual + text, width))
+    shapes = {"query": (width, head), "key": (width, head), "value": (width, width), "read": (width, words)}
     weights = {name: rng.normal(size=shape) * 0.6 for name, shape in shapes.items()}
-    return x, weights, forward(x, weights), int(rng.integers(3)), int(rng.integers(9))
+    return x, weights, forward(x, weights), int(rng.integers(1, virtual)), int(rng.integers(words))
 
 
 def through_the_value(call, rng):
@@ -40,7 +41,12 @@ def through_the_key(call, rng):
         compare_way(call, 1, *inputs)
 
 
+SWAPPED = "this is the other way: first comes the one through the value, then the one through the key"
+ADDED = "this is the sum of both ways; each is asked for by itself"
+PLACE = "this is the gradient at place 0, whatever place was asked for"
 VALUE = {
+    "place-ignored": PLACE,
+    "target-pushed-down": "the target is pushed down as well: 1 is taken away at the target, not added",
     "uphill-for-downhill": "the sign is turned: the gradient points to where the loss grows",
     "target-forgotten": "the slope at the logits is the probabilities MINUS 1 at the target; without it nothing says "
     "what was right",
@@ -51,6 +57,10 @@ VALUE = {
     "at-the-top": "this is the gradient at the top; it still has to pass the value matrix",
 }
 KEY = {
+    "place-ignored": PLACE,
+    "target-pushed-down": VALUE["target-pushed-down"],
+    "scaled-by-the-width": "d is the width of the query, not that of the vectors",
+    "scale-upside-down": "the scores were divided by √d, and so is their gradient; yours is multiplied by it",
     "uphill-for-downhill": VALUE["uphill-for-downhill"],
     "softmax-one-by-one": "more attention here is less elsewhere: take the average of all places away before "
     "multiplying",
@@ -65,9 +75,14 @@ KEY = {
 def compare_way(call, way: int, weights, seen, place, target) -> np.ndarray:
     """One of the two: 0 is through the value, 1 through the key."""
     name, messages = (("value", VALUE), ("key", KEY))[way]
-    got = unpack(call(place, target, seen, weights), 2, "the ways through the value and through the key")[way]
-    wrong = suspects("3.1", lambda by_hand: by_hand(place, target, seen, weights)[way], messages)
-    agree(got, reference("3.1")(place, target, seen, weights)[way], f"the gradient through the {name}", *wrong)
+    ways = call(place, target, seen, weights)["ways"]
+    if type(ways) is np.ndarray and ways.ndim == 2:  # one array with a row for each way
+        ways = list(ways)
+    got = unpack(ways, 2, "the ways through the value and through the key")[way]
+    right = reference("3.1")(place, target, seen, weights)
+    wrong = [Suspect("ways-swapped", right[1 - way], SWAPPED), Suspect("ways-added", sum(right), ADDED)]
+    wrong += suspects("3.1", lambda by_hand: by_hand(place, target, dict(seen), weights)[way], messages)
+    agree(got, right[way], f"the gradient through the {name}", *wrong)
     return got
 
 
@@ -79,6 +94,13 @@ def equal_to_autograd(call, rng):
         matrices = {name: torch.from_numpy(weight) for name, weight in weights.items()}
         (-forward(leaf, matrices)["probabilities"][target].log()).backward()
         agree(both, leaf.grad[place], "the whole gradient, compared with autograd's")
+        changed = call(place, target, seen, weights)["changed"]
+        if changed:
+            raise Misconception(
+                f"{changed[0].lower()}-changed",
+                f"the values are right, but `{changed[0]}` is not what it was: whoever asks for the next place gets "
+                "another answer. Work on a copy",
+            )
 
 
 EXERCISES = (

@@ -1,9 +1,13 @@
 """Programs Amber, Blue, Coral and Dune: name the cause of the symptoms, then repair it."""
 
-import numpy as np
+from functools import cache
 
+import numpy as np
+import torch
+
+from ... import Phrasebook, accuracy, batch, freeze, pretrained
 from ...soft_prompts import PromptTuning
-from ..differences import agree, suspects, unpack
+from ..differences import Suspect, agree, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain_data import tensors
@@ -31,69 +35,164 @@ LABELS = {
     "place of the question",
     "labels-unshifted": "here each place names the token that stands there already; it must name the next one",
     "question-graded": "the question is graded too; only the answer is asked for",
+    "last-question-word-graded": "one place too many: the end of the question is given, and not to be learned",
     "labels-one-early": "one place too early: the answer begins before the question has been read",
+    "zero-for-ignored": "0 is the id of a token, so it would be learned; what is not graded has -100",
+    "first-word-only": "only the first token of the answer is graded; all of them are asked for",
+    "end-not-graded": "the last token of the answer is not graded, so nobody learns where to end",
 }
 ENTRANCE = {
     "still-replaced": "the first P tokens of the text are still lost: nothing of the text is to be cut",
     "last-tokens-lost": "now the LAST tokens are lost: the sequence grows to P + T",
     "prompt-behind-the-text": "all tokens are there, but none of them can see a prompt that comes later",
     "prompt-added": "the prompt has places of its own",
+    "prompt-forgotten": "the text enters as it is, without a prompt",
+    "text-forgotten": "the prompt enters without the text",
+    "prompt-backwards": "the vectors stand in the opposite order",
+    "prompt-in-first-text-only": "only the first text of the batch gets the prompt",
+    "one-vector-everywhere": "the first vector stands at every place of the prompt",
 }
 
 
 def right_labels(call, rng):
-    question, answer = (rng.integers(100, size=int(rng.integers(2, 6))).tolist() for _ in range(2))
-    _, repaired = call(question, answer)
-    tokens, targets = (np.array(each) for each in unpack(repaired, 2, "the tokens and the targets"))
-    right = reference("3.4")().labelled(question, answer)
-    wrong = suspects("3.4", lambda Amber: np.array(Amber().labelled(question, answer)[1]), LABELS)
-    agree(tokens, np.array(right[0]), "the tokens")
-    agree(targets, np.array(right[1]), "the targets", *wrong)
+    for _ in range(3):
+        question, answer = (rng.integers(1, 100, size=int(rng.integers(*ends))).tolist() for ends in ((3, 8), (3, 6)))
+        _, repair = call(question, answer)
+        tokens, targets = (np.array(each) for each in unpack(repair["made"], 2, "the tokens and the targets"))
+        right = reference("3.4")().labelled(question, answer)
+        if np.shape(tokens) == (len(question) + len(answer),):
+            suspect = Suspect(
+                "text-not-cut",
+                np.array(question + answer),
+                "the last token has nothing behind it to predict, so it is no input",
+            )
+            agree(tokens, np.array(right[0]), "the tokens", suspect)
+        agree(tokens, np.array(right[0]), "the tokens")
+        wrong = suspects("3.4", lambda Amber, pair=(question, answer): labelled(Amber, *pair), LABELS)
+        agree(targets, np.array(right[1]), "the targets", *wrong)
+        if repair["changed"]:
+            raise Misconception(
+                "inputs-changed",
+                "tokens and targets are right, but the question or the answer that you were given is another list now: "
+                "`+=`, `append` and `extend` change the list of whoever called you",
+            )
+
+
+def labelled(Amber, question, answer):
+    return np.array(Amber().labelled([*question], [*answer])[1])
 
 
 def right_entrance(call, rng):
-    vectors, x = rng.normal(size=(2, 6)).astype(np.float32), rng.normal(size=(3, 5, 6)).astype(np.float32)
-    _, entered = call(vectors, x)
-    wrong = suspects("3.5", lambda Blue: Blue().embed(*tensors(vectors, x)), ENTRANCE)
-    agree(entered, reference("3.5")().embed(*tensors(vectors, x)), "what enters the first block", *wrong)
+    for _ in range(2):
+        virtual, rows, length, width = (int(rng.integers(*ends)) for ends in ((2, 4), (2, 4), (4, 7), (4, 8)))
+        vectors = rng.normal(size=(virtual, width)).astype(np.float32)
+        x = rng.normal(size=(rows, length, width)).astype(np.float32)
+        _, made = call(vectors, x)
+        wrong = suspects("3.5", lambda Blue, pair=(vectors, x): Blue().embed(*tensors(*pair)), ENTRANCE)
+        right = reference("3.5")().embed(*tensors(vectors, x))
+        agree(made["entered"], right, "what enters the first block", *wrong)
+        slope = np.arange(right.numel()).reshape(right.shape)[:, :virtual].sum(0).astype(np.float32)
+        if made["gradient"] is None:
+            raise Misconception(
+                "gradient-cut-off",
+                "the right vectors enter, but without a connection to the parameter: no gradient comes back to it",
+            )
+        agree(made["gradient"], slope, "the gradient on the vectors")
+
+
+GOAL = 0.8  # the text's own: the share of translations that a repaired run must get right
+
+
+TOO_SMALL = (
+    "still too small: Adam moves each number by about the rate at most, and from some starts thirty such steps do not "
+    "lead far enough; between 0.005 and 0.05 is sensible here"
+)
+TOO_LARGE = (
+    "now the first step is longer than the vectors themselves, whose numbers are about 0.05, and from some starts "
+    "training does not recover; between 0.005 and 0.05 is sensible here"
+)
+UPHILL = "`maximize` climbs, so the loss grows; it is to fall"
 
 
 def right_rate(call, rng):
-    _, groups = call(int(rng.integers(1, 6)))
-    groups = [group for group in groups if any(group["prompt"])]
-    if not groups:
+    """A plain Adam whose rate is known as good or bad is judged at once; all else is tried, on the run to repair."""
+    _, groups = call("look", 1.0)
+    held = [group for group in groups if group["prompt"]]
+    if not held:
         raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors any more")
-    if groups[0]["rate"] < 0.005:
-        raise Misconception(
-            "rate-still-too-small",
-            "still too small: Adam moves each number by about the rate at most, and from some starts thirty such "
-            "steps do not lead far enough; between 0.005 and 0.05 is sensible here",
-        )
-    if groups[0]["rate"] > 0.1:
-        raise Misconception(
-            "rate-too-large",
-            "now the first step is longer than the vectors themselves, whose numbers are about 0.05, and from some "
-            "starts training does not recover; between 0.005 and 0.05 is sensible here",
-        )
+    plain = len(groups) == 1 and held[0]["kind"] != "" and held[0]["usual"]
+    rate, up = held[0]["rate"], held[0]["maximize"]
+    if plain and not up and 0.005 <= rate <= 0.05:
+        return
+    if plain and up and rate >= 0.001:
+        raise Misconception("uphill-for-downhill", UPHILL)
+    if plain and not 0.0005 < rate < 3:
+        raise Misconception(*(("rate-too-large", TOO_LARGE) if rate > 1 else ("rate-still-too-small", TOO_SMALL)))
+    reached, losses = run(call, 1.0)
+    if reached >= GOAL:
+        return
+    result = f"after your run {reached:.0%} of the test translations are right, and {GOAL:.0%} are asked for"
+    if up and losses[-1] > losses[0]:
+        raise Misconception("uphill-for-downhill", f"{result}. {UPHILL}")
+    for factor in (0.1, 0.01, 10.0) if rate > 0.05 and plain else (10.0, 100.0, 0.1):
+        if run(call, factor)[0] >= GOAL:
+            name, why = ("rate-still-too-small", TOO_SMALL) if factor > 1 else ("rate-too-large", TOO_LARGE)
+            raise Misconception(name, f"{result}; with {factor:g} times the rate they are. {why}")
+    raise Misconception("does-not-arrive", f"{result}; nor are they with a tenth of your rate or with ten times it")
+
+
+def run(call, factor: float) -> tuple[float, list[float]]:
+    """The accuracy of the vectors that the student's optimizer reaches, measured here; and the losses on the way."""
+    _, reached = call("run", factor)
+    model, test = to_measure()
+    vectors = np.asarray(reached["vectors"])
+    if vectors.shape != (4, model.config.width):
+        raise Misconception("no-sense", "the prompt has other vectors after your optimizer's steps than before")
+    prompt = PromptTuning.from_vectors(model, torch.from_numpy(vectors.astype(np.float32)))
+    return accuracy(model, test, prompt), reached["losses"]
+
+
+@cache
+def to_measure():
+    """The shipped model, and the lesson's hundred test sentences with their translations."""
+    model, tokenizer = pretrained()
+    return freeze(model), batch(tokenizer, Phrasebook().examples("chinese", "test", 100))
 
 
 def right_preparation(call, rng):
-    _, facts = call(int(rng.integers(1, 6)))
+    length, width, seed = int(rng.integers(1, 6)), int(rng.choice([8, 12])), int(rng.integers(1000))
+    _, facts = call(length, width, seed)
     if facts["base_held"]:
         raise Misconception(
             "base-in-optimizer", "the optimizer still holds weights of the model: it is to hold the prompt's alone"
         )
+    if facts["changed"]:
+        raise Misconception("base-changed", "the model's weights are not what they were, before any step was taken")
+    if not facts["recording"]:
+        raise Misconception(
+            "no-grad-for-all",
+            "your preparation turns gradients off everywhere: then backward finds no way to the prompt, either",
+        )
+    if facts["trainable"] == facts["weights"] and facts["eval"]:
+        raise Misconception(
+            "eval-for-frozen",
+            "`eval()` switches layers such as dropout to their use; it freezes nothing, and every weight still "
+            "collects gradients",
+        )
     if facts["trainable"] or facts["gradients"]:
         raise Misconception(
             "base-left-trainable",
-            "the optimizer leaves the model alone now, but its weights still collect gradients: freeze it as well",
+            f"the optimizer leaves the model alone now, but {facts['trainable']} of its {facts['weights']} weights "
+            "still collect gradients: freeze all of them as well",
         )
     if not facts["prompt_trainable"]:
         raise Misconception("prompt-frozen-too", "the prompt is frozen as well: now nothing can learn")
     if not facts["prompt_held"]:
         raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors")
-    if facts["changed"] or not facts["prompt_moved"]:
-        raise Misconception("wrong-thing-moves", "after three steps the prompt should have moved, and nothing else")
+    if facts["first step"] > 0:
+        raise Misconception("uphill-for-downhill", "the first step goes where the loss grows; it is to fall")
+    if facts["changed later"] or not facts["prompt_moved"]:
+        raise Misconception("wrong-thing-moves", "after some steps the prompt should have moved, and nothing else")
 
 
 EXERCISES = (
@@ -157,7 +256,8 @@ EXERCISES = (
         parts=(
             the_cause(
                 "rate",
-                0,
+                "",
+                1.0,
                 labels="wrong labels give a loss that does not fit the answers; here both say the same: not there yet",
                 replaced="it answers about the right sentence, only mostly not in Chinese yet",
                 detached="then backward would have stopped with an error, or nothing would fall; the loss does, slowly",
@@ -181,6 +281,8 @@ EXERCISES = (
         parts=(
             the_cause(
                 "base",
+                0,
+                0,
                 0,
                 labels="with wrong labels it would not answer this well",
                 replaced="with words overwritten it would not answer this well",

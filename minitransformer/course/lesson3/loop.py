@@ -5,7 +5,7 @@ from torch import Tensor
 
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
-from ..differences import Suspect, agree, suspects
+from ..differences import Suspect, agree, looks_like, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain_data import tensors, tiny
@@ -13,14 +13,16 @@ from . import ask
 
 
 def a_training(rng) -> tuple:
-    tokens, targets = rng.integers(17, size=(4, 3, 5)), rng.integers(17, size=(4, 3, 5))
+    batches, rows, length, virtual = (int(rng.integers(*ends)) for ends in ((4, 6), (2, 5), (4, 7), (2, 5)))
+    tokens, targets = rng.integers(17, size=(2, batches, rows, length))
     targets[:, :, :2] = IGNORED
-    return (0.3 * rng.normal(size=(3, 8))).astype(np.float32), tokens, targets, 0.05, int(rng.integers(1000))
+    vectors = (0.3 * rng.normal(size=(virtual, int(rng.choice([8, 12]))))).astype(np.float32)
+    return vectors, tokens, targets, float(rng.uniform(0.06, 0.12)), int(rng.integers(1000))
 
 
 def tuned(tune, vectors, tokens, targets, rate, seed) -> tuple[Tensor, list[float]]:
     """The vectors that this loop learns, and the losses that it reports."""
-    model = tiny(seed, 8)
+    model = tiny(seed, vectors.shape[1])
     prompt = PromptTuning.from_vectors(model, *tensors(vectors))
     losses = tune(model, prompt, [tensors(*pair) for pair in zip(tokens, targets, strict=True)], rate)
     return prompt.vectors, losses
@@ -46,37 +48,85 @@ LEARNED = {
     "optimizer-made-anew": "you make a new optimizer for each batch, so it forgets what it has learned of the "
     "gradients: make one before the loop",
     "uphill-for-downhill": "you climb: the loss is to fall",
+    "rate-changes": "the rate does not stay what it is: each step is shorter than the one before",
+    "weights-decayed": "your vectors also shrink with each step: weight decay is on, which Adam by itself does not do",
+    "batches-twice": "each batch is to be used once; your vectors have taken a step more for each",
     "sgd-for-adam": "this is plain SGD; Adam is asked for",
 }
 
 
 def what_is_learned(call, rng):
-    training = a_training(rng)
-    right, _ = tuned(reference("3.2"), *training)
-    wrong = suspects("3.2", lambda tune: tuned(tune, *training)[0], LEARNED)
-    agree(trained(call, training)["vectors"], right, "the learned vectors", *wrong, tolerance=1e-4)
+    for _ in range(2):
+        training = a_training(rng)
+        vectors, losses = tuned(reference("3.2"), *training)
+        facts = trained(call, training)
+        try:
+            agree(facts["vectors"], vectors, "the learned vectors", tolerance=1e-4)
+        except Misconception as wrong:
+            name_what_is_learned(call, training, facts, losses)
+            simulated = suspects("3.2", lambda tune, inputs=training: tuned(tune, *inputs)[0], LEARNED)
+            agree(facts["vectors"], vectors, "the learned vectors", *simulated, tolerance=1e-4)
+            raise wrong
+
+
+def name_what_is_learned(call, training: tuple, facts: dict, losses: list[float]) -> None:
+    """Two mistakes that a second look proves: at the losses, and at another rate."""
+    vectors, tokens, targets, rate, seed = training
+    if np.array_equal(facts["vectors"], vectors):
+        if type(facts["losses"]) is list and looks_like(np.array(facts["losses"]), np.array(losses), 1e-3):
+            raise Misconception(
+                "copy-trained",
+                "the losses fall as they should, but the prompt that was handed in has not moved: a copy of it was "
+                "trained, and is lost",
+            )
+    elif np.array_equal(trained(call, (vectors, tokens, targets, rate / 2, seed))["vectors"], facts["vectors"]):
+        raise Misconception("rate-ignored", "half the rate gives the very same vectors: `rate` is not used")
 
 
 def what_stays(call, rng):
     facts = trained(call, a_training(rng))
-    if facts["changed"]:
+    during, after, weights = facts["during"], facts["after"], facts["after"]["weights"]
+    if any(each["changed"] for each in [*during, after]):
         raise Misconception(
-            "base-trained", "the model's weights have changed: give the optimizer the prompt's parameters only"
+            "base-trained",
+            "the model's weights change while the loop runs: give the optimizer the prompt's parameters only",
         )
-    if facts["trainable"]:
+    if after["trainable"] == weights and facts["eval"]:
+        raise Misconception(
+            "eval-for-frozen",
+            "`eval()` switches layers such as dropout to their use; it freezes nothing, and every weight still takes "
+            "gradients",
+        )
+    if after["trainable"]:
         raise Misconception(
             "base-left-trainable",
-            "the model's weights do not change, but they still take gradients: freeze them, or every backward "
-            "computes and keeps what nobody needs",
+            f"{after['trainable']} of the model's {weights} weights still take gradients in the end: freeze them, or "
+            "every backward computes and keeps what nobody needs",
         )
-    if facts["gradients"]:
+    if any(each["trainable"] for each in during):
+        raise Misconception(
+            "base-frozen-too-late",
+            f"in the end the model is frozen, but {during[0]['trainable']} of its {weights} weights took gradients "
+            "while the loop ran: freeze it before the first batch",
+        )
+    if after["gradients"]:
         raise Misconception(
             "stale-gradients",
             "the model still carries gradients of its earlier training: whoever looks will believe that this training "
             "reached it",
         )
-    if np.array_equal(facts["losses"], []) or facts["losses"] is None:
+    if not during or np.array_equal(facts["losses"], []) or facts["losses"] is None:
         raise Misconception("never-steps", "no losses were reported, so nothing says that any training took place")
+
+
+REPORTED = {
+    "loss-after-the-step": "these are losses after the step; asked for is the loss of each batch that was used for it",
+    "batches-twice": "each batch is to be used once",
+    "losses-summed-up": "yours grow from batch to batch, since each contains the ones before: the loss of each batch "
+    "is wanted by itself",
+    "rate-ignored": "the losses are those of another rate",
+    "one-batch-only": LEARNED["one-batch-only"],
+}
 
 
 def what_is_reported(call, rng):
@@ -89,13 +139,10 @@ def what_is_reported(call, rng):
             "expected a list of plain numbers, one a batch: a tensor would keep its whole graph alive; .item() takes "
             "the number out",
         )
-    agree(
-        np.array(losses),
-        np.array(right),
-        "the losses",
-        Suspect("last-loss-only", np.array(right[-1:]), "one loss for each batch is wanted"),
-        tolerance=1e-4,
-    )
+    wrong = [Suspect("last-loss-only", np.array(right[-1:]), "one loss for each batch is wanted")]
+    if np.shape(losses) != np.shape(right) or not np.allclose(losses, right, 1e-4, 1e-4):
+        wrong += suspects("3.2", lambda tune: np.array(tuned(tune, *training)[1]), REPORTED)
+    agree(np.array(losses), np.array(right), "the losses", *wrong, tolerance=1e-4)
 
 
 EXERCISES = (

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from minitransformer import loss
+from minitransformer import freeze, loss
 
 
 def by_jacobians(place, target, seen, W):
@@ -27,6 +27,37 @@ def by_sums(place, target, seen, W):
     value = np.array([(row * top).sum() * seen["attention"][place] for row in W["value"]])
     key = np.array([(row * seen["query"]).sum() * score for row in W["key"]])
     return [value, key / np.sqrt(len(seen["query"]))]
+
+
+def by_einsum(place, target, seen, W):
+    """Both softmaxes written out with Einstein's sums, in a list of its own."""
+    at_top = np.einsum("dv,v->d", W["read"], seen["probabilities"]) - W["read"][:, target]
+    weights, heard = seen["attention"], np.einsum("sd,d->s", seen["values"], at_top)
+    slopes = weights * heard - weights * weights.dot(heard)
+    return (
+        np.einsum("de,e->d", W["value"], at_top) * weights[place],
+        np.einsum("de,e->d", W["key"], seen["query"]) * slopes[place] * W["key"].shape[1] ** -0.5,
+    )
+
+
+def by_columns(place, target, seen, W):
+    """Every vector is a column; and each way comes as a row in one array."""
+    at_logits = seen["probabilities"].reshape(-1, 1) - np.eye(len(seen["probabilities"]))[:, [target]]
+    at_top = W["read"] @ at_logits
+    says = seen["values"] @ at_top
+    score = seen["attention"][place] * (says - seen["attention"][None] @ says)[place]
+    value = seen["attention"][place] * W["value"] @ at_top
+    key = W["key"] @ seen["query"].reshape(-1, 1) * score / np.sqrt(len(seen["query"]))
+    return np.stack((value[:, 0], key[:, 0]))
+
+
+def by_centred_values(place, target, seen, W):
+    """Takes the mean off the values themselves."""
+    at_top = W["read"] @ (seen["probabilities"] - np.eye(len(seen["probabilities"]))[target])
+    centred = seen["values"] - seen["attention"] @ seen["values"]
+    through_value = seen["attention"][place] * W["value"].dot(at_top)
+    through_key = seen["attention"][place] * centred[place].dot(at_top) * W["key"].dot(seen["query"])
+    return through_value, through_key / seen["query"].shape[0] ** 0.5
 
 
 def tune_with_grad(model, prompt, batches, rate):
@@ -64,6 +95,59 @@ def tune_with_closure(model, prompt, batches, rate):
     return [step(*pair) for pair in batches]
 
 
+def tune_by_hand(model, prompt, batches, rate):
+    """Adam written out."""
+    for weight in model.parameters():
+        weight.requires_grad_(False)
+        weight.grad = None
+    own = [parameter for parameter in prompt.parameters()]
+    first, second = ([torch.zeros_like(each) for each in own] for _ in range(2))
+    losses = []
+    for step, (tokens, targets) in enumerate(batches, 1):
+        prompt.zero_grad()
+        value = loss(model, tokens, targets, prompt)
+        value.backward()
+        with torch.no_grad():
+            for each, mean, square in zip(own, first, second, strict=True):
+                mean.lerp_(each.grad, 0.1)
+                square.mul_(0.999).addcmul_(each.grad, each.grad, value=0.001)
+                root = (square / (1 - 0.999**step)).sqrt() + 1e-8
+                each -= rate * mean / (1 - 0.9**step) / root
+        losses += [value.detach().numpy().item()]
+    return losses
+
+
+def tune_with_both_in_hand(model, prompt, batches, rate):
+    """The optimizer holds frozen weights, too: they have no gradient, so it leaves them alone."""
+    freeze(model)
+    adam = torch.optim.Adam([{"params": prompt.parameters()}, {"params": model.parameters()}], lr=rate)
+    steps = iter(batches)
+    losses = []
+    while (pair := next(steps, None)) is not None:
+        adam.zero_grad(set_to_none=True)
+        value = loss(model, *pair, prompt)
+        value.backward(inputs=list(prompt.parameters()))
+        adam.step()
+        losses.append(value.item())
+    return losses
+
+
+def tune_without_decay(model, prompt, batches, rate):
+    """AdamW without decay is Adam; the losses come from a generator."""
+    freeze(model)
+    adam = torch.optim.AdamW(list(prompt.parameters()), lr=rate, weight_decay=0)
+
+    def steps():
+        for tokens, targets in batches:
+            value = loss(model, tokens, targets, prompt)
+            adam.zero_grad()
+            torch.autograd.backward(value)
+            adam.step()
+            yield value.tolist()
+
+    return [*steps()]
+
+
 def evidence_in_loops(model, before, prompt, optimizer, inside):
     facts = dict.fromkeys(("no_gradient", "unchanged", "optimizer", "reached", "flowed"), True)
     for weight, copy in zip(model.parameters(), before, strict=True):
@@ -96,6 +180,65 @@ def evidence_by_counting(model, before, prompt, optimizer, inside):
     }
 
 
+def evidence_as_bytes(model, before, prompt, optimizer, inside):
+    """Really compares bytes; NumPy's truth values are as good as Python's."""
+    same = [
+        now.detach().numpy().tobytes() == was.detach().numpy().tobytes()
+        for now, was in zip(model.parameters(), before, strict=True)
+    ]
+    own = set(map(id, prompt.parameters()))
+    held = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    rows = [each.grad.reshape(-1, each.shape[-1]) if each.grad is not None else None for each in prompt.parameters()]
+    return dict(
+        no_gradient=not any(each.grad is not None for each in model.parameters()),
+        unchanged=np.all(same),
+        optimizer=own.issubset(held) and held.issubset(own),
+        reached=np.all([each is not None and np.all(np.any(each.numpy() != 0, axis=1)) for each in rows]),
+        flowed=np.all([each is not None and np.any(each.numpy()) for each in inside]),
+    )
+
+
+def evidence_one_by_one(model, before, prompt, optimizer, inside):
+    def reached():
+        for each in prompt.parameters():
+            if each.grad is None:
+                return False
+            for row in each.grad:
+                if torch.all(row == 0):
+                    return False
+        return True
+
+    changed = [n for n, weight in enumerate(model.parameters()) if not weight.eq(before[n]).all()]
+    held = []
+    for group in optimizer.param_groups:
+        held += group["params"]
+    strangers = [each for each in held if not any(each is own for own in prompt.parameters())]
+    missing = [own for own in prompt.parameters() if not any(each is own for each in held)]
+    closed = [each for each in inside if each is None or torch.count_nonzero(each) == 0]
+    return {
+        "no_gradient": [each for each in model.parameters() if each.grad is not None] == [],
+        "unchanged": changed == [],
+        "optimizer": strangers == [] and missing == [],
+        "reached": reached(),
+        "flowed": len(closed) == 0,
+    }
+
+
+def evidence_with_tensors(model, before, prompt, optimizer, inside):
+    """Truth values are tensors of one number."""
+    grads = [each.grad if each.grad is not None else torch.zeros_like(each) for each in prompt.parameters()]
+    flows = [torch.zeros(1) if each is None else each for each in inside]
+    pairs = zip(model.parameters(), before, strict=True)
+    held = [each for group in optimizer.param_groups for each in group["params"]]
+    return {
+        "no_gradient": torch.tensor([each.grad is None for each in model.parameters()]).all(),
+        "unchanged": torch.stack([(now == was).all() for now, was in pairs]).all(),
+        "optimizer": torch.tensor(sorted(map(id, held)) == sorted(map(id, prompt.parameters()))),
+        "reached": torch.cat([each.ne(0).any(-1).reshape(-1) for each in grads]).all(),
+        "flowed": torch.stack([each.ne(0).any() for each in flows]).all(),
+    }
+
+
 def diagnosis(cause, **repairs):
     """A class that names this cause and has these methods."""
     return type("Repaired", (), {"cause": lambda self: cause, **repairs})
@@ -113,12 +256,50 @@ def labelled_by_masking(self, question, answer):
     return tokens, targets
 
 
+def labelled_as_tensors(self, question, answer):
+    text = torch.tensor(question + answer)
+    targets = text[1:].clone()
+    targets[: len(question) - 1] = -100
+    return text[:-1], targets
+
+
+def labelled_in_arrays(self, question, answer):
+    text = np.concatenate((question, answer))
+    asked = np.arange(len(text)) < len(question)
+    return text[:-1], np.where(asked, -100, text)[1:]
+
+
+def labelled_as_tuples(self, question, answer):
+    return (*question, *answer[:-1]), (-100,) * (len(question) - 1) + tuple(answer)
+
+
 def embed_row_by_row(self, vectors, x):
     return torch.stack([torch.cat((vectors, text)) for text in x])
 
 
 def embed_with_repeat(self, vectors, x):
     return torch.hstack((vectors.unsqueeze(0).repeat(x.shape[0], 1, 1), x))
+
+
+def embed_by_filling(self, vectors, x):
+    whole = x.new_empty(len(x), len(vectors) + x.shape[1], x.shape[2])
+    whole[:, : len(vectors)] = vectors
+    whole[:, len(vectors) :] = x
+    return whole
+
+
+def embed_with_the_text_cut_off(self, vectors, x):
+    """Below the text's embeddings everything is frozen: its gradient is nobody's."""
+    return torch.cat([vectors[None].expand(x.shape[0], -1, -1), x.detach()], dim=1)
+
+
+def embed_by_padding(self, vectors, x):
+    padded = torch.nn.functional.pad(x, (0, 0, len(vectors), 0))
+    return padded + torch.nn.functional.pad(vectors, (0, 0, 0, x.shape[1]))
+
+
+def embed_by_broadcasting(self, vectors, x):
+    return torch.concat([vectors + torch.zeros(x.size(0), 1, 1), x], dim=-2)
 
 
 def frozen_by_hand(self, model, prompt):
@@ -133,19 +314,80 @@ def frozen_as_a_whole(self, model, prompt):
     return torch.optim.Adam([{"params": prompt.parameters(), "lr": 0.03}])
 
 
-def adam(rate):
-    return lambda self, prompt: torch.optim.Adam(prompt.parameters(), lr=rate)
+def frozen_without_clearing(self, model, prompt):
+    """The model is new: it has no gradients that could be left."""
+    model.eval().requires_grad_(False)
+    return torch.optim.AdamW(prompt.parameters(), lr=0.01)
 
 
+def frozen_afterwards(self, model, prompt):
+    optimizer = torch.optim.Adam(prompt.parameters(), lr=0.05)
+    for name, weight in model.named_parameters():
+        assert name
+        weight.requires_grad = False
+    return optimizer
+
+
+def frozen_for_sgd(self, model, prompt):
+    freeze(model)
+    return torch.optim.SGD(prompt.parameters(), lr=1.0)
+
+
+def rate(make, **settings):
+    """An optimizer of this kind."""
+    return diagnosis("rate", optimizer=lambda self, prompt: make(prompt.parameters(), **settings))
+
+
+def in_a_group(self, prompt):
+    return torch.optim.Adam([{"params": list(prompt.parameters()), "lr": 0.02}], lr=1.0)
+
+
+optim = torch.optim
 ANSWERS = {
-    "3.1": [by_jacobians, by_sums],
-    "3.2": [tune_with_grad, tune_with_closure],
-    "3.3": [evidence_in_loops, evidence_by_counting],
-    "3.4": [diagnosis("labels", labelled=labelled_by_place), diagnosis("labels", labelled=labelled_by_masking)],
-    "3.5": [diagnosis("replaced", embed=embed_row_by_row), diagnosis("replaced", embed=embed_with_repeat)],
-    "3.6": [
-        *(diagnosis("rate", optimizer=adam(rate)) for rate in (0.005, 0.012, 0.05)),
-        diagnosis("rate", optimizer=lambda self, prompt: torch.optim.AdamW(prompt.parameters(), lr=0.03)),
+    "3.1": [by_jacobians, by_sums, by_einsum, by_columns, by_centred_values],
+    "3.2": [tune_with_grad, tune_with_closure, tune_by_hand, tune_with_both_in_hand, tune_without_decay],
+    "3.3": [
+        evidence_in_loops,
+        evidence_by_counting,
+        evidence_as_bytes,
+        evidence_one_by_one,
+        evidence_with_tensors,
     ],
-    "3.7": [diagnosis("base", prepare=frozen_by_hand), diagnosis("base", prepare=frozen_as_a_whole)],
+    "3.4": [
+        diagnosis("labels", labelled=each)
+        for each in (
+            labelled_by_place,
+            labelled_by_masking,
+            labelled_as_tensors,
+            labelled_in_arrays,
+            labelled_as_tuples,
+        )
+    ],
+    "3.5": [
+        diagnosis("replaced", embed=each)
+        for each in (
+            embed_row_by_row,
+            embed_with_repeat,
+            embed_by_filling,
+            embed_with_the_text_cut_off,
+            embed_by_padding,
+            embed_by_broadcasting,
+        )
+    ],
+    "3.6": [
+        *(rate(optim.Adam, lr=each) for each in (0.002, 0.005, 0.012, 0.05, 0.3)),
+        rate(optim.AdamW, lr=0.03),
+        rate(optim.SGD, lr=1.0),
+        diagnosis("rate", optimizer=in_a_group),
+    ],
+    "3.7": [
+        diagnosis("base", prepare=each)
+        for each in (
+            frozen_by_hand,
+            frozen_as_a_whole,
+            frozen_without_clearing,
+            frozen_afterwards,
+            frozen_for_sgd,
+        )
+    ],
 }
