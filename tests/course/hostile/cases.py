@@ -114,7 +114,7 @@ CODE = {
     "fork-that-answers-too": ("1.2", visible("import os\nos.fork()\n" + RIGHT.strip()), 2),
     "daemon-left-behind": ("1.2", visible(RIGHT.strip(), before=f"import os, time\nif not os.fork():\n    os.setsid()\n    if os.fork(): os._exit(0)\n    time.sleep(40)\n    open('/tmp/{MARK}', 'w')\n    os._exit(0)"), 2),
     "shell-magic": ("1.2", "!pip install nothing\n%matplotlib inline\n" + HONEST["1.2"], 2),
-    "changes-its-inputs": ("1.1", "def embed(tokens, table):\n    answer = table[tokens]\n    table.zero_(), tokens.zero_()\n    return answer\n", 2),
+    "changes-its-inputs": ("1.1", "def embed(tokens, table):\n    answer = table[tokens]\n    table.zero_(), tokens.zero_()\n    return answer\n", 1),
     "syntax-error": ("1.2", "def visible(queries, keys:\n    return 1\n", 0),
     "another-name": ("1.2", "def viisble(queries, keys):\n    return 1\n", 0),
     "no-function": ("1.2", "visible = 3\n", 0),
