@@ -63,7 +63,7 @@ def ask(box, answer, seconds=20.0):
 
 def test_it_answers(box):
     kind, came = ask(box, "embed")
-    assert kind == "gave" and came.tolist() == [[[2.0], [1.0]]]
+    assert kind == "gave" and came["vectors"].tolist() == [[[2.0], [1.0]]]
 
 
 def test_who_takes_too_long_is_ended(box):
@@ -98,9 +98,9 @@ def test_who_takes_too_much_memory_is_ended(course):
 
 def test_an_orphan_that_hides_in_a_session_of_its_own_is_found_and_ended(box):
     assert ask(box, "orphan")[0] == "gave"
-    (orphan,) = [each for each in box.family() if each.ppid() == os.getpid() and each.pid != box.process.pid]
+    orphans = [each for each in box.family() if each.ppid() == os.getpid() and each.pid != box.process.pid]
     box.close()
-    assert not psutil.pid_exists(orphan.pid)
+    assert orphans and not any(psutil.pid_exists(orphan.pid) for orphan in orphans)
 
 
 def test_an_error_is_told_by_its_kind_and_line_and_only_where_it_left_no_answer(box):
