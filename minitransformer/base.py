@@ -158,8 +158,12 @@ def mean(values: Iterable[float]) -> float:
 
 def measured_again(path: str | Path = BASE, book: Phrasebook | None = None) -> str:
     """The card of a model in a file, with its scores measured anew."""
-    model, tokenizer, card = load_model(path)
-    return describe(card | {"scores": scores(model, questions(book or Phrasebook(), tokenizer))})
+    (model, tokenizer, card), book = load_model(path), book or Phrasebook()
+    if card.get("recipe", {}).keys() != RECIPE.keys() | {"seed"}:
+        raise ValueError(f"{path} has no card to print: expected a base model that `minitransformer pretrain` wrote")
+    if tokenizer.vocabulary != book.tokenizer().vocabulary:
+        raise ValueError(f"{path} was trained on other words than this world has: name its own world, --world FILE")
+    return describe(card | {"scores": scores(model, questions(book, tokenizer))})
 
 
 def describe(card: dict) -> str:

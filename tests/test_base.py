@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from minitransformer import Phrasebook, accuracy, batch, fingerprint, generate, loss
+from minitransformer import Phrasebook, Tokenizer, accuracy, batch, fingerprint, generate, loss
 from minitransformer.__main__ import main
 from minitransformer.base import (
     BASE,
@@ -20,7 +20,7 @@ from minitransformer.base import (
     scores,
     untrained,
 )  # fmt: skip
-from minitransformer.files.checkpoints import load_model
+from minitransformer.files.checkpoints import load_model, save_model
 from minitransformer.hooks import Recorder
 from minitransformer.model import Config
 from minitransformer.phrasebook import prompt
@@ -149,6 +149,18 @@ def test_one_command_measures_and_prints_the_card_again(card, monkeypatch, capsy
     monkeypatch.setattr("minitransformer.base.scores", lambda model, asked: card["scores"])  # measured above
     main(["card"])
     assert capsys.readouterr().out == BASE.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_a_model_without_a_card_or_of_another_world_is_not_measured(base, card, tmp_path):
+    model, tokenizer = base
+    words = [word for word in tokenizer.vocabulary if word != "pink"] + ["plum"]
+    for wrong, about, message in (
+        (tokenizer, {"made": "elsewhere"}, "has no card to print: expected a base model"),
+        (Tokenizer(words), card, "other words than this world has: name its own world, --world FILE"),
+    ):
+        save_model(tmp_path / "m.safetensors", model, wrong, about)
+        with pytest.raises(SystemExit, match=message):
+            main(["card", str(tmp_path / "m.safetensors")])
 
 
 @pytest.mark.parametrize("asked", UNUSUAL)
