@@ -10,6 +10,10 @@ CONFIG = Config(vocab=13, context=32, width=16, layers=3, heads=4, kv_heads=2, h
 SHAPE = asdict(CONFIG)  # as plain data
 
 
+def normal(rng, *shape: int) -> np.ndarray:
+    return rng.normal(size=shape).astype(np.float32)
+
+
 def random_weights(rng, config: Config = CONFIG, scale=0.4, norms=0.4) -> dict[str, np.ndarray]:
     """Weights large enough that every mistake shows; those of the norms are 1 where `norms` is 0."""
     drawn = {}

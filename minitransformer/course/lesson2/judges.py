@@ -14,13 +14,14 @@ from ..differences import Suspect, agree, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain_data import tensors, tiny
+from ..small_models import normal
 from . import ask
 
 
 def in_front(call, rng):
     for rows in (3, 1):  # also where one row would hide that each must have the prompt
         length, width = rng.integers(2, 5), rng.choice([6, 8, 10])
-        vectors, x = drawn(rng, length, width), drawn(rng, rows, 5, width)
+        vectors, x = normal(rng, length, width), normal(rng, rows, 5, width)
         facts = call(vectors, x, None, None, 0)
         first, second = facts["beside another"]
         compare_entered(facts["entered"], vectors, x, Suspect("shared-by-all-prompts", second, SHARED))
@@ -32,10 +33,6 @@ def in_front(call, rng):
 
 
 SHARED = "two prompts that start from different vectors let the same ones enter: keep each prompt's own vectors on self"
-
-
-def drawn(rng, *shape: int) -> np.ndarray:
-    return rng.normal(size=shape).astype(np.float32)
 
 
 def entered(Prompt, vectors, x) -> torch.Tensor:
@@ -65,7 +62,7 @@ def compare_entered(got, vectors, x, *others: Suspect) -> None:
 
 def learnable(call, rng):
     """Whatever the parameters look like, P · D numbers are learned, and the gradient of all texts reaches them."""
-    vectors, x = drawn(rng, 3, 8), drawn(rng, 4, 5, 8)
+    vectors, x = normal(rng, 3, 8), normal(rng, 4, 5, 8)
     facts = call(vectors, x, None, None, 0)
     if not facts["learned"]:
         raise Misconception(
@@ -100,7 +97,7 @@ def learnable(call, rng):
 
 def trains(call, rng):
     """What enters after training, in a model of the judge's own: the loss is as low as with the reference's vectors."""
-    seed, vectors = int(rng.integers(1000)), 0.3 * drawn(rng, 3, 8)
+    seed, vectors = int(rng.integers(1000)), 0.3 * normal(rng, 3, 8)
     tokens, targets = rng.integers(17, size=(4, 5)), rng.integers(17, size=(4, 5))
     targets[:, :3] = IGNORED
     facts = call(vectors, np.zeros((1, 1, 8), np.float32), tokens, targets, seed)

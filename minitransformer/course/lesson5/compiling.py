@@ -12,11 +12,11 @@ from ..differences import agree, looks_like, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain_data import plain, rebuilt, tensors
-from ..small_models import random_weights
+from ..small_models import normal, random_weights
 from . import ask
 from .ask import soft_prompt
 from .prefixes import NAMES
-from .random_inputs import normal, some_config, some_length
+from .random_inputs import some_config, some_length
 
 TRANSLATED = {
     "norm-forgotten": "the layer normalises its context before it computes keys",

@@ -10,10 +10,10 @@ from ..differences import agree, looks_like, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain_data import plain, rebuilt
-from ..small_models import random_weights
+from ..small_models import normal, random_weights
 from . import ask
 from .ask import soft_prompt
-from .random_inputs import batch, normal, some_config, some_length
+from .random_inputs import batch, some_config, some_length
 
 
 def drawn_decoding(rng, for_prompt: bool) -> list:

@@ -15,9 +15,9 @@ from ..differences import Suspect, agree, looks_like, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
 from ..plain_data import Plain, tensors
-from ..small_models import random_weights
+from ..small_models import normal, random_weights
 from . import ask
-from .random_inputs import batch, normal, some_config, some_length
+from .random_inputs import batch, some_config, some_length
 
 NAMES = "keys", "values"
 

@@ -1,4 +1,4 @@
-"""What the judges of this lesson draw: vectors, their number, and texts."""
+"""What the judges of this lesson draw: shapes, numbers of vectors, and texts."""
 
 from dataclasses import replace
 
@@ -6,10 +6,6 @@ import numpy as np
 
 from ...model import Config
 from ..small_models import CONFIG
-
-
-def normal(rng, *shape: int) -> np.ndarray:
-    return rng.normal(size=shape).astype(np.float32)
 
 
 def some_config(rng) -> Config:
