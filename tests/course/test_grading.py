@@ -15,6 +15,7 @@ import cases
 import minitransformer
 import minitransformer.soft_prompts
 from minitransformer.course import catalogue, lesson_text
+from minitransformer.course.answers import Given
 from minitransformer.course.assignment import Assignment
 from minitransformer.course.display import clean
 from minitransformer.course.grading import grade, intake, reports, similarity
@@ -93,7 +94,7 @@ def test_only_exercise_cells_and_literal_answers_are_taken_from_a_notebook():
     text = cases.notebook(cases.HONEST | {"9.9": "launch_missiles()"}, {"1.q1": "b a", "1.q2": ""})
     found = submission(text)
     assert [owner for owner, _ in found.pieces] == ["1.1", "1.2", "1.3"]
-    assert found.answers == {"1.q1": "b a"}
+    assert found.answers == {"1.q1": Given("b a")}
 
 
 def test_a_cell_that_lost_its_name_is_known_by_what_it_defines():
@@ -106,7 +107,7 @@ def test_a_file_gives_its_definitions_and_none_of_its_calls():
     text += "def helper():\n    pass\nquiz('1.q3', answer='c')\n"
     found = submission(text, "a.py")
     assert [owner for owner, _ in found.pieces] == [None, None, "1.1", None]
-    assert found.pieces[2][1].startswith("@torch.no_grad()") and found.answers == {"1.q3": "c"}
+    assert found.pieces[2][1].startswith("@torch.no_grad()") and found.answers == {"1.q3": Given("c")}
 
 
 def test_shell_lines_are_left_out_and_named():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from ..answers import Given
 from ..assignment import Assignment
 from ..display import clean, valid_unicode
 
@@ -38,7 +39,7 @@ class Submission:
     """What counts: pieces of code in order, each for an exercise or for all of them, and the answers to questions."""
 
     pieces: list[tuple[str | None, str]] = field(default_factory=list)
-    answers: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, Given] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -163,12 +164,12 @@ def parsed(source: str) -> tuple[str, list[ast.stmt] | None]:
     return source, None
 
 
-def quiz_answers(body: list[ast.stmt]) -> dict[str, str]:
+def quiz_answers(body: list[ast.stmt]) -> dict[str, Given]:
     """The answers that stand as texts: quiz("2.q1", answer="b")."""
     answers = {}
     for call in (each for statement in body for each in ast.walk(statement) if isinstance(each, ast.Call)):
         parts = [*call.args, *(named.value for named in call.keywords if named.arg == "answer")]
         texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
         if getattr(call.func, "id", "") in ("quiz", "answer") and len(texts) == 2 and texts[1].strip():
-            answers[texts[0]] = texts[1][:200]
+            answers[texts[0]] = Given(texts[1][:200])
     return answers

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
+from ..answers import Given
 from ..assignment import Assignment
 from ..display import clean
 from ..exercise import Call, Exercise, Misconception, NotWritten, Outcome, judge
@@ -88,7 +89,7 @@ class Session:
             self.box.close()
 
 
-def mark(session: Session, answers: dict[str, str], key: bytes) -> Iterator[dict]:
+def mark(session: Session, answers: dict[str, Given], key: bytes) -> Iterator[dict]:
     """A test for each part of each exercise and for each question, as plain data. `key` decides the hidden inputs."""
     try:
         for exercise in session.assignment.exercises.values():
@@ -97,7 +98,7 @@ def mark(session: Session, answers: dict[str, str], key: bytes) -> Iterator[dict
     finally:
         session.close()
     for question in session.assignment.questions.values():
-        yield question_test(question, answers.get(question.id, ""))
+        yield question_test(question, answers.get(question.id, Given("")).text)
 
 
 def exercise_tests(outcome: Outcome) -> Iterator[dict]:

@@ -1,0 +1,69 @@
+"""Answers to questions as they are kept: in a file beside the notebook, and in what a question's cell shows.
+
+The file is `answers-lesson1.json`, one for each lesson, with every attempt in order; the last one counts:
+`{"format": 1, "answers": {"1.q1": [{"answer": "a", "student": ""}, {"answer": "b", "student": ""}]}}`.
+A cell shows the same as `{"id": "1.q1", "answer": "b", "student": "", "attempts": 2}` under the type MIME.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..files.checkpoints import write_whole
+
+MIME = "application/vnd.minitransformer.answer+json"
+LONGEST = 20_000  # signs of one answer
+
+
+@dataclass(frozen=True)
+class Given:
+    """An answer as it was given. Its letters stand for the options in the order that this student sees."""
+
+    text: str
+    student: str = ""
+    attempts: int = 1
+
+
+def file_name(lesson: int) -> str:
+    return f"answers-lesson{lesson}.json"
+
+
+def read(data: bytes) -> dict[str, Given]:
+    """The answers in a file by question; a ValueError says that it is damaged."""
+    try:
+        attempts = json.loads(data.decode("utf-8-sig"))["answers"]
+        return {
+            name: Given(text_in(tried[-1], "answer"), text_in(tried[-1], "student"), len(tried))
+            for name, tried in attempts.items()
+            if tried
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError("this is no file of answers, or a damaged one: its JSON cannot be read as answers") from None
+
+
+def in_output(shown: Mapping) -> tuple[str, Given]:
+    """The question and the answer that a cell shows; a ValueError for anything else."""
+    try:
+        attempts = shown["attempts"]
+        if type(attempts) is not int:
+            raise TypeError
+        return text_in(shown, "id"), Given(text_in(shown, "answer"), text_in(shown, "student"), attempts)
+    except (TypeError, KeyError):
+        raise ValueError("this output is no answer") from None
+
+
+def text_in(entry: Mapping, name: str) -> str:
+    text = entry[name]
+    if type(text) is not str or len(text) > LONGEST:
+        raise TypeError
+    return text
+
+
+def keep(path: Path, question: str, answer: str, student: str) -> int:
+    """Add an attempt to the file, which is made if it is not there; return how many there are now."""
+    content = json.loads(path.read_bytes()) if path.exists() else {"format": 1, "answers": {}}
+    tried = content["answers"].setdefault(question, [])
+    tried.append({"answer": answer, "student": student})
+    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
+    return len(tried)
