@@ -70,10 +70,10 @@ def step(hook, hooks, config, weights, tokens, targets) -> list:
 
 
 def keys_values_of(to_keys_values, config, weights, vectors):  # (L, P, D) -> (L, G, P, d) twice
-    """Keys and values, the vectors as they are afterwards, and whether the model is as it was."""
+    """Keys and values, and the vectors and the model's weights as they are afterwards."""
     model, (own,) = rebuilt(config, weights), tensors(vectors)
     pair = to_keys_values(model, own)
-    return pair, own, untouched(model, weights)
+    return pair, own, dict(model.state_dict())
 
 
 def compiled(compile_prompt, config, weights, vectors):  # (P, D) or (L, P, D) -> (L, G, P, d) twice
@@ -81,11 +81,7 @@ def compiled(compile_prompt, config, weights, vectors):  # (P, D) or (L, P, D) -
     model = rebuilt(config, weights)
     hooks = soft_prompt(model, vectors)
     pair = compile_prompt(model, hooks)
-    return pair, hooks.vectors, untouched(model, weights)
-
-
-def untouched(model, weights) -> bool:
-    return all(torch.equal(weight, torch.as_tensor(weights[name])) for name, weight in model.state_dict().items())
+    return pair, hooks.vectors, dict(model.state_dict())
 
 
 @torch.no_grad()
