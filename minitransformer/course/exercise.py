@@ -20,7 +20,7 @@ ID = re.compile(r"[1-9][0-9]*\.[1-9][0-9]*")
 
 
 class Misconception(Exception):
-    """Why an answer is wrong: a name, a message to the student, and a detail that may show hidden inputs."""
+    """Why an answer is wrong: a name, a message to the student, and a detail: where it differs, and how."""
 
     def __init__(self, name: str, message: str, detail: str = ""):
         super().__init__(f"{name}: {message}")

@@ -102,14 +102,19 @@ def mark(session: Session, answers: dict[str, Given], key: bytes) -> Iterator[di
 
 
 def exercise_tests(outcome: Outcome) -> Iterator[dict]:
-    """The tests of an exercise, without anything that shows a hidden input."""
+    """The tests of an exercise. Of hidden data they show one place at most; another file gets other data."""
     exercise = outcome.exercise
     for finding in outcome.findings:
         part, wrong = finding.part, finding.misconception
-        text = "right" if finding.right else clean(wrong.message) if wrong else "not written yet"
+        text = "right" if finding.right else what_is_wrong(wrong) if wrong else "not written yet"
         yield {"id": exercise.id, "title": exercise.title, "part": part.name, "asked": None, "came": text,
                "earned": finding.earned, "points": part.points, "misconception": wrong and wrong.name,
                "hint": None if finding.right else exercise.hints[0]}  # fmt: skip
+
+
+def what_is_wrong(wrong: Misconception) -> str:
+    """What to think about, and the first place that differs."""
+    return clean(wrong.message) + (f" ({clean(wrong.detail, 200)})" if wrong.detail else "")
 
 
 def question_test(question: Question, answer: str) -> dict:
