@@ -5,6 +5,7 @@ becomes of the weights here is told along, and becomes true there: a model that 
 """
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -54,8 +55,7 @@ class ServedModel(Transformer):
 
     def told(self) -> list[Tensor]:
         """The weights of which the judge hears."""
-        own = dict(self.named_parameters())
-        return [own[name] for name in self.handed_out]
+        return [attrgetter(name)(self) for name in self.handed_out]
 
     def standing(self) -> dict:
         """What has become of the weights since they were handed out."""
