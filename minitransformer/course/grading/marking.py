@@ -10,8 +10,9 @@ from functools import partial
 from ..answers import Given
 from ..assignment import Assignment
 from ..display import clean
-from ..exercise import Call, Exercise, Misconception, NotWritten, Outcome, judge
+from ..exercise import Call, Exercise, Misconception, NotWritten, Outcome, answered, judge
 from ..isolation import AWAY, Box, Limits, Lost, provided_sources
+from ..plain_data import Plain
 from ..questions import Question, Reply
 from .intake import Submission
 
@@ -35,8 +36,13 @@ class Session:
             self.trouble = why
         if not isinstance(self.trouble, Lost):
             self.sound.add(exercise.id)
-        ask = exercise.ask
-        return partial(self.ask, "call", ask.__module__, ask.__name__, self.assignment.names[exercise.id])
+        ask, answer = exercise.ask, self.assignment.names[exercise.id]
+
+        def call(*inputs: Plain, served: object = None) -> Plain:
+            serve = None if served is None else partial(answered, served)
+            return self.ask("call", ask.__module__, ask.__name__, answer, bool(serve), *inputs, serve=serve)
+
+        return call
 
     def begin(self, exercise: Exercise) -> None:
         """A process that has read this exercise's code, and those other pieces that could be read."""
@@ -51,12 +57,12 @@ class Session:
         pieces = [(n, source) for n, (owner, source) in enumerate(self.pieces) if owner in {*self.sound, exercise.id}]
         self.ask("begin", provided_sources(exercise), pieces, own[0], self.assignment.names[exercise.id])
 
-    def ask(self, *message: object) -> object:
-        """The reply, or what it means that there is none."""
+    def ask(self, *message: object, serve: Callable | None = None) -> object:
+        """The reply, or what it means that there is none. `serve` answers what the child asks on the way."""
         if self.trouble:
             raise self.trouble
         try:
-            kind, value = self.box.ask(*message, seconds=self.left(self.limits.call))
+            kind, value = self.box.ask(*message, seconds=self.left(self.limits.call), serve=serve)
         except Lost as why:
             self.trouble = why
             raise
