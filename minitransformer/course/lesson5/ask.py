@@ -5,6 +5,7 @@ import torch
 from minitransformer import Config, Hooks, loss
 
 from ..plain_data import rebuilt, tensors
+from ..served_model import ServedModel
 
 
 def context_hook(Prefix, what, config, length, *inputs):
@@ -87,29 +88,17 @@ def untouched(model, weights) -> bool:
 
 
 @torch.no_grad()
-def one_at_a_time(step_by_step, config, weights, vectors, tokens):
-    """The logits of two calls, and for each how many places of how many rows each step read."""
-    model = rebuilt(config, weights)
-    return [
-        listened(model, lambda: step_by_step(model, *tensors(tokens), soft_prompt(model, vectors))) for _ in range(2)
-    ]
+def one_at_a_time(step_by_step, config, vectors, tokens, *, served):
+    """The logits of two calls."""
+    model = ServedModel(config, served)
+    return [step_by_step(model, *tensors(tokens), soft_prompt(model, vectors)) for _ in range(2)]
 
 
 @torch.no_grad()
-def decoded(answer, config, weights, vectors, tokens, count):
-    """The new tokens of two calls, and for each how many places of how many rows each step read."""
-    model = rebuilt(config, weights)
-    return [
-        listened(model, lambda: answer(model, *tensors(tokens), soft_prompt(model, vectors), count)) for _ in range(2)
-    ]
-
-
-def listened(model, run) -> list:
-    sizes = []
-    listener = model.embedding.register_forward_pre_hook(lambda _, args: sizes.append(list(args[0].shape)))
-    returned = run()
-    listener.remove()
-    return [returned, sizes]
+def decoded(answer, config, vectors, tokens, count, *, served):
+    """The new tokens of two calls."""
+    model = ServedModel(config, served)
+    return [answer(model, *tensors(tokens), soft_prompt(model, vectors), count) for _ in range(2)]
 
 
 def soft_prompt(model, vectors) -> Hooks:
