@@ -487,10 +487,11 @@ quiz("7.q11")
 #
 # Choose a method and a length, train it, measure it, and hand in what you claim. The judge puts your vectors into a
 # base of its own, measures on other unseen sentences, and counts again. It also calls your function once more, with
-# another base and another book: the accuracy that you claim there has to be the one that is measured there. Training
-# runs inside; 60 steps of 16 rows take seconds. Return a dict with `"method"` (a word, as in 7.1), `"length"`,
-# `"vectors"` (the list of your hooks' parameters, detached), and your evidence: `"accuracy"` (the share of right
-# answers to some hundred examples of the book's `"test"` split), `"bytes"`, `"extra keys"`.
+# another base and another book: the accuracy that you claim there has to be the one that is measured there. Nothing
+# may be good enough there, and your function comes back all the same. Training runs inside; 60 steps of 16 rows take
+# seconds. Return a dict with `"method"` (a word, as in 7.1), `"length"`, `"vectors"` (the list of your hooks'
+# parameters, detached), and your evidence: `"accuracy"` (the share of right answers to some hundred examples of the
+# book's `"test"` split), `"bytes"`, `"extra keys"`.
 
 
 # %% exercise="7.4"

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +21,7 @@ class JudgesModel:
     def __init__(self, model: Transformer, handed_out: bool = False):
         self.model, self.handed_out = model, handed_out
         self.began = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-        self.read: list[list[int]] = []  # rows and places of each forward
+        self.read: list[list[int]] = []  # rows and places of each time that it ran
         self.in_front = 0  # virtual places that went through the blocks, over all rows
         self.seen: list[dict[str, int]] = []  # what the weights were like at each request
 
@@ -34,16 +33,13 @@ class JudgesModel:
     def forward(self, question: dict, inputs: dict, standing: dict) -> list[Tensor]:
         self.take(standing)
         self.seen.append(self.facts())
-        if "tokens" in question:
-            self.read.append(list(question["tokens"].shape))
-            self.in_front += np.size(inputs.get("embed", ())) // self.model.config.width
         with torch.no_grad():
             return self.run(question, as_tensors(inputs))
 
     def backward(self, question: dict, inputs: dict, standing: dict, wanted: list, slopes: list) -> dict:
         """The gradients wanted, where there are any: the forward is run once more, so nothing is kept between."""
         self.take(standing)
-        weights, inputs = dict(self.model.named_parameters()), as_tensors(inputs)
+        weights, inputs = dict(self.model.named_parameters()) if self.handed_out else {}, as_tensors(inputs)
         self.seen.append(self.facts([name for name in wanted if name in weights]))
         for name, each in (weights | inputs).items():
             each.requires_grad_(name in wanted)
@@ -67,6 +63,8 @@ class JudgesModel:
                 keys, values = (inputs[f"read {name} {layer}"] for name in ("keys", "values"))
                 cache.layers[layer] = keys, values, keys.shape[2]
         hidden = self.model.hidden(tokens, InFront(inputs), cache)
+        self.read.append(list(tokens.shape))
+        self.in_front += inputs["embed"].shape[:2].numel() if "embed" in inputs else 0
         kept = [each[:, :, :used] for *pair, used in cache.layers.values() for each in pair]
         return [hidden, *(kept if question["keep"] else [])]
 

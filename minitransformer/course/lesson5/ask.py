@@ -1,7 +1,5 @@
 """Beside the student's classes and functions of lesson 5: prefixes, what they compile to, and decoding with them."""
 
-from types import SimpleNamespace
-
 import torch
 
 from minitransformer import Config, Hooks, loss
@@ -97,23 +95,6 @@ def decoded(answer, config, vectors, tokens, count, *, served):
     """The new tokens of two calls."""
     model = ServedModel(config, served)
     return [answer(model, *tensors(tokens), soft_prompt(model, vectors), count) for _ in range(2)]
-
-
-def guarded(guard, programs, config, weights):
-    """For each program what the test does: it passes it, raises, or returns False."""
-    return [verdict(guard, source, rebuilt(config, weights)) for source in programs]
-
-
-def verdict(guard, source: str, model) -> str:
-    scope = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "Hooks": Hooks}
-    exec(source, scope)
-    try:
-        said = guard(SimpleNamespace(**scope), model)
-    except NotImplementedError:
-        raise
-    except Exception:  # a wrong program may fail in any way
-        return "raises"
-    return "returns False" if said is False else "passes"
 
 
 def soft_prompt(model, vectors) -> Hooks:
