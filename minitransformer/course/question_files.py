@@ -58,7 +58,9 @@ def build(item: dict) -> Question:
     if kind not in KINDS:
         raise ValueError(f"the kinds are {', '.join(KINDS)}; got {kind!r}")
     form, parts = FORMS.get(kind, (Choice, {"options": Option}))
-    made = {name: tuple(filled(part, each, name) for each in item[name]) for name, part in parts.items() if name in item}
+    made = {
+        name: tuple(filled(part, each, name) for each in item[name]) for name, part in parts.items() if name in item
+    }
     return filled(form, item | made, f"a question of kind {kind!r}")
 
 

@@ -80,7 +80,8 @@ class Question:
     shuffle: int = 0
     student: str = ""
 
-    points = 1
+    points = 1  # and none where a person reads the answer, by a rubric
+    rubric = ()
     shown = ()
 
     def for_student(self, name: str) -> Self:
@@ -251,12 +252,14 @@ class Order(Question):
             return Reply(1.0, ("right: every step comes after all that it needs",))
         rule = min(broken, key=lambda rule: keys.index(rule.then))
         pairs = f"{share:.0%} of the pairs whose order matters are right; points begin above 70%"
-        return Reply(above(share, luck=0.7), (pairs, f"{names[rule.first]} must come before {names[rule.then]}: {rule.reason}"))
+        return Reply(
+            above(share, luck=0.7), (pairs, f"{names[rule.first]} must come before {names[rule.then]}: {rule.reason}")
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match(Question):
-    """Things to pair with their descriptions, some of which fit nothing. One pair is found by luck: it earns nothing."""
+    """Things to pair with their descriptions, some of which fit nothing. Luck finds one pair: the first earns nothing."""
 
     pairs: tuple[Pair, ...]
     distractors: tuple[Option, ...]
@@ -395,7 +398,7 @@ UNKNOWN = "work it out once more in small steps, and write down what you count."
 
 def above(share: float, luck: float) -> float:
     """Credit from 0 to 1 for what lies above the share that luck brings."""
-    return max(0.0, (share - luck) / (1 - luck))
+    return max(0.0, round((share - luck) / (1 - luck), 9))
 
 
 def plain(answer: str) -> str:

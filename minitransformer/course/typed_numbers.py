@@ -27,8 +27,10 @@ def number_in(text: str, unit: str = "") -> float:
         raise ValueError("a comma parts thousands, as in 1,536; parts of one come after a point, as in 1.5")
     plain = re.sub(r"(?<![\w.])0+(?=\d)", "", plain)  # Python refuses 007
     plain = re.sub(r"(\d[\d.]*(?:e[+-]?\d+)?)\s*%", r"(\1/100)", plain)
-    plain = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "*", plain)
+    plain = re.sub(r"(?<=\d)(?<!\b0)\s*x\s*(?=\d)", "*", plain)
     try:
+        if not re.fullmatch(r"[-+*/().e\d ]*", plain):  # Python warns of some other texts before it refuses them
+            raise ValueError
         number = value_of(ast.parse(plain.strip(), mode="eval").body)
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
         number = math.nan
