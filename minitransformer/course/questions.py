@@ -259,7 +259,7 @@ class Order(Question):
 
 @dataclass(frozen=True, kw_only=True)
 class Match(Question):
-    """Things to pair with their descriptions, some of which fit nothing. Luck finds one pair: the first earns nothing."""
+    """Things to pair with their descriptions, some of which fit nothing. Luck finds one: it earns nothing."""
 
     pairs: tuple[Pair, ...]
     distractors: tuple[Option, ...]
