@@ -367,7 +367,7 @@ LEVELS = [{"name": "Evidence", "levels": ["none", "some"]}]
         ({"kind": "numeric", "value": 0.5, "reason": "r"}, "no whole number needs a tolerance above 0; got 0"),
         ({"kind": "numeric", "value": 5, "reason": " "}, "a text or a reason is empty"),
         ({"kind": "numeric", "value": 5, "reason": "r", "mistakes": [{"value": 5, "reason": "r"}]}, "the tolerance"),
-        ({"kind": "numeric", "value": 5, "reason": "r", "mistakes": [{"value": 6}]}, "an entry of mistakes lacks 'reason'"),
+        ({"kind": "numeric", "value": 5, "reason": "r", "mistakes": [{"value": 6}]}, "of mistakes lacks 'reason'"),
         ({"kind": "numeric", "value": 5, "reason": "r", "mistakes": [7]}, "an entry of mistakes is a table .*; got 7"),
         ({"kind": "several", "options": options(True, False, False)}, "4 to 7 options"),
         ({"kind": "several", "options": options(True, True, True, True)}, "at least one without"),
