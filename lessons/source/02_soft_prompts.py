@@ -386,6 +386,9 @@ quiz("2.q11")
 # %% question="2.q12"
 quiz("2.q12")
 
+# %% question="2.q13"
+quiz("2.q13")
+
 # %% [markdown]
 # ## What to take along
 #

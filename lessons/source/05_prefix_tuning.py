@@ -351,6 +351,9 @@ quiz("5.q7")
 # %% question="5.q8"
 quiz("5.q8")
 
+# %% question="5.q15"
+quiz("5.q15")
+
 # %% [markdown]
 # ## 5 · Keys and values, learned directly
 #
@@ -521,6 +524,9 @@ reveal("5.p6", round(largest_difference(prompt, compiled), 4))
 
 # %% question="5.q11"
 quiz("5.q11")
+
+# %% question="5.q14"
+quiz("5.q14")
 
 # %% [markdown]
 # ## 7 · Decoding without forgetting

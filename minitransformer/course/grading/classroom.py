@@ -26,13 +26,15 @@ from .marking import Session, mark
 def grade(
     paths: list[str | Path], lesson: int, out: str | Path, *, profile: str = "auto",
     secret: str | Path | None = None, processes: int | None = None, limits: Limits | None = None,
-    shard: tuple[int, int] = (1, 1), progress: bool = True,
+    shard: tuple[int, int] = (1, 1), attempts: int | None = None, progress: bool = True,
 ) -> list[dict]:  # fmt: skip
     """Grade every submission under these paths and write all reports to `out`; return one row for each.
 
     The hidden inputs are drawn from `secret`, a file; where none is named, one is made in `out`. `shard=(2, 5)` takes
-    the second of five parts of the class.
+    the second of five parts of the class. Of each question's `attempts`, so many count: the last of them.
     """
+    if attempts is not None and attempts < 1:
+        raise ValueError(f"attempts is how many of each question's attempts count, at least 1; got {attempts}")
     out, paths, secret = Path(out), [Path(path) for path in paths], Path(secret or Path(out, "secret"))
     if missing := [str(path) for path in paths if not os.path.lexists(path)]:
         raise FileNotFoundError(f"there is nothing at {', '.join(missing)}; expected notebooks, .py, zips or folders")
@@ -51,7 +53,7 @@ def grade(
     with tempfile.TemporaryDirectory(prefix="course-") as folder, ProcessPoolExecutor(**alone) as pool:
         os.chmod(folder, 0o755)
         box = profile, write_open_part(lesson, Path(folder, "open")), lesson, limits or Limits()
-        grader = Grader(assignment, box, secret.read_bytes(), course_digest(), out)
+        grader = Grader(assignment, box, secret.read_bytes(), course_digest(), out, attempts)
         rows = (pool.map if workers > 1 else map)(grader.grade_one, work)
         rows = list(tqdm(rows, total=len(work), disable=not progress, unit="submission", dynamic_ncols=True))
     reports.write(rows, assignment, out, profile in GRADED)
@@ -67,6 +69,7 @@ class Grader:
     secret: bytes
     course_digest: bytes
     out: Path
+    attempts: int | None
 
     def grade_one(self, submission: intake.SubmissionFile) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
@@ -77,14 +80,15 @@ class Grader:
             data = intake.content(submission)
             # another student, other code: other inputs, so that what leaked once is of no use
             key = hmac.digest(self.secret, submission.name.encode() + b"\0" + data, "sha256")
-            row["content"] = hmac.digest(key, f"{profile} {limits}".encode() + self.course_digest, "sha256").hex()
+            settings = f"{profile} {limits} {self.attempts}".encode()
+            row["content"] = hmac.digest(key, settings + self.course_digest, "sha256").hex()
             path = self.out / "rows" / f"{hashlib.sha256(submission.name.encode()).hexdigest()[:24]}.json"
             if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == row["content"]:
                 return kept
             handed_in = intake.read_submission(submission.member or submission.path.name, data, self.assignment)
             row |= similarity.traces("\n".join(source for _, source in handed_in.pieces)) | {"notes": handed_in.notes}
             session = Session(self.assignment, handed_in, limits, lambda: Box(*self.box))
-            row["tests"] = list(mark(session, handed_in.answers, key))
+            row["tests"] = list(mark(session, handed_in.answers, key, self.attempts))
             row["earned"] = round(sum(test["earned"] for test in row["tests"]), 3)
             row["seconds"] = round(time.perf_counter() - began, 1)
             write_whole(path, json.dumps(row, indent=1).encode())

@@ -76,6 +76,6 @@ def overall(rows: list[dict]) -> dict:
         speaks = row.get("strange") and f"its code speaks of {', '.join(row['strange'])}"
         flagged += [(row["name"], why) for why in (row.get("problem"), stopped, speaks) if why]
     flagged += [(f"{one} and {two}", f"{share:.0%} of their unusual code is alike") for one, two, share in alike(rows)]
-    hardest = sorted(((1 - earned[name] / points[name], name) for name in points), reverse=True)[:8]
+    hardest = sorted(((1 - earned[name] / points[name], name) for name in points if points[name]), reverse=True)[:8]
     return {"spread": [(f"{10 * n}–{10 * n + 10}%", spread[n]) for n in range(10)], "hardest": hardest,
             "wrong": wrong.most_common(12), "flagged": flagged}  # fmt: skip
