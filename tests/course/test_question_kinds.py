@@ -74,6 +74,7 @@ def test_a_number_beside_the_right_one_earns_nothing(typed):
     "typed",
     ["", "   ", "?", "both", "a", "a c", "one thousand", "1536 tokens", "1536 GB", "1,5", "0,125", "1.536,5", "12,34",
      "1,53", "1 5", "15 36", "1..5", "1e", "e", "1/0", "1e999", "inf", "nan", "True", "1j", "None", "9**9**9**9", "²",
+     "(-8)**0.5",
      "(" * 150, "-" * 5000, "9" * 5000, "1" * 250, "1536; import os", "__import__('os')", "\x00", "\ud800",
      "1 if 1 else 2", "12in", "0x600", "=", "%", "numbers", "½ or ¼"],
 )  # fmt: skip
@@ -302,6 +303,8 @@ def test_what_could_not_be_read_and_the_same_once_more_use_up_no_attempt():
     row = question_test(NUMBERS, tries("both", "140", "140", "1,5", "1536"), allowed=2)
     assert row["earned"] == 1
     assert question_test(NUMBERS, tries("140", "1536", "140", "1536"), allowed=2)["earned"] == 1
+    assert question_test(NUMBERS, tries("1536", "both"))["earned"] == 1
+    assert "such as '1,200'; got 'both'" in question_test(NUMBERS, tries("both", "both"), allowed=1)["came"]
 
 
 def test_where_the_attempts_are_only_counted_one_too_many_earns_nothing_and_says_so():
@@ -395,12 +398,20 @@ def test_moodle_takes_numbers_with_the_words_for_known_mistakes():
     assert {text: each.get("fraction") for text, each in known.items()} == {"1536": "100", "140": "0", "*": "0"}
     assert known["140"].findtext("feedback/text") == "they are multiplied."
     assert moodle.question_xml(NUMBERS).findtext("units/unit/unit_name") == "numbers"
+    assert moodle.question_xml(SHARE).find("units") is None
 
 
-def test_moodle_takes_several_right_options_with_fractions_that_cancel_out():
-    node = moodle.question_xml(made("several", options=options(True, True, True, False)))
-    fractions = sorted(float(each.get("fraction")) for each in node.findall("answer"))
-    assert node.findtext("single") == "false" and fractions == [-100, 33.33333, 33.33333, 33.33333]
+@pytest.mark.parametrize(
+    ("rights", "fractions"),
+    [
+        ([True, True, True, False], [-100, 33.33333, 33.33333, 33.33333]),
+        ([True, False, False, True], [-50, -50, 50, 50]),
+    ],
+)
+def test_moodle_takes_several_right_options_with_fractions_that_cancel_out(rights, fractions):
+    node = moodle.question_xml(made("several", options=options(*rights)))
+    assert node.findtext("single") == "false"
+    assert sorted(float(each.get("fraction")) for each in node.findall("answer")) == fractions
 
 
 def test_moodle_takes_a_text_with_the_rubric_for_who_grades_it():
