@@ -34,6 +34,7 @@ def test_the_open_part_of_the_course_holds_no_reference_no_judge_and_no_answer(l
     assert not list(folder.rglob("*.toml")) or {path.parent.name for path in folder.rglob("*.toml")} == {"data"}
     names = {path.stem for path in folder.glob(f"minitransformer/course/lesson{lesson}/*")}
     assert names == {path.stem for path in catalogue.folder(lesson).glob("ask*.py")} | {"__init__"}
+    assert (folder / "minitransformer/course/served_model.py").exists() and "class JudgesModel" not in text
     assert set(lessons.names) == set(lessons.exercises)
     for name in ("PromptTuning", "PrefixTuning", "compile_prefix", "PromptBank"):
         assert f"class {name}" not in text and f"def {name}" not in text

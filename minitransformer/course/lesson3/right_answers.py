@@ -375,7 +375,7 @@ ANSWERS = {
         )
     ],
     "3.6": [
-        *(rate(optim.Adam, lr=each) for each in (0.002, 0.005, 0.012, 0.05, 0.3)),
+        *(rate(optim.Adam, lr=each) for each in (0.001, 0.002, 0.005, 0.012, 0.05, 0.3)),
         rate(optim.AdamW, lr=0.03),
         rate(optim.SGD, lr=1.0),
         diagnosis("rate", optimizer=in_a_group),

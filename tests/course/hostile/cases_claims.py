@@ -81,8 +81,6 @@ def decoder(cell: str, first: str = "", before: str = "") -> str:
 
 RIGHT_FACTS = HONEST["3.3"].replace("def evidence(", "def honest_facts(")
 ALL_TRUE = "facts = dict.fromkeys(('no_gradient', 'unchanged', 'optimizer', 'reached', 'flowed'), True)\n"
-UNFROZEN = "freeze(model)", "pass"
-TRAINED_ALONG = "prompt.parameters()", "[*prompt.parameters(), *model.parameters()]"
 FAKE_FACTS = "everywhere('base_facts', lambda *a: dict(weights=20, trainable=0, gradients=0, changed=0))"
 CLONES = "frozen = {name: each.detach().clone() for name, each in model.named_parameters()}\nfor name, was in zip(frozen, [*above('before'), [*frozen.values()]][0]): frozen[name] = was\n"
 NO_WEIGHTS = CLONES + "model.parameters = lambda *a, **k: iter(frozen.values())"
