@@ -110,7 +110,7 @@ class Question:
         return []
 
     def refused(self, answer: str) -> ValueError:
-        letters = f" from a to {self.labels[-1]}" if self.labels else ""
+        letters = f", from a to {self.labels[-1]}" if self.labels else ""
         return ValueError(f"{self.id} takes {self.ask}{letters}, such as {self.example!r}; got {shortened(answer)!r}")
 
 
@@ -161,7 +161,7 @@ class Several(Options):
     that difference is one half, and a random choice earns .03 to .12.
     """
 
-    ask = "the letters of all options that hold,"
+    ask = "the letters of all right options"
     example = "a c"
 
     def __post_init__(self):
@@ -178,12 +178,14 @@ class Several(Options):
         wrong = set(self.labels) - right
         credit = above(len(chosen & right) / len(right) - len(chosen & wrong) / len(wrong), luck=0.5)
         lines = [
-            f"{letter} {'is missing' if option.right else 'does not hold'}: {option.reason}"
+            f"{letter} {'is missing' if option.right else 'does not belong here'}: {option.reason}"
             for option, letter in self.letters().items()
             if option.right != (letter in chosen)
         ]
-        hold = [f"{letter} holds: {option.reason}" for option, letter in self.letters().items() if option.right]
-        return Reply(credit, tuple(lines or hold))
+        belonging = [
+            f"{letter} belongs here: {option.reason}" for option, letter in self.letters().items() if option.right
+        ]
+        return Reply(credit, tuple(lines or belonging))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,7 +343,7 @@ class Numeric(Question):
 
     @property
     def ask(self) -> str:
-        return f"a number in {self.unit}" if self.unit else "a number"
+        return f"a number ({self.unit})" if self.unit else "a number"
 
     @property
     def answer(self) -> str:
