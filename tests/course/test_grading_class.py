@@ -33,7 +33,7 @@ def small_class(tmp_path_factory):
     (folder / "solved.ipynb").write_bytes(next(LESSONS.glob("solutions/01_*.ipynb")).read_bytes())
     half = {"1.1": cases.HONEST["1.1"], "1.2": "def visible(queries, keys):\n    return torch.ones(queries, keys, "
             "dtype=torch.bool).tril()\n"}  # fmt: skip
-    (folder / "half.ipynb").write_text(cases.notebook(half, {"1.q3": "a", "1.q4": "§", "1.q1": "a b c d e"}))
+    (folder / "half.ipynb").write_text(cases.notebook(half, {"1.q3": "a", "1.q4": "§", "1.q1": "c a d e b"}))
     (folder / "broken.ipynb").write_text("{")
     rows = grade([folder], 1, out, limits=Limits(call=30), processes=1, progress=False)
     return folder, out, {row["name"]: row for row in rows}
@@ -42,7 +42,7 @@ def small_class(tmp_path_factory):
 def test_solved_earns_all_blank_nothing_and_half_its_part(small_class):
     *_, rows = small_class
     assert {name: (row["earned"], row["points"]) for name, row in rows.items() if name != "half"} == {
-        "solved": (20, 20), "blank": (0, 20), "broken": (0, 20)}  # fmt: skip
+        "solved": (21, 21), "blank": (0, 21), "broken": (0, 21)}  # fmt: skip
     half = rows["half"]
     assert cases.marks(half) == {"1.1": 2, "1.2": 1, "1.3": 0}
     parts = {f"{test['id']} {test['part']}": test for test in half["tests"]}
@@ -69,7 +69,7 @@ def test_every_report_is_there_and_can_be_read_by_its_reader(small_class):
     assert {suite.get("name"): int(suite.get("failures")) for suite in suites}["solved"] == 0
     scope = json.loads(next(out.glob("students/*half.gradescope.json")).read_text())
     assert sum(test["score"] for test in scope["tests"]) == pytest.approx(scope["score"], abs=1e-2)
-    assert sum(test["max_score"] for test in scope["tests"]) == 20
+    assert sum(test["max_score"] for test in scope["tests"]) == 21
     assert {test["status"] for test in scope["tests"]} == {"passed", "failed"}
     page = next(out.glob("students/*half.html")).read_text(encoding="utf-8")
     assert "wrong-corner" in page and "Hint:" in page and "isolation" in page.lower() and "http" not in page
