@@ -308,6 +308,12 @@ def test_what_could_not_be_read_and_the_same_once_more_use_up_no_attempt():
     assert "such as '1,200'; got 'both'" in question_test(NUMBERS, tries("both", "both"), allowed=1)["came"]
 
 
+def test_an_answer_that_is_not_among_the_attempts_of_the_file_is_one_more():
+    typed = Given("1536", "", 2, tries("140", "141").tries)
+    assert question_test(NUMBERS, typed)["earned"] == question_test(NUMBERS, typed, allowed=3)["earned"] == 1
+    assert question_test(NUMBERS, typed, allowed=2)["earned"] == 0
+
+
 def test_where_the_attempts_are_only_counted_one_too_many_earns_nothing_and_says_so():
     row = question_test(NUMBERS, Given("1536", "", 3), allowed=2)
     assert row["earned"] == 0 and "3 attempts, and 2 are allowed: it earns nothing" in row["came"]
