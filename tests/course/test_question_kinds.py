@@ -1,12 +1,15 @@
 """What a student may type for each kind of question, what it earns, and what is said to it."""
 
+import json
 from itertools import combinations, permutations
 from xml.etree import ElementTree
 
 import pytest
 
+from minitransformer.__main__ import main
 from minitransformer.course import answers, catalogue, moodle, question_files, question_points, widgets
 from minitransformer.course.answers import Given
+from minitransformer.course.grading import grade
 from minitransformer.course.grading.marking import question_test
 from minitransformer.course.progress import RECORD
 from minitransformer.course.quiz import reply as reply_to
@@ -305,6 +308,12 @@ def test_what_could_not_be_read_and_the_same_once_more_use_up_no_attempt():
     assert "such as '1,200'; got 'both'" in question_test(NUMBERS, tries("both", "both"), allowed=1)["came"]
 
 
+def test_an_answer_that_is_not_among_the_attempts_of_the_file_is_one_more():
+    typed = Given("1536", "", 2, tries("140", "141").tries)
+    assert question_test(NUMBERS, typed)["earned"] == question_test(NUMBERS, typed, allowed=3)["earned"] == 1
+    assert question_test(NUMBERS, typed, allowed=2)["earned"] == 0
+
+
 def test_where_the_attempts_are_only_counted_one_too_many_earns_nothing_and_says_so():
     row = question_test(NUMBERS, Given("1536", "", 3), allowed=2)
     assert row["earned"] == 0 and "3 attempts, and 2 are allowed: it earns nothing" in row["came"]
@@ -424,3 +433,30 @@ def test_moodle_takes_a_text_with_the_rubric_for_who_grades_it():
 def test_every_form_makes_xml_that_reads_back(question):
     text = ElementTree.tostring(moodle.question_xml(question))
     assert ElementTree.fromstring(text).findtext("name/text") == f"1.q1 {question.kind}"
+
+
+def test_a_class_is_graded_with_as_many_attempts_as_the_teacher_names(tmp_path, monkeypatch):
+    monkeypatch.undo()  # the lesson's own questions
+    handed_in = tmp_path / "in" / "a.py"
+    handed_in.parent.mkdir()
+    right = {each.id: each.answer for each in catalogue.questions(1).values()}
+    handed_in.write_text("\n".join(f"quiz({name!r}, answer={text!r})" for name, text in right.items()))
+    command = [
+        "grade",
+        str(handed_in),
+        "--lesson",
+        "1",
+        "--profile",
+        "local",
+        "--processes",
+        "1",
+        "--out",
+        str(tmp_path),
+    ]
+    main([*command, "--attempts", "1"])
+    (row,) = (json.loads(path.read_bytes()) for path in (tmp_path / "rows").iterdir())
+    assert row["earned"] == sum(each.points for each in catalogue.questions(1).values())
+    with pytest.raises(SystemExit):
+        main([*command, "--attempts", "0"])
+    with pytest.raises(ValueError, match=r"question's attempts count, at least 1; got 0"):
+        grade([handed_in], 1, tmp_path, attempts=0)

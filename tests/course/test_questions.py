@@ -84,13 +84,11 @@ def test_a_match_gives_credit_for_each_pair_but_one_and_says_why(each):
 
 
 @every_question
-@pytest.mark.parametrize("odd", ["?", "", "  ", ["b"], 5])
+@pytest.mark.parametrize("odd", ["?", "", "  ", {"b": 1}])
 def test_an_answer_that_is_none_gets_a_sentence_with_an_example_and_is_not_counted(each, odd, monkeypatch):
     monkeypatch.setattr(RECORD, "replies", {})
     said = answer(each.id, odd)
-    assert re.search(
-        r"Not counted: (\S+ takes .*; got '|an answer is a text such as '.*'; got an? (list|int))", said.text
-    )
+    assert re.search(r"Not counted: (\S+ takes .*; got '|an answer is a text such as '.*'; got a dict)", said.text)
     assert "Not counted" in said.html and not RECORD.replies
 
 

@@ -5,7 +5,7 @@ import hmac
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
 
@@ -148,11 +148,12 @@ def attempt_that_counts(question: Question, given: Given, allowed: int | None) -
 
     The same answer once more, as when a notebook runs again, is no new attempt.
     """
-    tries = [each for each, _ in groupby(each for each in given.tries if readable(question, each))]
+    tries = [each for each in (*given.tries, replace(given, attempts=1)) if readable(question, each)]
+    tries = [each for each, _ in groupby(tries)]
     count = len(tries) if given.tries else given.attempts
     if not allowed or count <= allowed:
         return (tries or [given])[-1], ""
-    if tries:
+    if given.tries:
         return tries[allowed - 1], f"of your {count} attempts number {allowed} counts"
     return None, f"you took {count} attempts, and {allowed} are allowed: it earns nothing"
 
