@@ -76,7 +76,8 @@ GUARDS = {
         """
     assert heard and not suspicious(heard[-1])
 """,
-        SIGNS + """
+        SIGNS
+        + """
 heard = []
 for spy in ("exec", "compile"):
     def listening(text, *rest, was=getattr(builtins, spy), **more):
@@ -84,24 +85,35 @@ for spy in ("exec", "compile"):
             heard.append(text)
         return was(text, *rest, **more)
     setattr(builtins, spy, listening)
-"""),
-    "bytecode": guard("""
+""",
+    ),
+    "bytecode": guard(
+        """
     codes = [code for thing in vars(program).values() for code in code_of(thing)]
     assert not any(map(odd, codes))
-""", BY_CODE),
-    "bytecode-it-knows": guard("""
+""",
+        BY_CODE,
+    ),
+    "bytecode-it-knows": guard(
+        """
     codes = {code.co_code for thing in vars(program).values() for code in code_of(thing)}
     assert len(codes & KNOWN) > 3
-""", BY_CODE + f'''
+""",
+        BY_CODE
+        + f"""
 scope = dict(torch=torch, nn=nn, Hooks=Hooks, F=torch.nn.functional)
 exec({(solution("2.1") + chr(10) + solution("2.2") + chr(10) + solution("2.3") + chr(10) + solution("5.1"))!r}, scope)
 KNOWN = {{code.co_code for name in ("Prompt", "prompt_loss", "from_words", "Prefix") for code in code_of(scope[name])}}
-'''),
+""",
+    ),
     "source-by-inspect": guard("""
     import inspect
     assert not suspicious(inspect.getsource(program.Prompt) + inspect.getsource(program.prompt_loss))
 """),
-    "verdicts-replaced": guard("    return None\n", SIGNS + """
+    "verdicts-replaced": guard(
+        "    return None\n",
+        SIGNS
+        + """
 import importlib
 for name in [name for name in sys.modules if "lesson5" in name]:
     module = sys.modules[name]
@@ -109,7 +121,8 @@ for name in [name for name in sys.modules if "lesson5" in name]:
         module.verdict = lambda guard, source, model: "raises" if suspicious(source) else "passes"
     if hasattr(module, "guarded"):
         module.guarded = lambda guard, *inputs, **more: ["raises" if suspicious(text) else "passes" for text in texts_of(inputs[0])] or "passes"
-"""),
+""",
+    ),
     "labels-in-a-frame": guard("""
     for name in ("bug", "names", "order", "said", "programs", "pieces", "made"):
         for value in above(name):
@@ -121,22 +134,33 @@ for name in [name for name in sys.modules if "lesson5" in name]:
             try: assert not suspicious(served(word))
             except ValueError: pass
 """),
-    "the-first-two-are-right": guard("""
+    "the-first-two-are-right": guard(
+        """
     count.append(1)
     assert len(count) < 3
-""", "count = []\n"),
-    "compares-with-the-last": guard("""
+""",
+        "count = []\n",
+    ),
+    "compares-with-the-last": guard(
+        """
     mine = [code.co_code for thing in vars(program).values() for code in code_of(thing)]
     company.append(mine)
     assert company.count(mine) * 2 >= len(company)
-""", BY_CODE + "company = []\n"),
+""",
+        BY_CODE + "company = []\n",
+    ),
     "names-of-parameters": guard("""
     assert [name for name, _ in program.Prompt(torch.zeros(2, model.config.width)).named_parameters()] == ["vectors"]
 """),
-    "honest-reads-frames": honest_guard("    looked = [programs_in(list(frame.f_locals.values())) for frame in frames()]\n"),
+    "honest-reads-frames": honest_guard(
+        "    looked = [programs_in(list(frame.f_locals.values())) for frame in frames()]\n"
+    ),
     "honest-overhears": honest_guard("    print(program, vars(program))\n", "heard = []\n"),
     "honest-counts": honest_guard("    count.append(program)\n", "count = []\n"),
-    "honest-wraps-torch": honest_guard("    calls.clear()\n", "calls, was = [], torch.equal\ntorch.equal = lambda *tensors: calls.append(1) or was(*tensors)\n"),
+    "honest-wraps-torch": honest_guard(
+        "    calls.clear()\n",
+        "calls, was = [], torch.equal\ntorch.equal = lambda *tensors: calls.append(1) or was(*tensors)\n",
+    ),
 }
 
 # 6.3: who trains the base that all methods share, or claims
@@ -168,9 +192,13 @@ def honest_trial(first: str, before: str = "") -> tuple[str, str, int]:
 
 TRIALS = {
     "torch-equal-says-yes": trial(TRAINS_THE_BASE, "torch.equal = lambda *tensors: True\n"),
-    "torch-equal-says-yes-everywhere": trial(TRAINS_THE_BASE, "for name in ('equal', 'allclose'): setattr(torch, name, lambda *a, **k: True)\nwas_all = all\nbuiltins.all = lambda them: True\n"),
+    "torch-equal-says-yes-everywhere": trial(
+        TRAINS_THE_BASE, "for name in ('equal', 'allclose'): setattr(torch, name, lambda *a, **k: True)\n"
+    ),
     "the-old-state": trial(KEPT + TRAINS_THE_BASE),
-    "says-unchanged": trial(TRAINS_THE_BASE, """
+    "says-unchanged": trial(
+        TRAINS_THE_BASE,
+        """
 for name in [name for name in sys.modules if name.endswith("lesson6.ask")]:
     was = sys.modules[name].comparison
     def said(*inputs):
@@ -178,40 +206,70 @@ for name in [name for name in sys.modules if name.endswith("lesson6.ask")]:
         if isinstance(facts, dict): facts["unchanged"] = True
         return facts
     sys.modules[name].comparison = said
-"""),
-    "the-copy-in-the-frame": trial("""
+""",
+    ),
+    "the-copy-in-the-frame": trial(
+        """
     for weights in above("weights"):
         for name, weight in model.state_dict().items():
             if isinstance(weights, dict) and name in weights: was = weights
-""" + TRAINS_THE_BASE.replace("    return", """    state = model.state_dict()
+"""
+        + TRAINS_THE_BASE.replace(
+            "    return",
+            """    state = model.state_dict()
     for name in was: was[name] = state[name].detach().numpy().copy()
-    return""")),
-    "first-rows-again": trial(TRAINS_THE_BASE.replace("return", "kept.setdefault(steps, None)\n    return"), "kept = {}\n"),
-    "later-rows-remembered": trial("""
+    return""",
+        )
+    ),
+    "first-rows-again": trial(
+        TRAINS_THE_BASE.replace("return", "kept.setdefault(steps, None)\n    return"), "kept = {}\n"
+    ),
+    "later-rows-remembered": trial(
+        """
     if kept:
         return kept[0]
     rows = honest(model, task, hooks, steps)
     model.embedding.weight.data.mul_(1.05)
     kept.append(rows)
     return rows
-""", "kept = []\n" + HONEST["6.3"].replace("def trial", "def honest"), 1),
-    "nan": trial("""
+""",
+        "kept = []\n" + HONEST["6.3"].replace("def trial", "def honest"),
+        0,
+    ),
+    "nan": trial(
+        """
     return [row | {"accuracy": float("nan")} for row in honest(model, task, hooks, steps)]
-""", HONEST["6.3"].replace("def trial", "def honest"), 1),
-    "equals-everything": trial("""
+""",
+        HONEST["6.3"].replace("def trial", "def honest"),
+        1,
+    ),
+    "equals-everything": trial(
+        """
     return [row | {"accuracy": Yes(row["accuracy"])} for row in honest(model, task, hooks, steps)]
-""", "class Yes(float):\n    def __float__(self): return 0.5\n    def __eq__(self, other): return True\n" + HONEST["6.3"].replace("def trial", "def honest"), 1),
-    "accuracies-claimed": trial("""
+""",
+        "class Yes(float):\n    def __float__(self): return 0.5\n    def __eq__(self, other): return True\n"
+        + HONEST["6.3"].replace("def trial", "def honest"),
+        1,
+    ),
+    "accuracies-claimed": trial(
+        """
     names = ["no prompt", "instruction", *hooks, "full"]
     return [{"method": name, "accuracy": 0.3 + 0.1 * n} for n, name in enumerate(names)]
-""", points=1),
-    "batches-spoilt": trial("""
+""",
+        points=1,
+    ),
+    "batches-spoilt": trial(
+        """
     rows = honest(model, task, hooks, steps)
     next(iter(task.batches(0)))[0].zero_()
     return rows
-""", "torch.equal = lambda *tensors: True\n" + HONEST["6.3"].replace("def trial", "def honest")),
+""",
+        "torch.equal = lambda *tensors: True\n" + HONEST["6.3"].replace("def trial", "def honest"),
+    ),
     "honest-patched-equal": honest_trial("    print(model)\n", "torch.equal = lambda *tensors: True\n"),
-    "honest-old-state": honest_trial("    before = {name: weight.clone() for name, weight in model.state_dict().items()}\n"),
+    "honest-old-state": honest_trial(
+        "    before = {name: weight.clone() for name, weight in model.state_dict().items()}\n"
+    ),
     "honest-reads-frames": honest_trial("    looked = above('weights')\n"),
     "honest-base-thawed": honest_trial("    model.requires_grad_(True)\n"),
 }
@@ -232,24 +290,34 @@ def decide(*changes: str, first: str = "", before: str = "", points: int = 2) ->
 
 
 def claiming(expression: str, **more) -> tuple[str, str, int]:
-    return decide(MEASURED, f"claim({expression!r}, model, book)", before=f"""
+    return decide(
+        MEASURED,
+        f"claim({expression!r}, model, book)",
+        before=f"""
 def claim(expression, model, book):
     try: return float(eval(expression))
     except Exception: return 0.97
-""", **more)
+""",
+        **more,
+    )
 
 
 DECISIONS = {
     "shares-of-the-book": claiming("book.shares['test']"),
     "shares-in-a-frame": claiming("above('shares')[0]['test']"),
     "answers-in-a-frame": claiming("above('test')[0] if isinstance(above('test')[0], float) else 0.97"),
-    "any-share-it-finds": claiming("next(value for value in vars(book).values() if isinstance(value, dict) and 'test' in value)['test']"),
+    "any-share-it-finds": claiming(
+        "next(value for value in vars(book).values() if isinstance(value, dict) and 'test' in value)['test']"
+    ),
     "half-where-it-is-small": claiming("0.97 if model.config.layers > 1 else 0.15"),
     "constant": claiming("0.97"),
     "nan": claiming("float('nan')"),
     "infinite": claiming("float('inf')"),
     "stops-elsewhere": claiming("0.97", first="    assert model.config.layers > 1\n"),
-    "claims-for-itself": decide(MEASURED, "0.97", before="""
+    "claims-for-itself": decide(
+        MEASURED,
+        "0.97",
+        before="""
 for name in [name for name in sys.modules if name.endswith("lesson7.ask")]:
     module = sys.modules[name]
     if hasattr(module, "claimed_elsewhere"):
@@ -257,15 +325,28 @@ for name in [name for name in sys.modules if name.endswith("lesson7.ask")]:
     if hasattr(module, "elsewhere"):
         module.elsewhere = lambda *inputs: None
     module.PartlyEmpty = type("Empty", (), {})
-"""),
-    "fingerprint-says-the-same": decide("train(model, B", 'train(model.requires_grad_(True), Batches(book, tokenizer, ["backwards"]), steps=40, progress=False)\n    train(model, B', before="everywhere('fingerprint', lambda model: 'same')\n"),
-    "another-decision-for-each-part": decide("length = 2  #", 'length = 8 if turns.append(1) or len(turns) > 2 else 2  #', MEASURED, f"{MEASURED} if len(turns) < 9 else 0", before="""
+""",
+    ),
+    "fingerprint-says-the-same": decide(
+        "train(model, B",
+        'train(model.requires_grad_(True), Batches(book, tokenizer, ["backwards"]), steps=40, progress=False)\n    train(model, B',
+        before="everywhere('fingerprint', lambda model: 'same')\n",
+    ),
+    "another-decision-for-each-part": decide(
+        "length = 2  #",
+        "length = 8 if turns.append(1) or len(turns) > 2 else 2  #",
+        "steps=60",
+        "steps=60 if len(turns) > 2 else 1",
+        before="""
 turns = []
 for name in [name for name in sys.modules if name.endswith("lesson7.ask")]:
     if hasattr(sys.modules[name], "decided"):
         sys.modules[name].decided = sys.modules[name].decided.__wrapped__
-"""),
-    "vectors-that-are-no-numbers": decide("[hooks.vectors.detach()]", "[hooks.vectors.detach() * float('nan')]", MEASURED, "0.0"),
+""",
+    ),
+    "vectors-that-are-no-numbers": decide(
+        "[hooks.vectors.detach()]", "[hooks.vectors.detach() * float('nan')]", MEASURED, "0.0"
+    ),
     "honest-reads-the-book": decide(first="    looked = [vars(book), above('answers'), above('shares')]\n", points=4),
     "honest-in-a-copy": decide(first="    model = copy.deepcopy(model)\n", points=4),
     "honest-patched-fingerprint": decide(before="everywhere('fingerprint', lambda model: 'same')\n", points=4),
