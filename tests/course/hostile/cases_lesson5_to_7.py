@@ -293,7 +293,7 @@ def claiming(expression: str, **more) -> tuple[str, str, int]:
     return decide(
         MEASURED,
         f"claim({expression!r}, model, book)",
-        before=f"""
+        before="""
 def claim(expression, model, book):
     try: return float(eval(expression))
     except Exception: return 0.97
