@@ -187,6 +187,10 @@ def compare_starts(kind: Kind, first: list[np.ndarray], second: list[np.ndarray]
             raise Misconception(
                 "layers-start-alike", "all layers start with the same vectors: draw a set for each layer"
             )
+        if np.array_equal(mine[..., 0, :], mine[..., 1, :]):
+            raise Misconception(
+                "vectors-start-alike", "all vectors of a layer start as the same one, and learn the same: draw each"
+            )
     if len(first) == 2 and np.array_equal(*first):
         raise Misconception("keys-start-as-values", "your values start as a copy of your keys: draw both")
 
