@@ -13,7 +13,6 @@ PACKAGE = Path(minitransformer.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 RUNNERS = {  # their job: run students' code, code for students to test, and the solutions of a lesson's text
     "course/isolation/child.py",
-    "course/lesson5/ask.py",
     "course/lesson_text.py",
 }
 

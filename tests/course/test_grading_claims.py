@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "hostile"))
 
 import cases_claims
+import cases_lesson5_to_7
 
 from minitransformer.course.assignment import Assignment
 from minitransformer.course.exercise import judge
@@ -16,6 +17,7 @@ from minitransformer.course.grading.marking import Session
 from minitransformer.course.isolation import Box, Limits, write_open_part
 
 LIMITS = Limits()
+CASES = cases_claims.CASES | cases_lesson5_to_7.CASES
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def boxes(tmp_path_factory):
 
 
 def outcome_of(boxes, name: str, seed: int):
-    exercise_id, cell, points = cases_claims.CASES[name]
+    exercise_id, cell, points = CASES[name]
     assignment = Assignment.of(int(exercise_id[0]))
     exercise = assignment.exercises[exercise_id]
     session = Session(assignment, Submission([(exercise_id, cell)]), LIMITS, lambda: boxes(exercise.lesson))
@@ -43,7 +45,7 @@ def outcome_of(boxes, name: str, seed: int):
     return judge(exercise, session.call(exercise), seed), points
 
 
-@pytest.mark.parametrize("name", cases_claims.CASES)
+@pytest.mark.parametrize("name", CASES)
 def test_a_claim_earns_nothing_and_noise_costs_nothing(boxes, name):
     outcome, points = outcome_of(boxes, name, seed=len(name))
     assert outcome.earned == points, [(each.part.name, str(each.misconception)) for each in outcome.findings]
@@ -51,6 +53,6 @@ def test_a_claim_earns_nothing_and_noise_costs_nothing(boxes, name):
 
 
 def test_every_exercise_has_attacks_and_honest_twins():
-    for exercise_id in cases_claims.POINTS:
-        names = [name for name, (exercise, *_) in cases_claims.CASES.items() if exercise == exercise_id]
+    for exercise_id in (*cases_claims.POINTS, *cases_lesson5_to_7.POINTS):
+        names = [name for name, (exercise, *_) in CASES.items() if exercise == exercise_id]
         assert len([name for name in names if name.startswith("honest")]) >= 3 and len(names) >= 9

@@ -163,6 +163,10 @@ def compare_starts(kind: Kind, first: list[np.ndarray], second: list[np.ndarray]
             raise Misconception(
                 name, f"all your numbers start at {mine.flat[0]:.4g}; they should be a small random draw"
             )
+        if np.array_equal(mine[..., 0, :], mine[..., 1, :]):
+            raise Misconception(
+                "vectors-start-alike", "all vectors of a layer start as the same one, and learn the same: draw each"
+            )
         mean, share = mine.mean(), np.mean(np.abs(mine - mine.mean()) < spread)  # of a normal draw: 0.683
         if abs(mean) < 0.1 and abs(spread - 1) < 0.1:
             raise Misconception(

@@ -54,6 +54,7 @@ CHANGES = {
         ("other-start", "0.05 *", "0.5 *"),
         ("same-draw-each-time", OWN, f"torch.manual_seed(0)\n        {OWN}"),
         ("layers-start-alike", DRAWN, "0.05 * torch.randn(length, config.width).repeat(config.layers, 1, 1)"),
+        ("vectors-start-alike", DRAWN, "0.05 * torch.randn(config.layers, 1, config.width).repeat(1, length, 1)"),
         ("other-parameters", OWN, f"self.more = nn.Parameter(torch.zeros(5))\n        {OWN}"),
         ("not-in-eval-mode", PREFIX, f"{PREFIX} if self.training else x"),
         ("shared-by-all-prefixes", OWN, SHARED),

@@ -62,8 +62,6 @@ def handed_in(call: Call) -> tuple[dict, Hooks]:
     with torch.no_grad():
         for mine, learned in zip(own, decision["vectors"], strict=True):
             mine.copy_(torch.from_numpy(np.asarray(learned)))
-    if not all(np.isfinite(each).all() for each in (decision["accuracy"], *decision["vectors"])):
-        raise Misconception("not-finite", "your accuracy, and every number of your vectors, should be finite")
     return decision, hooks
 
 
@@ -114,6 +112,8 @@ def within_the_keys(call, rng):
 
 def good_enough(call, rng):
     decision, hooks = handed_in(call)
+    if not all(np.isfinite(each).all() for each in (decision["accuracy"], *decision["vectors"])):
+        raise Misconception("not-finite", "your accuracy, and every number of your vectors, should be finite")
     try:
         holds_here(decision["accuracy"], hooks, rng)
         holds_elsewhere(call, decision["accuracy"], rng)
