@@ -73,6 +73,8 @@ def number(question: Numeric) -> xml.Element:
         unit = xml.SubElement(xml.SubElement(node, "units"), "unit")
         xml.SubElement(unit, "multiplier").text = "1"
         xml.SubElement(unit, "unit_name").text = question.unit
+        xml.SubElement(node, "unitgradingtype").text = "0"  # with the unit or without
+        xml.SubElement(node, "showunits").text = "0"  # typed behind the number
     return node
 
 

@@ -59,7 +59,9 @@ def build(item: dict) -> Question:
         raise ValueError(f"the kinds are {', '.join(KINDS)}; got {kind!r}")
     form, parts = FORMS.get(kind, (Choice, {"options": Option}))
     made = {
-        name: tuple(filled(part, each, name) for each in item[name]) for name, part in parts.items() if name in item
+        name: tuple(filled(part, each, f"an entry of {name}") for each in item[name])
+        for name, part in parts.items()
+        if name in item
     }
     return filled(form, item | made, f"a question of kind {kind!r}")
 
@@ -67,10 +69,10 @@ def build(item: dict) -> Question:
 def filled(form: type, given: dict, what: str):
     """The form with what is given; a ValueError names what is missing and what it does not have."""
     if not isinstance(given, dict):
-        raise ValueError(f"{what}: each is a table such as {{ … = …, … = … }}; got {given!r}")
+        raise ValueError(f"{what} is a table such as {{ … = …, … = … }}; got {given!r}")
     known = {field.name: field for field in fields(form) if field.name != "student"}
     if odd := set(given) - set(known):
         raise ValueError(f"{what} has no {', '.join(sorted(odd))}")
     if missing := [name for name, field in known.items() if field.default is MISSING and name not in given]:
-        raise ValueError(f"{what}: {', '.join(map(repr, missing))} is missing")
+        raise ValueError(f"{what} lacks {', '.join(map(repr, missing))}")
     return form(**given)

@@ -11,6 +11,8 @@ import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
 from string import ascii_lowercase
 from typing import Self
 
@@ -108,7 +110,7 @@ class Question:
         return []
 
     def refused(self, answer: str) -> ValueError:
-        letters = f" from a to {self.labels[-1]}" if self.labels else ""
+        letters = f", from a to {self.labels[-1]}" if self.labels else ""
         return ValueError(f"{self.id} takes {self.ask}{letters}, such as {self.example!r}; got {shortened(answer)!r}")
 
 
@@ -159,7 +161,7 @@ class Several(Options):
     that difference is one half, and a random choice earns .03 to .12.
     """
 
-    ask = "the letters of all options that hold,"
+    ask = "the letters of all right options"
     example = "a c"
 
     def __post_init__(self):
@@ -176,12 +178,14 @@ class Several(Options):
         wrong = set(self.labels) - right
         credit = above(len(chosen & right) / len(right) - len(chosen & wrong) / len(wrong), luck=0.5)
         lines = [
-            f"{letter} {'is missing' if option.right else 'does not hold'}: {option.reason}"
+            f"{letter} {'is missing' if option.right else 'does not belong here'}: {option.reason}"
             for option, letter in self.letters().items()
             if option.right != (letter in chosen)
         ]
-        hold = [f"{letter} holds: {option.reason}" for option, letter in self.letters().items() if option.right]
-        return Reply(credit, tuple(lines or hold))
+        belonging = [
+            f"{letter} belongs here: {option.reason}" for option, letter in self.letters().items() if option.right
+        ]
+        return Reply(credit, tuple(lines or belonging))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +215,7 @@ class Order(Question):
     def example(self) -> str:
         return " ".join(reversed(self.labels))
 
-    @property
+    @cached_property
     def before(self) -> set[tuple[str, str]]:
         """All pairs of steps whose order matters: the rules and what follows from them."""
         pairs = {(rule.first, rule.then) for rule in self.rules}
@@ -219,11 +223,11 @@ class Order(Question):
             pairs |= {(a, d) for a, b in pairs if b == middle for c, d in pairs if c == middle}
         return pairs
 
-    @property
+    @cached_property
     def shown(self) -> list[str]:
-        """The keys, in an order that gives nothing away: about half of the pairs stand wrong."""
-        orders = [self.shuffled(self.steps, draw=draw) for draw in range(100)]
-        return next((keys for keys in orders if 0.3 <= self.share(keys) <= 0.7), orders[0])
+        """The keys, in an order that gives nothing away, nor does its reverse: about half of the pairs stand wrong."""
+        orders = (self.shuffled(self.steps, draw=draw) for draw in count())
+        return next(keys for keys in orders if 0.3 <= self.share(keys) <= 0.7)
 
     def share(self, keys: Sequence[str]) -> float:
         return sum(keys.index(first) < keys.index(then) for first, then in self.before) / len(self.before)
@@ -259,7 +263,7 @@ class Order(Question):
 
 @dataclass(frozen=True, kw_only=True)
 class Match(Question):
-    """Things to pair with their descriptions, some of which fit nothing. Luck finds one pair: the first earns nothing."""
+    """Things to pair with their descriptions, some of which fit nothing. Luck finds one: it earns nothing."""
 
     pairs: tuple[Pair, ...]
     distractors: tuple[Option, ...]
@@ -339,7 +343,7 @@ class Numeric(Question):
 
     @property
     def ask(self) -> str:
-        return f"a number in {self.unit}" if self.unit else "a number"
+        return f"a number ({self.unit})" if self.unit else "a number"
 
     @property
     def answer(self) -> str:

@@ -57,7 +57,7 @@ def without_unit(text: str, unit: str) -> str:
 def value_of(node: ast.expr) -> float:
     """The value of numbers, + - * / ** and brackets; anything else is a ValueError."""
     match node:
-        case ast.Constant(value=int() | float() as number) if type(number) is not bool:
+        case ast.Constant(value=int() | float() as number):
             return float(number)
         case ast.UnaryOp(operand=operand) if type(node.op) in ONE:
             return ONE[type(node.op)](value_of(operand))

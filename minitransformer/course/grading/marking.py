@@ -126,7 +126,7 @@ def question_test(question: Question, given: Given, allowed: int | None = None) 
         text = clean_lines((counts or given).text, LONGEST if not question.points else 400)
         said.insert(0, f"you answered {text}" if question.points else text)
     test = {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt,
-            "came": "\n\n".join(filter(None, said)), "earned": round((reply.credit or 0) * question.points, 3),
+            "came": "\n\n".join(filter(None, said)), "earned": round((reply.credit or 0.0) * question.points, 3),
             "points": question.points, "misconception": None, "hint": None}  # fmt: skip
     rubric = {"rubric": [asdict(criterion) for criterion in question.rubric]} if question.rubric else {}
     return test | {"attempts": given.attempts if given.text else 0} | rubric
