@@ -1,7 +1,7 @@
 """Questions in place: answered in plain Python, `quiz("1.q1", "b")`, or by clicking where ipywidgets is installed."""
 
 import html
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from numbers import Real
 
@@ -10,6 +10,8 @@ from .answers import MIME, file_name
 from .display import FAIR, GOOD, NOT_YET, PLAIN, Shown, as_code, box, in_notebook, loud, marked_up, plain_text
 from .progress import RECORD, in_order_of, progress, recall, remember
 from .questions import Match, Numeric, Order, Question, Reply, Several
+
+NOT_COUNTED = "Not counted"
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,6 +65,8 @@ def answer(question_id: str, answer: str) -> Shown:
 def clicked(question: Question, answer: str) -> Shown:
     """The same for a click: it stands in no cell's code, so the cell's output keeps it, and failing is said loudly."""
     said, trouble = replied(question, answer)
+    if said.text.startswith(NOT_COUNTED):
+        return said
     if in_notebook():
         from IPython.display import update_display
 
@@ -82,7 +86,11 @@ def in_cell(question: Question) -> dict:
     else:
         times = f" (attempt {given.attempts})" if given.attempts > 1 else ""
         lost = any(name == question.id for name, *_ in RECORD.not_kept)
-        place = "NOT in a file; in this cell" if lost else f"in {file_name(int(question.id.split('.')[0]))}, and in this cell"
+        place = (
+            "NOT in a file; in this cell"
+            if lost
+            else f"in {file_name(int(question.id.split('.')[0]))}, and in this cell"
+        )
         words = f"{question.id}: your answer {given.text}{times} is kept {place} once the notebook is saved"
         kept = {"id": question.id, "answer": given.text, "student": given.student, "attempts": given.attempts}
         kept = {MIME: kept}
@@ -158,7 +166,7 @@ def clickable() -> bool:
 
 
 def unreadable(why: str) -> Shown:
-    return Shown(f"Not counted: {why}", box(NOT_YET, f"<strong>Not counted</strong>: {html.escape(why)}"))
+    return Shown(f"{NOT_COUNTED}: {why}", box(NOT_YET, f"<strong>{NOT_COUNTED}</strong>: {html.escape(why)}"))
 
 
 def asking(question: Question) -> tuple[str, str]:
