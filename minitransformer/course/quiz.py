@@ -98,7 +98,7 @@ def in_cell(question: Question) -> dict:
 
 
 def answered_before(question: Question) -> Shown:
-    """What the answer of an earlier session or another cell got, in this student's letters; else what stands in its way."""
+    """What an earlier answer got, in the letters of this student; else why it cannot be read."""
     trouble = recall(int(question.id.split(".")[0]))
     if given := RECORD.given.get(question.id):
         text = in_order_of(question, given)

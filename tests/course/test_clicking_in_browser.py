@@ -96,6 +96,7 @@ def run_all(browser, address: str, folder: Path, picture: str) -> None:
     for number in range(2):
         browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell .cm-content")[number].click()
         press_keys(browser, Keys.SHIFT, Keys.ENTER)
+    browser.save_screenshot(str(folder.parent / f"running_{picture}"))
     until(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea .widget-button"), "the buttons")
     until(lambda: "1.q6: " in shown(browser), "the line below them")
     browser.save_screenshot(str(folder.parent / picture))
