@@ -2,7 +2,7 @@
 
 from .checking import Unfinished, check, hint, use
 from .predictions import guessed, predict, reveal
-from .progress import progress, question_points
+from .progress import progress, question_points, student
 from .quiz import answer, quiz
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "question_points",
     "quiz",
     "reveal",
+    "student",
     "use",
 ]

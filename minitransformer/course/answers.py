@@ -13,7 +13,12 @@ from pathlib import Path
 from ..files.checkpoints import write_whole
 
 MIME = "application/vnd.minitransformer.answer+json"
+FORMAT = 1
 LONGEST = 20_000  # signs of one answer
+
+
+class NewerFormat(ValueError):
+    """The file is whole, and this version cannot know what it says."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,23 @@ def file_name(lesson: int) -> str:
 def read(data: bytes) -> dict[str, Given]:
     """The answers in a file by question; a ValueError says that it is damaged."""
     try:
-        attempts = json.loads(data.decode("utf-8-sig"))["answers"]
+        attempts = content(data)["answers"]
         return {name: last_of([attempt(each) for each in tried]) for name, tried in attempts.items() if tried}
+    except NewerFormat:
+        raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError("this is no file of answers, or a damaged one: its JSON cannot be read as answers") from None
+
+
+def content(data: bytes) -> dict:
+    """All that a file says."""
+    whole = json.loads(data.decode("utf-8-sig"))
+    version = whole.get("format", FORMAT)
+    if type(version) is not int:
+        raise TypeError
+    if version > FORMAT:
+        raise NewerFormat(f"was written by a newer minitransformer (format {version}, and this one knows {FORMAT})")
+    return whole
 
 
 def in_output(shown: Mapping) -> tuple[str, Given]:
@@ -70,8 +88,8 @@ def text_in(entry: Mapping, name: str) -> str:
 
 def keep(path: Path, question: str, answer: str, student: str) -> int:
     """Add an attempt to the file, which is made if it is not there; return how many there are now."""
-    content = json.loads(path.read_bytes()) if path.exists() else {"format": 1, "answers": {}}
-    tried = content["answers"].setdefault(question, [])
+    whole = content(path.read_bytes()) if path.exists() else {"format": FORMAT, "answers": {}}
+    tried = whole["answers"].setdefault(question, [])
     tried.append({"answer": answer, "student": student})
-    write_whole(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
+    write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False).encode())
     return len(tried)

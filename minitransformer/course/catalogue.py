@@ -79,7 +79,7 @@ def question(question_id: str) -> Question:
 
 def look_up(noun: str, wanted: object, of_lesson: Callable[[int], Mapping[str, object]]):
     lesson = str(wanted).partition(".")[0]
-    known = of_lesson(int(lesson)) if lesson.isdigit() and int(lesson) in lessons() else {}
+    known = of_lesson(int(lesson)) if lesson.isdecimal() and int(lesson) in lessons() else {}
     if wanted in known:
         return known[wanted]
     every: Iterable[str] = [each for number in lessons() for each in of_lesson(number)]

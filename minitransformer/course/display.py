@@ -1,6 +1,7 @@
 """What checks and questions show: text in a terminal, HTML in a notebook."""
 
 import html
+import json
 import re
 import warnings
 from dataclasses import dataclass, field
@@ -25,6 +26,16 @@ def box(colour: str, *paragraphs: str) -> str:
     """Paragraphs of HTML with a coloured edge."""
     inside = "".join(f'<div style="margin:.3em 0">{paragraph}</div>' for paragraph in paragraphs if paragraph)
     return f'<div style="border-left:4px solid {colour};padding:.1em .8em;margin:.4em 0">{inside}</div>'
+
+
+def as_code(question_id: str, answer: str) -> str:
+    return f'quiz("{question_id}", answer={json.dumps(answer, ensure_ascii=False)})'
+
+
+def loud(question_id: str, answer: str, why: str) -> Shown:
+    """What nobody may overlook: an answer that only this session knows."""
+    text = f"{why}, so type it: {as_code(question_id, answer)}"
+    return Shown(f"NOT KEPT: {text}", box(NOT_YET, f"<strong>NOT KEPT</strong>: {html.escape(text, quote=False)}"))
 
 
 def marked_up(text: str) -> str:

@@ -1,33 +1,110 @@
-"""What a student has done in this session, and the strip that shows it."""
+"""What a student has done, in this session and, as far as answers were kept, before; and the strip that shows it."""
 
+import html
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from . import catalogue
-from .display import FAIR, GOOD, Shown
+from . import catalogue, keeping
+from .answers import LONGEST, Given
+from .display import FAIR, GOOD, NOT_YET, PLAIN, Shown, box
 from .exercise import Outcome
-from .questions import Reply
+from .questions import Question, Reply
 
 
 @dataclass
 class Record:
-    """What was answered and guessed. It lasts as long as the notebook's kernel; nothing is written to disk."""
+    """What was answered and guessed. It lasts as long as the notebook's kernel; answers are kept in a file as well."""
 
+    student: str = ""  # whose order of options is shown
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     passing: dict[str, object] = field(default_factory=dict)  # the answers that passed, to know them again
     replies: dict[str, Reply] = field(default_factory=dict)
+    given: dict[str, Given] = field(default_factory=dict)  # the answers that these replies are for
+    not_kept: list[tuple[str, str, str]] = field(default_factory=list)  # question, answer, student: to be tried again
     hints: dict[str, int] = field(default_factory=dict)  # how many were shown
     guesses: dict[str, object] = field(default_factory=dict)
 
     def forget(self) -> None:
-        for kept in vars(self).values():
-            kept.clear()
+        vars(self).update(vars(Record()))
 
 
 RECORD = Record()
 
 
+def student(name: str) -> Shown:
+    """Say who you are: from here on questions are shown in your own order of options."""
+    if type(name) is not str or not name.strip() or len(name) > LONGEST:
+        text = "a name is a text such as 'ada': student('ada'). The order of the options stays as it was."
+        return Shown(text, box(NOT_YET, html.escape(text)))
+    RECORD.student = name.strip()
+    text = f"Questions are now shown in the order of {RECORD.student}: run the cells with questions again."
+    return Shown(text, box(PLAIN, html.escape(text)))
+
+
+def remember(question: Question, text: str, reply: Reply) -> tuple[str, str]:
+    """Record an answer and keep it: what else there is to know, and why it could not be kept, if so.
+
+    The same answer again is no new attempt: a notebook may run twice, and a click may be a double one.
+    """
+    lesson = int(question.id.split(".")[0])
+    recall(lesson)
+    before = RECORD.given.get(question.id, Given("", attempts=0))
+    RECORD.replies[question.id] = reply
+    fresh = same(text) != same(in_order_of(question, before))
+    if fresh:
+        RECORD.given[question.id] = Given(text, question.student, before.attempts + 1)
+        RECORD.not_kept.append((question.id, text, question.student))
+    return keep_all(lesson)
+
+
+def keep_all(lesson: int) -> tuple[str, str]:
+    """Keep what is not kept yet of this lesson, in order."""
+    notes = []
+    for each in [each for each in RECORD.not_kept if each[0].startswith(f"{lesson}.")]:
+        try:
+            notes.append(keeping.keep(*each))
+        except keeping.NotKept as why:
+            return " ".join(filter(None, notes)), str(why)
+        RECORD.not_kept.remove(each)
+    return " ".join(filter(None, notes)), ""
+
+
+def recall(lesson: int) -> str:
+    """Take over the answers of earlier sessions and other notebooks; say so if they cannot be read."""
+    try:
+        kept = keeping.kept(lesson)
+    except keeping.NotKept as why:
+        return str(why)
+    known = catalogue.questions(lesson)
+    for name, given in kept.items():
+        now = RECORD.given.get(name)
+        if name in known and (now is None or given.attempts > now.attempts):
+            with suppress(ValueError):  # it fitted an earlier form of the question
+                RECORD.replies[name] = known[name].for_student(given.student).grade(given.text)
+                RECORD.given[name] = given
+    return ""
+
+
+def same(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def in_order_of(question: Question, given: Given) -> str:
+    """A kept answer in the letters that stand for the same texts in this student's order."""
+    then, now = question.for_student(given.student).lines(), question.lines()
+    if then == now:
+        return given.text
+    label_of = {(label.isdigit(), text): label for label, text in now}
+    label_now = {label: label_of[label.isdigit(), text] for label, text in then}
+    words = re.sub(r"\band\b", " ", given.text.lower())
+    labels = [label_now[label] for label in re.findall(r"\d+|[a-z]", words) if label in label_now]
+    return re.sub(r"(\d) ", r"\1", " ".join(labels))
+
+
 def progress(lesson: int) -> Shown:
     """Where you are in this lesson: a square for each exercise and each question."""
+    trouble = recall(lesson)
     exercises = catalogue.exercises(lesson).values()
     questions = [name for name, each in catalogue.questions(lesson).items() if each.points]  # not those a person reads
     done = [share(RECORD.outcomes.get(each.id)) for each in exercises]
@@ -41,11 +118,14 @@ def progress(lesson: int) -> Shown:
         f"<strong>Lesson {lesson}</strong> &emsp; exercises {coloured(done)} {counts[0]}"
         f" &emsp; questions {coloured(answered)} {counts[1]}"
     )
+    if trouble:
+        text, strip = f"{text}\n{trouble}", f"{strip}<br><strong>{html.escape(trouble)}</strong>"
     return Shown(text, f'<div style="margin:.4em 0">{strip}</div>')
 
 
 def question_points(lesson: int) -> float:
     """The sum of what the questions of this lesson earned so far: a plain number, which nbgrader takes as points."""
+    recall(lesson)
     known = catalogue.questions(lesson)
     return float(sum(reply.credit or 0 for question, reply in RECORD.replies.items() if question in known))
 

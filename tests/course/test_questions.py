@@ -124,8 +124,7 @@ def test_clicking_gives_the_same_as_typing(each):
 
 
 def test_an_unknown_question_is_refused_with_the_nearest():
-    with pytest.raises(ValueError, match=r"there is no question '1.q99'; did you mean '1.q9'\?"):
-        quiz("1.q99")
+    assert "Not counted: there is no question '1.q99'; did you mean '1.q9'?" in quiz("1.q99").text
 
 
 def test_every_lesson_has_at_least_ten_questions():
