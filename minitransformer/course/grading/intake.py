@@ -15,7 +15,7 @@ from .. import answers as kept_answers
 from ..answers import Given
 from ..assignment import Assignment
 from ..display import clean
-from .cells import LONGEST_OF_ALL, MOST, Cell, Refused, cells_of, parsed, written_modules
+from .cells import LONGEST, LONGEST_OF_ALL, MOST, Cell, Refused, cells_of, parsed, written_modules
 from .definitions import FUTURE, Code, statements_of
 from .typed import Typed
 
@@ -75,7 +75,7 @@ class Reading:
         self.broken: dict[str, str] = {}  # exercises whose cell cannot be read, or makes its answer in its own way
         signs = 0
         for number, cell in enumerate(cells):
-            signs += len(cell.source)
+            signs += len(cell.source) if len(cell.source) <= LONGEST else 0
             if signs > LONGEST_OF_ALL or len(self.code.statements) >= MOST:
                 self.notes.append(f"the cells are together longer than {LONGEST_OF_ALL:,} signs or {MOST:,} statements: "
                                   f"what stands below {cell.place_of(1)} was left out")  # fmt: skip
