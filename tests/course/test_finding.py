@@ -62,7 +62,9 @@ CLASSES = {
 def text_of(name: str) -> str:
     if name.endswith("helper.py"):
         return "x = 1\n"
-    return ANSWERS if name.endswith(".json") else cases.GOOD if "ipynb" in name.lower() else "".join(cases.HONEST.values())
+    return (
+        ANSWERS if name.endswith(".json") else cases.GOOD if "ipynb" in name.lower() else "".join(cases.HONEST.values())
+    )
 
 
 def put(top: Path, name: str) -> None:

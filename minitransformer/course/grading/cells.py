@@ -90,7 +90,9 @@ class Parsed:
 def parsed(source: str) -> Parsed:
     """As it is, or without the lines that only a notebook understands."""
     if len(source) > LONGEST:
-        return Parsed(source, None, f"is longer than {LONGEST:,} signs and was left out: keep data in a file, and code short")
+        return Parsed(
+            source, None, f"is longer than {LONGEST:,} signs and was left out: keep data in a file, and code short"
+        )
     source = source.replace("\r\n", "\n")
     magic = re.match(r"\s*%%.*(?:\n|$)", source)
     plain = "\n" * magic[0].count("\n") + source[magic.end() :] if magic else source

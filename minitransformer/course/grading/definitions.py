@@ -121,7 +121,9 @@ def segment(node: ast.stmt, lines: list[bytes]) -> str:
     return b"\n".join(text).decode()
 
 
-def leaves_of(block: Iterable[ast.stmt], source: str = "", above: frozenset = frozenset(), used: frozenset = frozenset()):
+def leaves_of(
+    block: Iterable[ast.stmt], source: str = "", above: frozenset = frozenset(), used: frozenset = frozenset()
+):
     """The leaves in the order in which `cut` counts them. `above` is what heads around them make, `used` what they use."""
     for node in block:
         if isinstance(node, FLOW):
@@ -135,7 +137,9 @@ def leaves_of(block: Iterable[ast.stmt], source: str = "", above: frozenset = fr
         if isinstance(node, ast.Assign):
             made -= {target.id for target, value in pairs(node) if getattr(value, "id", None) == target.id}
         same_as = getattr(getattr(node, "value", None), "id", "") if isinstance(node, ast.Assign) else ""
-        yield Leaf(title(node, text), kind_of(node, inner), made, changes, uses | used, same_as, bool(BLANK.search(text)))
+        yield Leaf(
+            title(node, text), kind_of(node, inner), made, changes, uses | used, same_as, bool(BLANK.search(text))
+        )
         for each in inner:
             yield from leaves_of(each, "", above | made, used | uses)
 
@@ -203,7 +207,9 @@ def registered_by(decorator: ast.expr) -> set[str]:
 
 
 def flat(target: ast.expr) -> list[ast.expr]:
-    return [each for part in target.elts for each in flat(part)] if isinstance(target, ast.Tuple | ast.List) else [target]
+    return (
+        [each for part in target.elts for each in flat(part)] if isinstance(target, ast.Tuple | ast.List) else [target]
+    )
 
 
 def base(thing: ast.expr) -> str:

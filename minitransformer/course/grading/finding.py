@@ -20,7 +20,9 @@ LARGEST, LARGEST_CLASS, MOST, DEEPEST = 8 << 20, 1 << 30, 5000, 3
 LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
 MOODLE = re.compile(r"(?P<who>.+?)_(?P<id>\d{4,})_assignsubmission_[a-z]+_?(?P<file>.*)")
 BLACKBOARD = re.compile(r".+?_(?P<who>[^_]+)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_.*|\.\w+)?")
-CANVAS = re.compile(r"(?P<who>[^\W_]+)(?:_LATE)?_(?P<id>\d{3,})_\d{4,}_(?P<file>.+?)(?:-(?P<when>\d{1,3}))?(?P<suffix>\.\w+)?")
+CANVAS = re.compile(
+    r"(?P<who>[^\W_]+)(?:_LATE)?_(?P<id>\d{3,})_\d{4,}_(?P<file>.+?)(?:-(?P<when>\d{1,3}))?(?P<suffix>\.\w+)?"
+)
 ATTEMPT = re.compile(r"(?:attempt|submission|try|version|v)[ _-]?(?P<when>\d+)", re.IGNORECASE)
 NO_NAME = re.compile(  # what a student calls a file, and nobody calls a student
     r"lesson|copy|draft|final|untitled|version|solution|attempt|exercise|answer|helper|util|tool|notes|scratch|backup"

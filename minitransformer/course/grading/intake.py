@@ -61,7 +61,9 @@ def read(files: dict[str, bytes], assignment: Assignment) -> Submission:
     made = books[graded].submission(files)
     for name in books.keys() - {graded}:
         if books[name].found:
-            notes.append(("", f"graded was {graded}; {name} holds less of lesson {assignment.lesson} and was left aside"))
+            notes.append(
+                ("", f"graded was {graded}; {name} holds less of lesson {assignment.lesson} and was left aside")
+            )
     made.notes.extend(clean(f"{name}: {text}" if name else text) for name, text in notes)
     return made
 
@@ -122,7 +124,9 @@ class Reading:
         self.take_code(made, modules)
         self.take_answers(made, files)
         if not made.code and not made.answers:
-            made.notes.append(f"nothing of lesson {self.assignment.lesson} was found in this file: is it the right one?")
+            made.notes.append(
+                f"nothing of lesson {self.assignment.lesson} was found in this file: is it the right one?"
+            )
         else:
             made.notes.extend(self.missing(made))
         return made
@@ -130,7 +134,9 @@ class Reading:
     def take_code(self, made: Submission, modules: dict[str, bytes]) -> None:
         """For each exercise what its answer needs, as it was when the exercise was checked last."""
         own = {exercise: self.code.own(name) for exercise, name in self.assignment.names.items()}
-        used = [self.code.needed(self.assignment.names[exercise], 1 << 60, set())[1] for exercise, it in own.items() if it]
+        used = [
+            self.code.needed(self.assignment.names[exercise], 1 << 60, set())[1] for exercise, it in own.items() if it
+        ]
         shared = {name for n, names in enumerate(used) for other in used[:n] for name in names & other}
         for exercise, places in own.items():
             name = self.assignment.names[exercise]
