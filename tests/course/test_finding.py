@@ -1,5 +1,7 @@
 """One submission for each student, whatever folders, zips and names it comes in; the last attempt counts."""
 
+# ruff: noqa: E501
+
 import os
 import sys
 import zipfile

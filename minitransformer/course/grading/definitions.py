@@ -124,7 +124,7 @@ def segment(node: ast.stmt, lines: list[bytes]) -> str:
 def leaves_of(
     block: Iterable[ast.stmt], source: str = "", above: frozenset = frozenset(), used: frozenset = frozenset()
 ):
-    """The leaves in the order in which `cut` counts them. `above` is what heads around them make, `used` what they use."""
+    """The leaves in the order in which `cut` counts them; `above` is what heads around them make, `used` their uses."""
     for node in block:
         if isinstance(node, FLOW):
             continue
@@ -283,7 +283,7 @@ class Code:
                 self.leaf(place).title.startswith("setattr")]  # fmt: skip
 
     def needed(self, name: str, until: int, shared: set[str]) -> tuple[list[tuple[int, int]], set[str]]:
-        """The leaves that an answer needs, and the names; of a helper that others share, as it was at that statement."""
+        """The leaves that an answer needs, and the names; a helper that others share is as it was at that statement."""
         chosen, names, left = set(), {name, STAR}, [name, STAR]
         while left:
             now = left.pop()

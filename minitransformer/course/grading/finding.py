@@ -187,7 +187,7 @@ def one_person(files: list[File], depth: int) -> bool:
     if any(by_name(part) for file in files for part in file.parts[depth:]):
         return False
     books = [file for file in files if file.suffix == ".ipynb"] or [file for file in files if file.suffix == ".py"]
-    names = {file.parts[depth:-1] + (stem(file.parts[-1]),) for file in books}
+    names = {(*file.parts[depth:-1], stem(file.parts[-1])) for file in books}
     zips = {file.parts[: 1 + max(n for n, part in enumerate(file.parts) if is_zip(part))] for file in files
             if any(map(is_zip, file.parts[depth:-1]))}  # fmt: skip
     strangers = [name for name in names if not any(NO_NAME.search(part) for part in name)]

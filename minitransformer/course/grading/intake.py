@@ -79,8 +79,10 @@ class Reading:
         for number, cell in enumerate(cells):
             signs += len(cell.source) if len(cell.source) <= LONGEST else 0
             if signs > LONGEST_OF_ALL or len(self.code.statements) >= MOST:
-                self.notes.append(f"the cells are together longer than {LONGEST_OF_ALL:,} signs or {MOST:,} statements: "
-                                  f"what stands below {cell.place_of(1)} was left out")  # fmt: skip
+                most = f"{LONGEST_OF_ALL:,} signs or {MOST:,} statements"
+                self.notes.append(
+                    f"the cells are together longer than {most}: from {cell.place_of(1)} on they were left out"
+                )
                 break
             self.modules |= written_modules(cell.source)
             self.read_cell(number, cell)
@@ -91,8 +93,10 @@ class Reading:
         if seen.body is None:
             if seen.trouble:
                 self.notes.append(f"{cell.place_of(1)} {seen.trouble}")
-            self.broken |= {exercise: cell.source for exercise, name in names.items()
-                            if exercise == mine or f"def {name}(" in cell.source or f"class {name}" in cell.source}  # fmt: skip
+            speaks = (f"def {name}(" in cell.source or f"class {name}" in cell.source for name in names.values())
+            self.broken |= {
+                each: cell.source for each, tried in zip(names, speaks, strict=True) if tried or each == mine
+            }
             return
         if mine in names and any(isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) for node in seen.body):
             self.broken[mine] = cell.source  # exec("def embed …"): run as it is, if its answer stands nowhere
