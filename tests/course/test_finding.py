@@ -45,6 +45,9 @@ CLASSES = {
     "Canvas": (["meieranna_12345_678901_lesson1.ipynb", "meieranna_12345_678955_lesson1-2.ipynb",
                 "meieranna_12345_678911_lesson1-1.ipynb", "libo_LATE_12346_678902_lesson1.ipynb"],
                {"meieranna 12345": ["meieranna_12345_678955_lesson1-2.ipynb"], "libo 12346": None}),
+    "names that begin with the lesson and a date": (
+        ["lesson1_2026_1124_anna.ipynb", "lesson1_2026_1124_bert.ipynb", "lesson_2026_1124_eve.ipynb"],
+        {"lesson1_2026_1124_anna": None, "lesson1_2026_1124_bert": None, "lesson_2026_1124_eve": None}),
     "Blackboard": (["Lesson1_s1234_attempt_2026-11-24-10-00-00_lesson1.ipynb", "Lesson1_s1234_attempt_2026-11-23-23-00-00.txt",
                     "Lesson1_s1234_attempt_2026-11-23-23-00-00_lesson1.ipynb"],
                    {"s1234": ["Lesson1_s1234_attempt_2026-11-24-10-00-00_lesson1.ipynb"]}),

@@ -96,6 +96,7 @@ CELLS = {
     "beside a cell that is no Python": ["this is ( no python", MINE],
     "beside a cell in another language": ["%%bash\necho '(' \"", "%%html\n<b>", MINE],
     "with names that are not English": ["größe = 1\n# 你好\ndef embed(a, b):\n    return a + b + größe - 1\n"],
+    "with the line ends of old": ["x = 1\rdef embed(a, b):\r    return a + b\r"],
     "with tabs and Windows line ends": ["def embed(a, b):\r\n\treturn a + b\r\n"],
     "followed by a piece that fails": [MINE, "embed = compile_for_my_graphics_card(embed)"],
     "above a blank cell that was pasted again": [MINE, BLANK],
@@ -150,7 +151,7 @@ def test_an_answer_counts_wherever_it_stands(name):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_an_answer_counts_the_same_in_a_py_file_with_and_without_marks_of_cells(name):
-    sources = [source.replace("\r\n", "\n") for source in CELLS[name]]
+    sources = [source.replace("\r\n", "\n").replace("\r", "\n") for source in CELLS[name]]
     if not any(source.lstrip().startswith(("%%bash", "this is")) for source in sources):
         assert answer(read("\n\n".join([BLANK, *sources]).encode(), "a.py"))(3, 4) == 7
     marked = "".join(f"\n# In[{n}]:\n\n\n{source}\n" for n, source in enumerate([BLANK, *sources]))

@@ -94,7 +94,7 @@ def parsed(source: str) -> Parsed:
         return Parsed(
             source, None, f"is longer than {LONGEST:,} signs and was left out: keep data in a file, and code short"
         )
-    source = source.replace("\r\n", "\n")
+    source = re.sub(r"\r\n?", "\n", source)
     magic = re.match(r"\s*%%.*(?:\n|$)", source)
     plain = "\n" * magic[0].count("\n") + source[magic.end() :] if magic else source
     trouble = ""

@@ -108,7 +108,7 @@ def parts_of(node: ast.stmt, lines: list[bytes]) -> Iterator[tuple[str, ast.stmt
             yield ast.unparse(part), part
         return
     text = segment(node, lines)
-    changed = USE.sub(r"\1", text)
+    changed = USE.sub(r"\1", text) if isinstance(node, ast.Assign) else text
     yield changed, (ast.parse(changed).body[0] if changed != text else node)
 
 

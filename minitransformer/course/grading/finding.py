@@ -200,7 +200,7 @@ def by_name(part: str) -> tuple[str, str] | None:
         return f"{match['who']} {match['id']}", ""
     if match := BLACKBOARD.fullmatch(part):
         return match["who"], match["when"]
-    if match := CANVAS.fullmatch(part):
+    if (match := CANVAS.fullmatch(part)) and not NO_NAME.search(match["who"]):
         return f"{match['who']} {match['id']}", match["when"] or ""
     return None
 
