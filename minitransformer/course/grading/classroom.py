@@ -19,7 +19,7 @@ from ...files.checkpoints import write_whole
 from ..assignment import Assignment, course_digest
 from ..display import clean
 from ..isolation import GRADED, Box, Limits, choose, write_open_part
-from . import intake, reports, similarity
+from . import finding, intake, reports, similarity
 from .marking import Session, mark
 
 
@@ -46,7 +46,7 @@ def grade(
         secret.parent.mkdir(parents=True, exist_ok=True)
         secret.touch(0o600)
         secret.write_text(secrets.token_hex(32))
-    work = [file for place, file in enumerate(intake.find_submissions(paths)) if place % shard[1] == shard[0] - 1]
+    work = [file for place, file in enumerate(finding.find_submissions(paths)) if place % shard[1] == shard[0] - 1]
     workers = max(1, min(processes or os.cpu_count() or 1, len(work)))
     # processes and not threads: torch's random numbers, which judges draw, are one stream for all threads
     alone = dict(max_workers=workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
@@ -71,13 +71,14 @@ class Grader:
     out: Path
     attempts: int | None
 
-    def grade_one(self, submission: intake.SubmissionFile) -> dict:
+    def grade_one(self, submission: finding.SubmissionFile) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
         began, (profile, _, lesson, limits) = time.perf_counter(), self.box
         row = dict(name=submission.name, lesson=lesson, profile=profile, earned=0.0, tests=[])
         row["points"] = self.assignment.points
         try:
-            data = intake.content(submission)
+            files = finding.contents(submission)
+            data = b"\0".join(files.values())
             # another student, other code: other inputs, so that what leaked once is of no use
             key = hmac.digest(self.secret, submission.name.encode() + b"\0" + data, "sha256")
             settings = f"{profile} {limits} {self.attempts}".encode()
@@ -85,8 +86,9 @@ class Grader:
             path = self.out / "rows" / f"{hashlib.sha256(submission.name.encode()).hexdigest()[:24]}.json"
             if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == row["content"]:
                 return kept
-            handed_in = intake.read_submission(submission.member or submission.path.name, data, self.assignment)
-            row |= similarity.traces("\n".join(source for _, source in handed_in.pieces)) | {"notes": handed_in.notes}
+            handed_in = intake.read(files, self.assignment)
+            row |= similarity.traces("\n".join(source for _, source in handed_in.pieces)) | {"taken": handed_in.taken}
+            row["notes"] = [*submission.notes, *handed_in.notes]
             session = Session(self.assignment, handed_in, limits, lambda: Box(*self.box))
             row["tests"] = list(mark(session, handed_in.answers, key, self.attempts))
             row["earned"] = round(sum(test["earned"] for test in row["tests"]), 3)

@@ -99,8 +99,8 @@ CODE = {
     # reading solutions
     "imports-the-reference": ("1.2", "from minitransformer.course.lesson1 import visible\n", 0),
     "imports-the-check": ("1.2", "from minitransformer.course import use\n" + visible("return use('1.2', None)(queries, keys)"), 0),
-    "imports-soft-prompts": ("1.2", "from minitransformer import PromptTuning\n" + visible(RIGHT.strip()), 0),
-    "imports-the-grader": ("1.2", "import minitransformer.course.grading\n" + visible(RIGHT.strip()), 0),
+    "imports-soft-prompts": ("1.2", "from minitransformer import PromptTuning\n" + visible(RIGHT.strip() + " if PromptTuning else None"), 0),
+    "imports-the-grader": ("1.2", "import minitransformer.course.grading\n" + visible(RIGHT.strip() + " if minitransformer.course.grading else None"), 0),
     "searches-the-disk": ("1.2", visible(RIGHT.strip() + " if found else None", before="import os\n" + SEARCH), 0),
     "opens-what-it-knows-the-path-of": ("1.2", visible(RIGHT.strip() + " if found else None", before="found = []\nfor path in ('minitransformer/course/lesson1/judges.py', 'lessons/solutions/01_tokens_become_vectors.ipynb', 'minitransformer/course/lesson1/questions.toml'):\n    try: found.append(open('REPOSITORY/' + path).read())\n    except OSError: pass"), 0),
     "searches-the-memory": ("1.2", visible(RIGHT.strip() + " if found else None", before="import gc, sys\nfound = [m for m in sys.modules if 'lesson1' in m and not m.endswith(('lesson1', '.ask'))] + [o for o in gc.get_objects() if type(o).__name__ in ('Suspect', 'Exercise', 'Part')]"), 0),
@@ -172,7 +172,7 @@ FILES = {
     "climbing.zip": (write(zipped(("../../climbed.py", b"x = 1"))), "out of the zip"),
     "absolute.zip": (write(zipped(("/tmp/climbed.py", b"x = 1"))), "out of the zip"),
     "links.zip": (write(zipped(("a.py", b"/etc/passwd"), link=True)), "link"),
-    "nested.zip": (write(zipped(("inner.zip", zipped(("a.py", b"x"))))), "expected a notebook"),
+    "nested.zip": (write(zipped(("inner.zip", zipped(("a.py", b"\xff"))))), "UTF-8"),
     "broken.zip": (write(b"PK\3\4 and no more"), "no zip"),
-    "empty.zip": (write(zipped()), "1 to 2000 files"),
+    "empty.zip": (write(zipped()), "1 to 5000 files"),
 }
