@@ -313,13 +313,13 @@ def test_what_is_typed_counts_before_the_file_and_the_file_before_what_cells_sho
     }
     notebook = book('quiz("1.q1", "b a")', outputs=shows)
     found = read({"a.ipynb": notebook, "answers-lesson1.json": kept(**{"1_q1": ["y"], "1_q3": ["x", "y"]})})
-    assert found.answers == {"1.q1": Given("b a"), "1.q3": Given("y", "me", 2), "1.q4": Given("c", "me", 2)}
+    assert found.answers == {"1.q1": Given("b a", "", 2), "1.q3": Given("y", "me", 2), "1.q4": Given("c", "me", 2)}
     assert ("1.q3", "answers-lesson1.json: y") in found.taken and ("1.q4", "shown by cell 1: c") in found.taken
 
 
 def test_attempts_are_not_forgotten_by_typing_the_answer_once_more():
     found = read({"a.ipynb": book('quiz("1.q1", "b a")'), "answers-lesson1.json": kept(**{"1_q1": ["x", "y", "z"]})})
-    assert found.answers["1.q1"] == Given("b a", "", 3)
+    assert found.answers["1.q1"] == Given("b a", "", 4)
 
 
 @pytest.mark.parametrize("data", [b"{", b"[]", b'{"answers": {"1.q1": [{"answer": 3}]}}', b"\xff\xfe", b"[" * 100_000])
