@@ -12,7 +12,7 @@ import cases_lesson5_to_7
 
 from minitransformer.course.assignment import Assignment
 from minitransformer.course.exercise import judge
-from minitransformer.course.grading.intake import Submission
+from minitransformer.course.grading.intake import Piece, Submission
 from minitransformer.course.grading.marking import Session
 from minitransformer.course.isolation import Box, Limits, write_open_part
 
@@ -40,7 +40,9 @@ def outcome_of(boxes, name: str, seed: int):
     exercise_id, cell, points = CASES[name]
     assignment = Assignment.of(int(exercise_id[0]))
     exercise = assignment.exercises[exercise_id]
-    session = Session(assignment, Submission([(exercise_id, cell)]), LIMITS, lambda: boxes(exercise.lesson))
+    session = Session(
+        assignment, Submission({exercise_id: [Piece(True, cell)]}), LIMITS, lambda: boxes(exercise.lesson)
+    )
     session.box = boxes(exercise.lesson)
     return judge(exercise, session.call(exercise), seed), points
 
