@@ -15,7 +15,7 @@ def back(value):
     return came
 
 
-@pytest.mark.parametrize("value", [None, True, 3, 0.1, float("inf"), "小心!", "\ud800", [2.5, {"a": "b"}, []], {}])
+@pytest.mark.parametrize("value", [None, True, 3, 0.1, -1e300, "小心!", "\ud800", [2.5, {"a": "b"}, []], {}])
 def test_plain_data_crosses_the_boundary_as_it_is(value):
     assert back(value) == value and type(back(value)) is type(value)
 
@@ -61,3 +61,32 @@ def test_what_is_no_message_is_refused(data):
 def test_a_byte_that_is_neither_true_nor_false_becomes_a_truth():
     data = block(json.dumps({"array": "0"}), **{"0": np.array([True, False])})
     assert wire.unpacked(data.replace(b"\x01\x00", b"\x02\x00")).tobytes() == b"\x01\x00"
+
+
+def names(count: int) -> str:
+    return json.dumps([{"array": "0"}] * count)
+
+
+@pytest.mark.parametrize(
+    ("tree", "arrays"),
+    [
+        (names(3000), {"0": np.zeros(1 << 20)}),  # 8 MB, and a judge that copies what it gets takes gigabytes
+        (names(2), {"0": np.zeros(1)}),
+        ("[" + "[]," * 300_000 + "1]", {}),
+        ("[" + "{}," * 300_000 + "1]", {}),
+        ("[" + "1," * 300_000 + "1]", {}),
+        ('{"a":' * 60 + "1" + "}" * 60, {}),
+        ("[" * 60 + "1" + "]" * 60, {}),
+        ('"' * 2_000_000, {}),
+        ("1", {str(n): np.zeros(0, bool) for n in range(90_000)}),
+        ('{"array": "0"}', {"0": np.zeros((1 << 40, 0))}),  # a loop over its rows does not end
+    ],
+)
+def test_what_would_take_more_memory_or_time_than_its_bytes_is_refused(tree, arrays):
+    with pytest.raises(ValueError, match="no message"):
+        wire.unpacked(block(tree, **arrays))
+
+
+def test_a_long_text_of_brackets_is_a_text():
+    for text in '[{",\\"' * 100_000, "\\", '\\"', '"\\\\"[' * 100:
+        assert back([text, {text: text}]) == [text, {text: text}]
