@@ -632,7 +632,7 @@ def guard(program, model):
     """Raises if something is wrong with this program."""
     ### BEGIN SOLUTION
     x, vectors = torch.randn(2, 5, model.config.width), torch.randn(3, model.config.width)
-    prompt = program.Prompt(vectors)
+    prompt, prefix = program.Prompt(vectors), program.Prefix(2, model.config)
     entered = prompt.embed(x)
     assert entered.shape == (2, 8, model.config.width) and torch.equal(entered[:, 3:], x)
     assert torch.equal(entered[:, :3], vectors.expand(2, -1, -1)), "every row, in front, from its start"
@@ -644,7 +644,6 @@ def guard(program, model):
     mine, table = loss(model, tokens, targets, prompt), model.embedding.weight
     assert torch.allclose(program.prompt_loss(model, prompt, tokens, targets), mine)
     assert torch.equal(program.from_words(torch.tensor([4, 2]), table, 5), table[[4, 2, 4, 2, 4]])
-    prefix = program.Prefix(2, model.config)
     assert not torch.equal(prefix.context(0, x)[:, :2], prefix.context(1, x)[:, :2])
     ### END SOLUTION
 
