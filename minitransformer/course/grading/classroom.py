@@ -87,7 +87,8 @@ class Grader:
             if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == row["content"]:
                 return kept
             handed_in = intake.read(files, self.assignment)
-            row |= similarity.traces("\n".join(source for _, source in handed_in.pieces)) | {"taken": handed_in.taken}
+            row |= similarity.traces("\n".join(source for _, source in handed_in.pieces))
+            row["taken"] = [list(each) for each in handed_in.taken]
             row["notes"] = [*submission.notes, *handed_in.notes]
             session = Session(self.assignment, handed_in, limits, lambda: Box(*self.box))
             row["tests"] = list(mark(session, handed_in.answers, key, self.attempts))
