@@ -64,7 +64,7 @@ def main() -> None:
     print(f"{len(rows)} submissions in {seconds:.0f} s on {options.processes} processes: {rate}")
     print(f"one: median {each[len(each) // 2]:.1f} s, longest {each[-1]:.1f} s; profile {rows[0]['profile']}")
     print(f"memory of the judging processes after each quarter of the time: {quarters} MiB")
-    marks = [sum(row["earned"] == earned for row in rows) for earned in (0, 20)]
+    marks = [sum(row["earned"] == earned for row in rows) for earned in (0, rows[0]["points"])]
     print(f"{marks[1]} earned everything, {marks[0]} nothing")
 
 
