@@ -38,7 +38,7 @@ def grade(
         raise FileNotFoundError(f"there is nothing at {', '.join(missing)}; expected notebooks, .py, zips or folders")
     if any(out.resolve().is_relative_to(path.resolve()) for path in paths):
         raise ValueError(f"the reports would stand among the submissions: name an --out outside of them; got {out}")
-    assignment, profile = Assignment.of(lesson), choose(profile)
+    assignment, profile = Assignment.of(lesson), choose(profile, (*paths, out))
     (out / "rows").mkdir(parents=True, exist_ok=True)
     if not secret.exists():
         secret.parent.mkdir(parents=True, exist_ok=True)
