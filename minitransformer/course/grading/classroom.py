@@ -38,7 +38,7 @@ def grade(
         raise FileNotFoundError(f"there is nothing at {', '.join(missing)}; expected notebooks, .py, zips or folders")
     if any(out.resolve().is_relative_to(path.resolve()) for path in paths):
         raise ValueError(f"the reports would stand among the submissions: name an --out outside of them; got {out}")
-    assignment, profile = Assignment.of(lesson), choose(profile, (*paths, out))
+    assignment, chosen = Assignment.of(lesson), choose(profile, (*paths, out))
     (out / "rows").mkdir(parents=True, exist_ok=True)
     if not secret.exists():
         secret.parent.mkdir(parents=True, exist_ok=True)
@@ -50,11 +50,11 @@ def grade(
     alone = dict(max_workers=workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
     with tempfile.TemporaryDirectory(prefix="course-") as folder, ProcessPoolExecutor(**alone) as pool:
         os.chmod(folder, 0o755)
-        box = profile, write_open_part(lesson, Path(folder, "open")), lesson, limits or Limits()
-        grader = Grader(assignment, box, secret.read_bytes(), course_digest(), out)
+        box = chosen.name, write_open_part(lesson, Path(folder, "open")), lesson, limits or Limits()
+        grader = Grader(assignment, box, secret.read_bytes(), course_digest(), out, chosen.missing)
         rows = (pool.map if workers > 1 else map)(grader.grade_one, work)
         rows = list(tqdm(rows, total=len(work), disable=not progress, unit="submission", dynamic_ncols=True))
-    reports.write(rows, assignment, out, profile in GRADED)
+    reports.write(rows, assignment, out, chosen.name in GRADED)
     return rows
 
 
@@ -67,11 +67,12 @@ class Grader:
     secret: bytes
     course_digest: bytes
     out: Path
+    missing: tuple[str, ...]
 
     def grade_one(self, submission: intake.SubmissionFile) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
         began, (profile, _, lesson, limits) = time.perf_counter(), self.box
-        row = dict(name=submission.name, lesson=lesson, profile=profile, earned=0.0, tests=[])
+        row = dict(name=submission.name, lesson=lesson, profile=profile, missing=[*self.missing], earned=0.0, tests=[])
         row["points"] = self.assignment.points
         try:
             data = intake.content(submission)
