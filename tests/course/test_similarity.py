@@ -63,7 +63,11 @@ def attend(query, key, value, visible):
     att = torch.stack(result_list)
     return att, torch.einsum("ab,bc->ac", att, value)
 ''',
-    "1.1": OWN["1.1"].replace("sentence", "line").replace("number", "token_id").replace("out", "res").replace("row", "r"),
+    "1.1": OWN["1.1"]
+    .replace("sentence", "line")
+    .replace("number", "token_id")
+    .replace("out", "res")
+    .replace("row", "r"),
     "1.2": OWN["1.2"].replace("behind", "offset").replace("mask", "m"),
 }
 LAST_HINTS = [  # written from the last hints of 6.1 and 6.2, by two who never met
@@ -170,7 +174,9 @@ def test_one_short_answer_written_alike_is_no_accusation(exercise):
              "1.3": "def attend(query, key, value, visible):\n    s = torch.matmul(query, key.transpose(0, 1))\n"
              "    s = s / math.sqrt(query.size(-1))\n    s[~visible] = float('-inf')\n"
              "    w = torch.softmax(s, dim=-1)\n    return w, torch.matmul(w, value)\n"}[exercise]  # fmt: skip
-    assert names([*others(18), row("anna", solved(1) | {exercise: short}), row("b", solved(1) | {exercise: short})]) == []
+    assert (
+        names([*others(18), row("anna", solved(1) | {exercise: short}), row("b", solved(1) | {exercise: short})]) == []
+    )
 
 
 def test_what_a_whole_class_writes_is_not_unusual():

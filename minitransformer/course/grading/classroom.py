@@ -53,7 +53,12 @@ def grade(
 
 
 def class_rows(
-    workers: Workers, grader: Grader, submissions: list[intake.SubmissionFile], mine: list[bool], at_once: int, bar: tqdm
+    workers: Workers,
+    grader: Grader,
+    submissions: list[intake.SubmissionFile],
+    mine: list[bool],
+    at_once: int,
+    bar: tqdm,
 ) -> list[dict | None]:
     """A row for each submission; for those of other shards only if it has been graded before."""
     rows: list[dict | None] = [None] * len(submissions)

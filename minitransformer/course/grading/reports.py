@@ -72,7 +72,11 @@ def write(
                 write_text(out, f"students/{row['file']}.{ending}", text)
     pairs = alike(rows)
     about = {"rows": rows, "lesson": assignment.lesson, "missing": missing(rows)}
-    write_text(out, "alike.html", rendered("alike.html", pairs=side_by_side(pairs[:PAIRS_SHOWN]), rest=pairs[PAIRS_SHOWN:], **about))
+    write_text(
+        out,
+        "alike.html",
+        rendered("alike.html", pairs=side_by_side(pairs[:PAIRS_SHOWN]), rest=pairs[PAIRS_SHOWN:], **about),
+    )
     write_text(out, "teacher.html", rendered("teacher.html", pairs=len(pairs), **about, **overall(rows)))
     if counts:
         names = [*assignment.exercises, *assignment.questions]
