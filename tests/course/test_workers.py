@@ -129,7 +129,7 @@ def test_what_a_job_has_started_ends_with_it():
 
 
 def test_where_nothing_can_be_prepared_one_error_says_why():
-    with pytest.raises(OSError, match="nothing can be graded here: OSError.*No space left"), Workers(
+    with pytest.raises(OSError, match=r"nothing can be graded here: OSError.*No space left"), Workers(
         cannot_prepare, BOUNDS
     ) as workers:  # fmt: skip
         list(workers.results([("good", "")], 1))

@@ -147,7 +147,7 @@ def secret_bytes(path: Path) -> bytes:
     if len(data.strip()) < SHORTEST_SECRET:
         raise ValueError(
             f"the secret in {path} is too short to keep inputs hidden: expected at least {SHORTEST_SECRET} bytes, got "
-            f"{len(data.strip())}; remove the file and a new secret is made, or write a long one (then all is graded again)"
+            f"{len(data.strip())}; remove the file, and a new secret is made and everything is graded with it"
         )
     return data
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from .. import catalogue
+from .. import catalogue, lesson_text
 from ..assignment import Assignment, course_digest
 from ..display import clean
 from ..isolation import Box, Limits, write_open_part
@@ -62,6 +62,8 @@ class Desk:
         self.grader, self.assignment, self.course_digest = grader, Assignment.of(grader.lesson), course_digest()
         self.open_part = write_open_part(grader.lesson, Path(tempfile.gettempdir(), "open"))
         self.known_code = similarity.known_code(grader.lesson)
+        for exercise in self.assignment.exercises:
+            lesson_text.reference(exercise)  # judges ask for it, and it imports what the lesson imports
         if any("torch.optim" in path.read_text("utf-8") for path in catalogue.folder(grader.lesson).glob("*.py")):
             import_module("torch._dynamo")  # the first optimizer imports it, for a second in every process
 

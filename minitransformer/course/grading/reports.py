@@ -160,7 +160,8 @@ def overall(rows: list[dict]) -> dict:
         flagged += [(row, why) for why in (row.get("problem"), stopped, speaks) if why]
     hardest = sorted(((1 - earned[name] / points[name], name) for name in points if points[name]), reverse=True)[:8]
     return {"spread": [(f"{10 * n}–{10 * n + 10}%", spread[n]) for n in range(10)], "hardest": hardest,
-            "wrong": wrong.most_common(12), "flagged": flagged, "unnamed": unnamed(rows), "texts": texts(rows)}  # fmt: skip
+            "wrong": wrong.most_common(12), "flagged": flagged,
+            "unnamed": unnamed(rows), "texts": texts(rows)}  # fmt: skip
 
 
 def unnamed(rows: list[dict]) -> list[tuple[str, str, list[dict]]]:
