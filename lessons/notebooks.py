@@ -1,6 +1,7 @@
 """From one readable source to two notebooks: the student's, with blanks, and the solved one, executed."""
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -61,7 +62,7 @@ def code_cell(cell: Cell, solved: bool, source: Path) -> NotebookNode:
         right = catalogue.question(about).answer
         if text != f'quiz("{about}")':
             raise ValueError(f"{source.name}: the question {about} must read quiz({about!r}); got {text!r}")
-        text = f'quiz("{about}", answer="{right if solved else ""}")'
+        text = f'quiz("{about}", answer={json.dumps(right if solved else "", ensure_ascii=False)})'
         metadata = {"tags": ["question"]}
     elif role == "setup":
         metadata = {"nbgrader": nbgrader(name, locked=True), "tags": ["setup"]}

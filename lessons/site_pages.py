@@ -21,7 +21,7 @@ from pygments.lexers import PythonLexer
 from minitransformer.course import catalogue
 from minitransformer.course.display import marked_up
 from minitransformer.course.lesson_text import ROLES, sources
-from minitransformer.course.questions import Choice, Match, Order, Question
+from minitransformer.course.questions import Match, Numeric, Options, Order, Question, Text
 from minitransformer.course.quiz import asking
 from notebooks import INSTEAD, LESSONS, blanked
 
@@ -212,8 +212,8 @@ def output(made: NotebookNode) -> str:
 
 
 def question(asked: Question) -> str:
-    """Each option unfolds to its reason; of an order or a match, the answer does."""
-    if isinstance(asked, Choice):
+    """Each option unfolds to its reason; of a question without options, the answer does."""
+    if isinstance(asked, Options):
         options = zip(asked.labels, asked.shown, strict=True)
         reasons = [
             folded(f"<strong>{letter}</strong>&ensp;{marked_up(option.text)}",
@@ -223,12 +223,17 @@ def question(asked: Question) -> str:
         shown = f"<p><strong>{asked.id}</strong> {marked_up(asked.prompt)}</p>{''.join(reasons)}"
     else:
         reasons = "".join(f"<li>{marked_up(reason)}</li>" for reason in whys(asked))
-        shown = asking(asked)[1] + folded("The answer", f"<p><strong>{asked.answer}</strong></p><ul>{reasons}</ul>")
+        answer = marked_up(asked.answer) if isinstance(asked, Text) else f"<strong>{html.escape(asked.answer)}</strong>"
+        shown = asking(asked)[1] + folded("The answer", f"<p>{answer}</p><ul>{reasons}</ul>")
     return f'<div class="question">{shown}</div>'
 
 
-def whys(asked: Order | Match) -> list[str]:
+def whys(asked: Order | Match | Numeric | Text) -> list[str]:
     """Why the answer is right, by the letters that the question shows."""
+    if isinstance(asked, Numeric):
+        return [asked.reason, *(f"**{mistake.value}** is not it: {mistake.reason}" for mistake in asked.mistakes)]
+    if isinstance(asked, Text):
+        return [f"**{each.name}**: {' → '.join(each.levels)}" for each in asked.rubric]
     if isinstance(asked, Match):
         return [f"**{pair}**: {each.reason}" for pair, each in zip(asked.answer.split(), asked.lefts, strict=True)]
     letter = dict(zip(asked.shown, asked.labels, strict=True))

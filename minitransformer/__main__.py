@@ -80,6 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
     command.add_argument("--processes", type=at_least_one, help="submissions at the same time (default: the cores)")
     command.add_argument("--call", type=float, default=20.0, help="seconds for one call (default 20)")
     command.add_argument("--whole", type=float, default=180.0, help="seconds for one submission (default 180)")
+    command.add_argument("--attempts", type=at_least_one, help="attempts at a question that count (default: all)")
     command.set_defaults(run=grade_class)
 
     command = commands.add_parser("lab", help="open JupyterLab on the lessons")

@@ -194,6 +194,9 @@ plots.grid(plots.Picture((5, 1.9)).panel(), "3 queries, 5 keys", visible(3, 5).i
 # %% question="1.q7"
 quiz("1.q7")
 
+# %% question="1.q13"
+quiz("1.q13")
+
 # %% question="1.q6"
 quiz("1.q6")
 
@@ -272,6 +275,9 @@ plots.grid(picture, "head 0 of block 1: row looks at column", weights.tolist(), 
 # Everything above the diagonal is exactly 0: the mask. Each row sums to 1. This model has 4 such heads in each block,
 # side by side, and two of them share one set of keys and values.
 
+# %% question="1.q4"
+quiz("1.q4")
+
 # %% [markdown]
 # ## 6 · All the way up
 #
@@ -294,25 +300,25 @@ plots.strip(recorder, labels)
 # is $T \times D$ at every height; that is why a vector of our own could be put beside these columns, at the bottom or
 # at any height. Keep that thought for lessons 2 and 5.
 
+# %% question="1.q8"
+quiz("1.q8")
+
+# %% question="1.q9"
+quiz("1.q9")
+
 # %%
 guesses = model.logits(model.norm(recorder["output", 3][0]))  # the last block's output, read out by hand
 torch.testing.assert_close(guesses, logits[0])
 guesses.shape
 
-# %% question="1.q8"
-quiz("1.q8")
-
 # %% question="1.q5"
 quiz("1.q5")
-
-# %% question="1.q4"
-quiz("1.q4")
 
 # %% question="1.q12"
 quiz("1.q12")
 
-# %% question="1.q9"
-quiz("1.q9")
+# %% question="1.q15"
+quiz("1.q15")
 
 # %% [markdown]
 # ## 7 · What a frozen model can be told
@@ -368,6 +374,9 @@ quiz("1.q11")
 
 # %% question="1.q10"
 quiz("1.q10")
+
+# %% question="1.q14"
+quiz("1.q14")
 
 # %% [markdown]
 # ## What to take along

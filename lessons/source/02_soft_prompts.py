@@ -208,7 +208,7 @@ for token, target in zip(tokens[0].tolist(), targets[0].tolist(), strict=True):
 #
 # ### Exercise 2.2: the loss with a prompt
 #
-# It must hold for any hooks, with a prompt of any length and without one.
+# It must hold for any hooks, with a prompt of any length and without one. Leave tokens and targets as they are.
 
 
 # %% exercise="2.2"
@@ -312,7 +312,7 @@ quiz("2.q9")
 # ### Exercise 2.3: start from words
 #
 # Give $P$ vectors from the rows of the words' tokens, in the words' order. Fewer words than $P$: begin again with the
-# first. More: the first $P$ are enough.
+# first. More: the first $P$ are enough. Leave `words` and `table` as they are.
 
 
 # %% exercise="2.3"
@@ -385,6 +385,9 @@ quiz("2.q11")
 
 # %% question="2.q12"
 quiz("2.q12")
+
+# %% question="2.q13"
+quiz("2.q13")
 
 # %% [markdown]
 # ## What to take along

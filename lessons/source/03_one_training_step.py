@@ -258,6 +258,12 @@ def tune(model, prompt, batches, rate):  # batches: pairs of (tokens, targets)
 # %% check="3.2"
 check("3.2", tune)
 
+# %% question="3.q4"
+quiz("3.q4")
+
+# %% question="3.q7"
+quiz("3.q7")
+
 # %%
 from itertools import islice
 
@@ -276,17 +282,14 @@ ax.set(xlabel="batch", ylabel="loss", yscale="log", title="your loop")
 ax.set_label(f"The loss falls from {losses[0]:.3f} to {losses[-1]:.3f} in {len(losses)} batches.")
 ax
 
-# %% question="3.q4"
-quiz("3.q4")
-
 # %% question="3.q5"
 quiz("3.q5")
 
-# %% question="3.q7"
-quiz("3.q7")
-
 # %% question="3.q12"
 quiz("3.q12")
+
+# %% question="3.q13"
+quiz("3.q13")
 
 # %% [markdown]
 # ## 4 · The proof
@@ -605,6 +608,9 @@ check("3.7", Dune)
 
 # %% question="3.q11"
 quiz("3.q11")
+
+# %% question="3.q14"
+quiz("3.q14")
 
 # %% [markdown]
 # ## What to take along

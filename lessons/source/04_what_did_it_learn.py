@@ -356,6 +356,9 @@ quiz("4.q6")
 # %% question="4.q7"
 quiz("4.q7")
 
+# %% question="4.q13"
+quiz("4.q13")
+
 # %% [markdown]
 # ## 5 · Where to start, how fast to go
 #

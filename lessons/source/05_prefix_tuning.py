@@ -351,6 +351,9 @@ quiz("5.q7")
 # %% question="5.q8"
 quiz("5.q8")
 
+# %% question="5.q15"
+quiz("5.q15")
+
 # %% [markdown]
 # ## 5 · Keys and values, learned directly
 #
@@ -522,6 +525,9 @@ reveal("5.p6", round(largest_difference(prompt, compiled), 4))
 # %% question="5.q11"
 quiz("5.q11")
 
+# %% question="5.q14"
+quiz("5.q14")
+
 # %% [markdown]
 # ## 7 · Decoding without forgetting
 #
@@ -615,8 +621,10 @@ quiz("5.q13")
 # Write `guard(program, model)` for what you built in lessons 2 and 5. A `program` has `Prompt(vectors)` with its
 # `embed(x)`, `prompt_loss(model, hooks, tokens, targets)`, `from_words(words, table, length)` and `Prefix(length,
 # config)` with its `context(layer, x)`. Your test must let every right program pass and raise for a wrong one: an
-# `assert` that fails will do. It is run on right programs and on fifteen wrong ones; each has one bug that people
-# really made.
+# `assert` that fails will do. It is run on right programs, however they are written (a prompt may own several
+# parameters, under any names, or learn how far its vectors move from a fixed start), and on fifteen wrong ones; each
+# has one bug that people really made. Small inputs are enough. A program's code cannot be looked at while graded, and
+# of hooks that are handed to it `prompt_loss` sees the length only: ask for values, shapes, gradients and parameters.
 
 
 # %% exercise="5.7"
@@ -629,7 +637,8 @@ def guard(program, model):
     assert entered.shape == (2, 8, model.config.width) and torch.equal(entered[:, 3:], x)
     assert torch.equal(entered[:, :3], vectors.expand(2, -1, -1)), "every row, in front, from its start"
     entered.sum().backward()
-    assert [parameter.grad is not None for parameter in prompt.parameters()] == [True]
+    learned = list(prompt.parameters())
+    assert learned and all(parameter.grad is not None for parameter in learned)
     tokens, targets = torch.arange(12).reshape(2, 6), torch.arange(1, 13).reshape(2, 6)
     targets[0, :3] = -100  # padding
     mine, table = loss(model, tokens, targets, prompt), model.embedding.weight

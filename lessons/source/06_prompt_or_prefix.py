@@ -61,9 +61,6 @@ quiz("6.q1")
 # %% question="6.q2"
 quiz("6.q2")
 
-# %% question="6.q3"
-quiz("6.q3")
-
 # %% [markdown]
 # ## 2 · The first layer: rescaled, never reordered
 #
@@ -144,6 +141,9 @@ plots.attention(plain[0][1].tolist(), tuned[0][1].tolist(), labels)
 # Head 1 of block 0. Compare a row on the left with the right part of the same row on the right: where the prefix takes
 # a share, the numbers are smaller, in the same proportions. The proof does not ask how the prefix came about; random
 # vectors or a soft prompt in front of the embeddings do the same to the first block's text rows.
+
+# %% question="6.q3"
+quiz("6.q3")
 
 # %% question="6.q4"
 quiz("6.q4")
@@ -383,6 +383,9 @@ plots.accuracy_against_parameters(runs)
 # %% question="6.q10"
 quiz("6.q10")
 
+# %% question="6.q13"
+quiz("6.q13")
+
 # %% [markdown]
 # ### It exists; can it be found?
 #
@@ -396,6 +399,9 @@ quiz("6.q11")
 
 # %% question="6.q12"
 quiz("6.q12")
+
+# %% question="6.q14"
+quiz("6.q14")
 
 # %% [markdown]
 # ## What to take along

@@ -263,6 +263,9 @@ quiz("7.q4")
 # %% question="7.q5"
 quiz("7.q5")
 
+# %% question="7.q15"
+quiz("7.q15")
+
 # %% [markdown]
 # ## 4 · One batch, many tenants
 #
@@ -347,7 +350,11 @@ reveal("7.p4", sum((one - other).abs().max().item() > 1e-3 for one, other in zip
 # The longest row has no empty slot, so it is right, and a test with that row alone would pass. Every *other* row
 # computes something else. A few empty slots spoil an answer here and there, many spoil most of them, and how many
 # there are depends on who happens to share the batch: a bug that is hard to find from its symptoms.
-#
+
+# %% question="7.q14"
+quiz("7.q14")
+
+# %% [markdown]
 # Now our three tenants in one batch, with a guest who has no soft prompt. Each row must say what it says alone:
 
 
@@ -457,7 +464,11 @@ table("exact match with the old vectors, and asked in words", scores, list(tenan
 # fits. After the training *in a hurry* both fall: the base itself got worse. That is how to find the cause: **change
 # one thing at a time**, and keep a hard prompt as a witness. What has to be done differs, too: vectors that are
 # trained again, on the new base, are good on the first one, and cannot bring back what the second one has lost.
-#
+
+# %% question="7.q9"
+quiz("7.q9")
+
+# %% [markdown]
 # A bank therefore refuses vectors that were made for another base, even if it says the same to every text:
 
 # %%
@@ -466,14 +477,14 @@ try:
 except ValueError as refused:
     print(str(refused).split(";")[0])
 
-# %% question="7.q9"
-quiz("7.q9")
-
 # %% question="7.q10"
 quiz("7.q10")
 
 # %% question="7.q11"
 quiz("7.q11")
+
+# %% question="7.q16"
+quiz("7.q16")
 
 # %% [markdown]
 # ## 6 · Decide, and show why
@@ -487,10 +498,11 @@ quiz("7.q11")
 #
 # Choose a method and a length, train it, measure it, and hand in what you claim. The judge puts your vectors into a
 # base of its own, measures on other unseen sentences, and counts again. It also calls your function once more, with
-# another base and another book: the accuracy that you claim there has to be the one that is measured there. Training
-# runs inside; 60 steps of 16 rows take seconds. Return a dict with `"method"` (a word, as in 7.1), `"length"`,
-# `"vectors"` (the list of your hooks' parameters, detached), and your evidence: `"accuracy"` (the share of right
-# answers to some hundred examples of the book's `"test"` split), `"bytes"`, `"extra keys"`.
+# another base and another book: the accuracy that you claim there has to be the one that is measured there. Nothing
+# may be good enough there, and your function comes back all the same. Training runs inside; 60 steps of 16 rows take
+# seconds. Return a dict with `"method"` (a word, as in 7.1), `"length"`, `"vectors"` (the list of your hooks'
+# parameters, detached), and your evidence: `"accuracy"` (the share of right answers to some hundred examples of the
+# book's `"test"` split), `"bytes"`, `"extra keys"`.
 
 
 # %% exercise="7.4"
@@ -510,10 +522,12 @@ def decide(model, tokenizer, book):
 check("7.4", decide)
 
 # %% [markdown]
-# Now write three sentences for a colleague: what you chose, what it costs, and which measurement would make you
-# change your mind. (Your teacher has a rubric for them.) For instance: what if the clubs wanted a skill that no
-# prompt can elicit (lesson 6)? Then either the byte budget gives way, for copies of the model that are trained, or the
-# accuracy: know which of your constraints is hard.
+# A decision is worth what a colleague can make of it, so write it down. Know which of your constraints is hard: if the
+# clubs wanted a skill that no prompt can elicit (lesson 6), either the byte budget would have to give way, for copies
+# of the model that are trained, or the accuracy.
+
+# %% question="7.q17"
+quiz("7.q17")
 
 # %% question="7.q12"
 quiz("7.q12")

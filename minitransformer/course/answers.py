@@ -7,7 +7,7 @@ A cell shows the same as `{"id": "1.q1", "answer": "b", "student": "", "attempts
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..files.checkpoints import write_whole
@@ -18,11 +18,15 @@ LONGEST = 20_000  # signs of one answer
 
 @dataclass(frozen=True)
 class Given:
-    """An answer as it was given. Its letters stand for the options in the order that this student sees."""
+    """An answer as it was given. Its letters stand for the options in the order that this student sees.
+
+    `tries` are all attempts in order where they are known, this one included.
+    """
 
     text: str
     student: str = ""
     attempts: int = 1
+    tries: tuple["Given", ...] = field(default=(), compare=False, repr=False)
 
 
 def file_name(lesson: int) -> str:
@@ -33,11 +37,7 @@ def read(data: bytes) -> dict[str, Given]:
     """The answers in a file by question; a ValueError says that it is damaged."""
     try:
         attempts = json.loads(data.decode("utf-8-sig"))["answers"]
-        return {
-            name: Given(text_in(tried[-1], "answer"), text_in(tried[-1], "student"), len(tried))
-            for name, tried in attempts.items()
-            if tried
-        }
+        return {name: last_of([attempt(each) for each in tried]) for name, tried in attempts.items() if tried}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError("this is no file of answers, or a damaged one: its JSON cannot be read as answers") from None
 
@@ -48,9 +48,17 @@ def in_output(shown: Mapping) -> tuple[str, Given]:
         attempts = shown["attempts"]
         if type(attempts) is not int:
             raise TypeError
-        return text_in(shown, "id"), Given(text_in(shown, "answer"), text_in(shown, "student"), attempts)
+        return text_in(shown, "id"), replace(attempt(shown), attempts=attempts)
     except (TypeError, KeyError):
         raise ValueError("this output is no answer") from None
+
+
+def last_of(tries: list[Given]) -> Given:
+    return replace(tries[-1], attempts=len(tries), tries=tuple(tries))
+
+
+def attempt(entry: Mapping) -> Given:
+    return Given(text_in(entry, "answer"), text_in(entry, "student"))
 
 
 def text_in(entry: Mapping, name: str) -> str:

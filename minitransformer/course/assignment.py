@@ -32,7 +32,7 @@ class Assignment:
 
     @property
     def points(self) -> int:
-        return sum(each.points for each in self.exercises.values()) + len(self.questions)
+        return sum(each.points for each in (*self.exercises.values(), *self.questions.values()))
 
 
 def course_digest() -> bytes:

@@ -1,6 +1,6 @@
 """The one place where an answer is compared with what is right: type, then shape, then finite, then tolerance."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -37,6 +37,12 @@ def agree(got: Plain, expected: object, what: str, *suspects: Suspect, tolerance
         if looks_like(got, plain(suspect.value), tolerance):
             raise Misconception(suspect.name, suspect.message, wrong.detail)
     raise wrong
+
+
+def left_alone(now: Sequence[Plain], before: Sequence[Plain], message: str) -> None:
+    """Raise a Misconception unless what was given is as it was."""
+    if any(difference(one, plain(other), "it", 0.0) for one, other in zip(now, before, strict=True)):
+        raise Misconception("input-changed", message)
 
 
 def suspects(exercise: str, value: Callable[[object], object], messages: Mapping[str, str]) -> list[Suspect]:

@@ -1,13 +1,15 @@
 """An exercise and how it is judged: through calls that pass plain data only.
 
 `call(*plain) -> plain` asks the student's object. In a notebook it is a plain call; in a grader it goes to another
-process. The judge is the same for both.
+process. The judge is the same for both. With `call(*plain, served=mine)` the student's side may ask back while it
+works: `mine`, an object of the judge, answers what its class lists in `OPEN`.
 """
 
 import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 
 import numpy as np
@@ -20,7 +22,7 @@ ID = re.compile(r"[1-9][0-9]*\.[1-9][0-9]*")
 
 
 class Misconception(Exception):
-    """Why an answer is wrong: a name, a message to the student, and a detail that may show hidden inputs."""
+    """Why an answer is wrong: a name, a message to the student, and a detail: where it differs, and how."""
 
     def __init__(self, name: str, message: str, detail: str = ""):
         super().__init__(f"{name}: {message}")
@@ -43,6 +45,8 @@ class Part:
 @dataclass(frozen=True)
 class Exercise:
     """`ask` runs beside the student's object, and `parts` judge what it returned.
+
+    Where the judge serves an object, `ask` has a parameter `served`: a function, `served(method, *plain) -> plain`.
 
     `provides` names what students may import from the library here although the grader hides it otherwise, since
     another exercise asks for it: soft prompts, and modules.
@@ -134,9 +138,10 @@ def judge_part(part: Part, call: Call, rng: np.random.Generator) -> Finding:
 def in_process(exercise: Exercise, answer: object) -> Call:
     """Ask the student's object in this very process: for practice, not for marks."""
 
-    def call(*inputs: Plain) -> Plain:
+    def call(*inputs: Plain, served: object = None) -> Plain:
+        beside = {} if served is None else {"served": partial(answered, served)}
         try:
-            returned = exercise.ask(answer, *map(plain, inputs))
+            returned = exercise.ask(answer, *map(plain, inputs), **beside)
         except Exception as error:
             if is_blank(error):
                 raise NotWritten from None
@@ -148,6 +153,13 @@ def in_process(exercise: Exercise, answer: object) -> Call:
             raise Misconception("wrong-type", f"what your code gave back is no data: {error}") from None
 
     return call
+
+
+def answered(served: object, method: str, *inputs: Plain) -> Plain:
+    """What an object of the judge answers to a request; a ValueError where this is none of its open methods."""
+    if type(method) is not str or method not in served.OPEN:
+        raise ValueError(f"the judge answers {', '.join(served.OPEN)}; got {str(method)[:50]!r}")
+    return plain(getattr(served, method)(*map(plain, inputs)))
 
 
 def is_blank(error: Exception) -> bool:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as xml
 
 from . import catalogue
 from .display import marked_up
-from .questions import Choice, Match, Question
+from .questions import UNKNOWN, Choice, Match, Numeric, Options, Order, Question, Several, Text
 
 
 def quiz_xml(lessons: tuple[int, ...] | None = None) -> xml.Element:
@@ -19,32 +19,83 @@ def quiz_xml(lessons: tuple[int, ...] | None = None) -> xml.Element:
 
 
 def question_xml(question: Question) -> xml.Element:
-    if isinstance(question, Choice):
-        node = started(question, "multichoice", question.prompt)
-        xml.SubElement(node, "single").text = "true"
-        for option in question.shown:
-            chosen = answer(node, "answer", option.text, fraction="100" if option.right else "0")
-            formatted(xml.SubElement(chosen, "feedback", format="html"), option.reason)
-    elif isinstance(question, Match):
-        node = started(question, "matching", question.prompt)
-        for pair in question.lefts:
-            text(xml.SubElement(answer(node, "subquestion", pair.left), "answer"), pair.right)
-        for wrong in question.wrong_texts:
-            text(xml.SubElement(answer(node, "subquestion", ""), "answer"), wrong)
-    else:  # Moodle's own ordering knows no partial orders; how many steps must come earlier is one number for each
-        asked = f"{question.prompt}\n\nFor each step: how many of the other steps must come before it?"
-        node = started(question, "matching", asked)
-        for key in question.shown:
-            earlier = sum(then == key for _, then in question.before)
-            text(xml.SubElement(answer(node, "subquestion", question.steps[key]), "answer"), str(earlier))
+    forms = {Choice: one_right, Several: several_right, Match: pairs, Order: places, Numeric: number, Text: essay}
+    return forms[type(question)](question)
+
+
+def one_right(question: Choice) -> xml.Element:
+    return choices(question, right=100, wrong=0)
+
+
+def several_right(question: Several) -> xml.Element:
+    """Moodle adds the fractions up and stops at 0: all options together give nothing."""
+    right = sum(option.right for option in question.options)
+    return choices(question, right=100 / right, wrong=-100 / (len(question.options) - right))
+
+
+def choices(question: Options, right: float, wrong: float) -> xml.Element:
+    node = started(question, "multichoice", question.prompt)
+    xml.SubElement(node, "single").text = str(isinstance(question, Choice)).lower()
+    for option in question.shown:
+        chosen = answer(node, "answer", option.text, fraction=f"{right if option.right else wrong:.7g}")
+        formatted(xml.SubElement(chosen, "feedback", format="html"), option.reason)
     return node
 
 
-def started(question: Question, kind: str, prompt: str) -> xml.Element:
+def pairs(question: Match) -> xml.Element:
+    node = started(question, "matching", question.prompt)
+    for pair in question.lefts:
+        text(xml.SubElement(answer(node, "subquestion", pair.left), "answer"), pair.right)
+    for wrong in question.wrong_texts:
+        text(xml.SubElement(answer(node, "subquestion", ""), "answer"), wrong)
+    return node
+
+
+def places(question: Order) -> xml.Element:
+    """Moodle's own ordering knows no partial orders; how many steps must come earlier is one number for each."""
+    asked = f"{question.prompt}\n\nFor each step: how many of the other steps must come before it?"
+    node = started(question, "matching", asked)
+    for key in question.shown:
+        earlier = sum(then == key for _, then in question.before)
+        text(xml.SubElement(answer(node, "subquestion", question.steps[key]), "answer"), str(earlier))
+    return node
+
+
+def number(question: Numeric) -> xml.Element:
+    node = started(question, "numerical", question.prompt)
+    known = [(question.value, 100, question.reason), *((each.value, 0, each.reason) for each in question.mistakes)]
+    for value, fraction, reason in [*known, ("*", 0, UNKNOWN)]:
+        chosen = xml.SubElement(node, "answer", fraction=f"{fraction}", format="moodle_auto_format")
+        text(chosen, f"{value}")
+        xml.SubElement(chosen, "tolerance").text = f"{question.tolerance}"
+        formatted(xml.SubElement(chosen, "feedback", format="html"), reason)
+    if question.unit:
+        unit = xml.SubElement(xml.SubElement(node, "units"), "unit")
+        xml.SubElement(unit, "multiplier").text = "1"
+        xml.SubElement(unit, "unit_name").text = question.unit
+        xml.SubElement(node, "unitgradingtype").text = "0"  # with the unit or without
+        xml.SubElement(node, "showunits").text = "0"  # typed behind the number
+    return node
+
+
+def essay(question: Text) -> xml.Element:
+    """It gives no points in Moodle either, until a teacher changes its mark."""
+    node = started(question, "essay", question.prompt, points=0)
+    xml.SubElement(node, "responseformat").text = "plain"
+    levels = [f"**{criterion.name}**: {' → '.join(criterion.levels)}" for criterion in question.rubric]
+    model = [
+        f"**A model answer**: {question.model}",
+        *([f"**A weaker answer**: {question.weak}"] * bool(question.weak)),
+    ]
+    formatted(xml.SubElement(node, "graderinfo", format="html"), "\n\n".join([*levels, *model]))
+    return node
+
+
+def started(question: Question, kind: str, prompt: str, points: int = 1) -> xml.Element:
     node = xml.Element("question", type=kind)
     text(xml.SubElement(node, "name"), f"{question.id} {question.kind}")
     formatted(xml.SubElement(node, "questiontext", format="html"), prompt)
-    xml.SubElement(node, "defaultgrade").text = "1"
+    xml.SubElement(node, "defaultgrade").text = f"{points}"
     xml.SubElement(node, "shuffleanswers").text = "true"
     return node
 

@@ -28,7 +28,8 @@ RECORD = Record()
 
 def progress(lesson: int) -> Shown:
     """Where you are in this lesson: a square for each exercise and each question."""
-    exercises, questions = catalogue.exercises(lesson).values(), catalogue.questions(lesson)
+    exercises = catalogue.exercises(lesson).values()
+    questions = [name for name, each in catalogue.questions(lesson).items() if each.points]  # not those a person reads
     done = [share(RECORD.outcomes.get(each.id)) for each in exercises]
     answered = [RECORD.replies[each].credit if each in RECORD.replies else None for each in questions]
     points = sum(RECORD.outcomes[each.id].earned for each in exercises if each.id in RECORD.outcomes)
@@ -46,7 +47,7 @@ def progress(lesson: int) -> Shown:
 def question_points(lesson: int) -> float:
     """The sum of what the questions of this lesson earned so far: a plain number, which nbgrader takes as points."""
     known = catalogue.questions(lesson)
-    return float(sum(reply.credit for question, reply in RECORD.replies.items() if question in known))
+    return float(sum(reply.credit or 0 for question, reply in RECORD.replies.items() if question in known))
 
 
 def share(outcome: Outcome | None) -> float | None:

@@ -3,10 +3,10 @@
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 
-from .questions import Choice, Match, Option, Order, Pair, Question, Rule
+from .questions import Choice, Criterion, Match, Mistake, Numeric, Option, Order, Pair, Question, Rule, Several, Text
 
 KINDS = {
     "choice": "one option is right",
@@ -20,12 +20,18 @@ KINDS = {
     "analysis": "what follows from a setting",
     "order": "steps to put in order",
     "match": "pairs to find",
+    "several": "any number of options is right",
+    "numeric": "a number, worked out",
+    "text": "an answer in one's own words, which a person reads",
 }
 
 
 FORMS = {  # how a question of a kind is built, and of what; all others are choices
     "order": (Order, {"rules": Rule}),
     "match": (Match, {"pairs": Pair, "distractors": Option}),
+    "several": (Several, {"options": Option}),
+    "numeric": (Numeric, {"mistakes": Mistake}),
+    "text": (Text, {"rubric": Criterion}),
 }
 
 
@@ -39,9 +45,8 @@ def read_questions(paths: Sequence[Path], lesson: int) -> dict[str, Question]:
                 raise ValueError(f"{path.name}: an id is {lesson}.q1, {lesson}.q2, …, each used once; got {name!r}")
             try:
                 questions[name] = build(item)
-            except (KeyError, TypeError, ValueError) as error:
-                missing = f"{error} is missing" if isinstance(error, KeyError) else error
-                raise ValueError(f"{path.name}, {name}: {missing}") from None
+            except (AttributeError, TypeError, ValueError) as error:
+                raise ValueError(f"{path.name}, {name}: {error}") from None
     ordered = [f"{lesson}.q{number}" for number in range(1, len(questions) + 1)]
     if lacking := [name for name in ordered if name not in questions]:
         raise ValueError(f"lesson {lesson} has {len(questions)} questions, but none with the id {lacking[0]!r}")
@@ -49,10 +54,25 @@ def read_questions(paths: Sequence[Path], lesson: int) -> dict[str, Question]:
 
 
 def build(item: dict) -> Question:
-    kind = item["kind"]
+    kind = item.get("kind")
     if kind not in KINDS:
         raise ValueError(f"the kinds are {', '.join(KINDS)}; got {kind!r}")
     form, parts = FORMS.get(kind, (Choice, {"options": Option}))
-    if odd := set(item) - {field.name for field in fields(form)}:
-        raise ValueError(f"a question of kind {kind!r} has no {', '.join(sorted(odd))}")
-    return form(**item | {name: tuple(part(**each) for each in item[name]) for name, part in parts.items()})
+    made = {
+        name: tuple(filled(part, each, f"an entry of {name}") for each in item[name])
+        for name, part in parts.items()
+        if name in item
+    }
+    return filled(form, item | made, f"a question of kind {kind!r}")
+
+
+def filled(form: type, given: dict, what: str):
+    """The form with what is given; a ValueError names what is missing and what it does not have."""
+    if not isinstance(given, dict):
+        raise ValueError(f"{what} is a table such as {{ … = …, … = … }}; got {given!r}")
+    known = {field.name: field for field in fields(form) if field.name != "student"}
+    if odd := set(given) - set(known):
+        raise ValueError(f"{what} has no {', '.join(sorted(odd))}")
+    if missing := [name for name, field in known.items() if field.default is MISSING and name not in given]:
+        raise ValueError(f"{what} lacks {', '.join(map(repr, missing))}")
+    return form(**given)

@@ -1,22 +1,36 @@
-"""Questions that grade themselves. An answer is a short text: a letter, an order of letters, or pairs like 1c 2a.
+"""Questions that grade themselves. An answer is a text: letters, pairs like 1c 2a, a number, or a student's own words.
 
-Each knows what it shows (in an order drawn once from its id), the right answer, and what to say about any other.
+Each knows what it shows (in an order drawn from its id and the student's name), the right answer, and what to say
+about any other. Guessing earns nothing: where there is partial credit, it begins above what luck brings.
 """
 
+import math
 import random
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
 from string import ascii_lowercase
+from typing import Self
+
+from .typed_numbers import number_in
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an answer earned, from 0 to 1, and what there is to say about it, line by line."""
+    """What an answer earned, from 0 to 1 or nothing yet (a person decides), and what there is to say about it."""
 
-    credit: float
+    credit: float | None
     lines: tuple[str, ...]
+
+    @property
+    def word(self) -> str:
+        if self.credit is None:
+            return "a person reads this"
+        return {1.0: "✓ right", 0.0: "✗ not it"}.get(self.credit, f"◧ {self.credit:.0%} right")
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,22 @@ class Pair:
     reason: str
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong number that people arrive at, and how."""
+
+    value: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What a reader of a text looks at, and its levels from the lowest to the highest."""
+
+    name: str
+    levels: Sequence[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What all questions have; each form knows what is `shown` behind its letters, its `answer`, and how to `grade`."""
@@ -50,6 +80,15 @@ class Question:
     kind: str
     prompt: str
     shuffle: int = 0
+    student: str = ""
+
+    points = 1  # and none where a person reads the answer, by a rubric
+    rubric = ()
+    shown = ()
+
+    def for_student(self, name: str) -> Self:
+        """The same question in the order that this student sees; "" is the order of the solved notebooks."""
+        return replace(self, student=name)
 
     @property
     def labels(self) -> str:
@@ -60,21 +99,42 @@ class Question:
         return dict(zip(self.shown, self.labels, strict=True))
 
     def shuffled(self, things: Iterable, name: str = "", draw: int = 0) -> list:
-        """The same order each time: it is drawn from the question's id."""
+        """The same order each time: it is drawn from the question's id and the student's name."""
         things = list(things)
-        random.Random(zlib.crc32(f"{self.id}{name} {self.shuffle + 1000 * draw}".encode())).shuffle(things)
+        drawn_from = f"{self.id}{name} {self.shuffle + 1000 * draw}" + (f" {self.student}" if self.student else "")
+        random.Random(zlib.crc32(drawn_from.encode("utf-8", "replace"))).shuffle(things)
         return things
 
+    def lines(self) -> list[tuple[str, str]]:
+        """What stands below the prompt: a label and a text each."""
+        return []
+
     def refused(self, answer: str) -> ValueError:
-        letters = f"from a to {self.labels[-1]}"
-        return ValueError(f"{self.id} takes {self.ask} {letters}, such as {self.example!r}; got {answer!r}")
+        letters = f", from a to {self.labels[-1]}" if self.labels else ""
+        return ValueError(f"{self.id} takes {self.ask}{letters}, such as {self.example!r}; got {shortened(answer)!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice(Question):
-    """One of several options is right, and each has its reason."""
+class Options(Question):
+    """Some of several options are right, and each has its reason."""
 
     options: tuple[Option, ...]
+
+    @property
+    def shown(self) -> list[Option]:
+        return self.shuffled(self.options)
+
+    @property
+    def answer(self) -> str:
+        return " ".join(letter for option, letter in self.letters().items() if option.right)
+
+    def lines(self) -> list[tuple[str, str]]:
+        return [(letter, option.text) for option, letter in self.letters().items()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice(Options):
+    """One option is right: all or nothing."""
 
     ask = "one letter"
     example = "b"
@@ -84,19 +144,8 @@ class Choice(Question):
             raise ValueError("it needs at least three options, exactly one of them with right = true")
         check_texts([option.text for option in self.options], self.options)
 
-    @property
-    def shown(self) -> list[Option]:
-        return self.shuffled(self.options)
-
-    @property
-    def answer(self) -> str:
-        return next(letter for option, letter in self.letters().items() if option.right)
-
-    def lines(self) -> list[tuple[str, str]]:
-        return [(letter, option.text) for option, letter in self.letters().items()]
-
     def grade(self, answer: str) -> Reply:
-        letter = answer.strip().lower()
+        letter = re.sub(r"^\((.)\)$|^(.)[).:]$", r"\1\2", plain(answer))
         if len(letter) != 1 or letter not in self.labels:
             raise self.refused(answer)
         option = self.shown[self.labels.index(letter)]
@@ -104,8 +153,47 @@ class Choice(Question):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Several(Options):
+    """Any number of options is right.
+
+    The share of the right ones that are chosen, less the share of the wrong ones, is 0 on average for whoever takes
+    all, none, or some at random. Below 0 nothing is lost, so luck would earn after all; therefore credit begins where
+    that difference is one half, and a random choice earns .03 to .12.
+    """
+
+    ask = "the letters of all right options"
+    example = "a c"
+
+    def __post_init__(self):
+        right = sum(option.right for option in self.options)
+        if not 4 <= len(self.options) <= 7 or not 0 < right < len(self.options):
+            raise ValueError("it needs 4 to 7 options, at least one with right = true and at least one without")
+        check_texts([option.text for option in self.options], self.options)
+
+    def grade(self, answer: str) -> Reply:
+        chosen = set("".join(word for word in re.findall(r"\w+", plain(answer)) if word != "and"))
+        if not chosen or not chosen <= set(self.labels):
+            raise self.refused(answer)
+        right = {letter for option, letter in self.letters().items() if option.right}
+        wrong = set(self.labels) - right
+        credit = above(len(chosen & right) / len(right) - len(chosen & wrong) / len(wrong), luck=0.5)
+        lines = [
+            f"{letter} {'is missing' if option.right else 'does not belong here'}: {option.reason}"
+            for option, letter in self.letters().items()
+            if option.right != (letter in chosen)
+        ]
+        belonging = [
+            f"{letter} belongs here: {option.reason}" for option, letter in self.letters().items() if option.right
+        ]
+        return Reply(credit, tuple(lines or belonging))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Order(Question):
-    """Steps to put in order, as far as the rules say: what no rule orders may stand either way round."""
+    """Steps to put in order, as far as the rules say: what no rule orders may stand either way round.
+
+    A random order has half of the pairs right, and seldom more than 70%: credit begins there.
+    """
 
     steps: dict[str, str]  # key -> text
     rules: tuple[Rule, ...]
@@ -127,7 +215,7 @@ class Order(Question):
     def example(self) -> str:
         return " ".join(reversed(self.labels))
 
-    @property
+    @cached_property
     def before(self) -> set[tuple[str, str]]:
         """All pairs of steps whose order matters: the rules and what follows from them."""
         pairs = {(rule.first, rule.then) for rule in self.rules}
@@ -135,11 +223,11 @@ class Order(Question):
             pairs |= {(a, d) for a, b in pairs if b == middle for c, d in pairs if c == middle}
         return pairs
 
-    @property
+    @cached_property
     def shown(self) -> list[str]:
-        """The keys, in an order that gives nothing away: about half of the pairs stand wrong."""
-        orders = [self.shuffled(self.steps, draw=draw) for draw in range(100)]
-        return next((keys for keys in orders if 0.3 <= self.share(keys) <= 0.7), orders[0])
+        """The keys, in an order that gives nothing away, nor does its reverse: about half of the pairs stand wrong."""
+        orders = (self.shuffled(self.steps, draw=draw) for draw in count())
+        return next(keys for keys in orders if 0.3 <= self.share(keys) <= 0.7)
 
     def share(self, keys: Sequence[str]) -> float:
         return sum(keys.index(first) < keys.index(then) for first, then in self.before) / len(self.before)
@@ -158,22 +246,24 @@ class Order(Question):
         return [(letter, self.steps[key]) for key, letter in self.letters().items()]
 
     def grade(self, answer: str) -> Reply:
-        letters, names = re.findall(r"[a-z]", answer.lower()), self.letters()
+        letters, names = re.findall(r"\w", plain(answer)), self.letters()
         if sorted(letters) != list(self.labels):
             raise self.refused(answer)
         keys = sorted(names, key=lambda key: letters.index(names[key]))
-        credit = self.share(keys)
+        share = self.share(keys)
         broken = [rule for rule in self.rules if keys.index(rule.first) > keys.index(rule.then)]
         if not broken:
             return Reply(1.0, ("right: every step comes after all that it needs",))
         rule = min(broken, key=lambda rule: keys.index(rule.then))
-        pairs = f"{credit:.0%} of the pairs whose order matters are right"
-        return Reply(credit, (pairs, f"{names[rule.first]} must come before {names[rule.then]}: {rule.reason}"))
+        pairs = f"{share:.0%} of the pairs whose order matters are right; points begin above 70%"
+        return Reply(
+            above(share, luck=0.7), (pairs, f"{names[rule.first]} must come before {names[rule.then]}: {rule.reason}")
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Match(Question):
-    """Things to pair with their descriptions, some of which fit nothing."""
+    """Things to pair with their descriptions, some of which fit nothing. Luck finds one: it earns nothing."""
 
     pairs: tuple[Pair, ...]
     distractors: tuple[Option, ...]
@@ -213,7 +303,7 @@ class Match(Question):
         return lefts + list(zip(self.labels, self.shown, strict=True))
 
     def grade(self, answer: str) -> Reply:
-        chosen = {int(number): letter for number, letter in re.findall(r"(\d+)\s*[-:=]?\s*([a-z])", answer.lower())}
+        chosen = {int(number): letter for number, letter in re.findall(r"(\d+)\W*([a-z])", plain(answer))}
         if sorted(chosen) != list(range(1, len(self.pairs) + 1)) or not set(chosen.values()) <= set(self.labels):
             raise self.refused(answer)
         lines, right = [], 0
@@ -224,7 +314,104 @@ class Match(Question):
                 right += 1
             else:
                 lines.append(f"{number}{chosen[number]} is not it: {reasons.get(text, pair.reason)}")
-        return Reply(right / len(self.pairs), (f"{right} of {len(self.pairs)} pairs are right", *lines))
+        credit = above(right / len(self.pairs), luck=1 / len(self.pairs))
+        return Reply(credit, (f"{right} of {len(self.pairs)} pairs are right; the first earns nothing yet", *lines))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numeric(Question):
+    """A number; wrong numbers that people arrive at are answered with how."""
+
+    value: float
+    reason: str
+    tolerance: float = 0
+    unit: str = ""
+    mistakes: tuple[Mistake, ...] = ()
+
+    example = "1,200"
+
+    def __post_init__(self):
+        numbers = [self.value, self.tolerance, *(mistake.value for mistake in self.mistakes)]
+        if odd := [number for number in numbers if type(number) not in (int, float) or not math.isfinite(number)]:
+            raise ValueError(f"value, tolerance and the values of mistakes are numbers; got {odd[0]!r}")
+        if self.tolerance < 0 or (self.value != int(self.value) and not self.tolerance):
+            raise ValueError(f"a value that is no whole number needs a tolerance above 0; got {self.tolerance}")
+        check_texts([], [self, *self.mistakes])
+        for place, mistake in enumerate(self.mistakes):
+            if any(self.close(mistake.value, other) for other in [self.value, *numbers[2 : 2 + place]]):
+                raise ValueError(f"the mistake {mistake.value} lies within the tolerance of the value or of another")
+
+    @property
+    def ask(self) -> str:
+        return f"a number ({self.unit})" if self.unit else "a number"
+
+    @property
+    def answer(self) -> str:
+        return f"{self.value}"
+
+    def close(self, one: float, other: float) -> bool:
+        """The same within the tolerance, and within what floats round."""
+        return math.isclose(one, other, rel_tol=1e-12, abs_tol=self.tolerance * (1 + 1e-9))
+
+    def grade(self, answer: str) -> Reply:
+        try:
+            number = number_in(answer, self.unit)
+        except ValueError as why:
+            raise ValueError(f"{self.refused(answer)}: {why}") from None
+        if self.close(number, self.value):
+            return Reply(1.0, (f"right: {self.reason}",))
+        known = [mistake.reason for mistake in self.mistakes if self.close(number, mistake.value)]
+        return Reply(0.0, (f"{number:,.12g} is not it: {(known or [UNKNOWN])[0]}",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(Question):
+    """An answer in the student's own words, which a person reads: it earns no points by itself."""
+
+    rubric: tuple[Criterion, ...]
+    model: str
+    weak: str = ""
+
+    points = 0
+    ask = "your own words"
+    example = "I expect … because …"
+
+    def __post_init__(self):
+        if not self.rubric or any(type(each.levels) is not list or len(each.levels) < 2 for each in self.rubric):
+            raise ValueError("it needs a rubric: at least one criterion, each with levels, a list of two or more texts")
+        for criterion in self.rubric:
+            check_texts([criterion.name, *criterion.levels])
+        check_texts([criterion.name for criterion in self.rubric])
+        check_texts([self.prompt, self.model])
+
+    @property
+    def answer(self) -> str:
+        return self.model
+
+    def grade(self, answer: str) -> Reply:
+        if not re.search(r"\w", answer):
+            raise self.refused(answer)
+        weaker = (f"**A weaker answer**: {self.weak}",) if self.weak else ()
+        levels = (f"**{criterion.name}**: {' → '.join(criterion.levels)}" for criterion in self.rubric)
+        looks_at = "Compare yours with the model answer. A person who reads it looks at this, from little to much:"
+        return Reply(None, (f"**A model answer**: {self.model}", *weaker, looks_at, *levels))
+
+
+UNKNOWN = "work it out once more in small steps, and write down what you count."
+
+
+def above(share: float, luck: float) -> float:
+    """Credit from 0 to 1 for what lies above the share that luck brings."""
+    return max(0.0, round((share - luck) / (1 - luck), 9))
+
+
+def plain(answer: str) -> str:
+    """Small letters for capitals, and for those of other widths."""
+    return unicodedata.normalize("NFKC", answer).strip().lower()
+
+
+def shortened(answer: str) -> str:
+    return answer if len(answer) <= 80 else f"{answer[:80]} …"
 
 
 def check_texts(texts: Iterable[str], reasoned: Iterable = ()) -> None:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from .catalogue import question as find_question
 from .display import FAIR, GOOD, NOT_YET, PLAIN, Shown, box, in_notebook, marked_up, plain_text
 from .progress import RECORD, progress
-from .questions import Choice, Question, Reply
+from .questions import Question, Reply
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,8 +53,7 @@ def reply(question: Question, answer: str) -> Shown:
         return unreadable(str(error))
     RECORD.replies[question.id] = graded
     strip = progress(int(question.id.split(".")[0]))
-    word = {1.0: "✓ right", 0.0: "✗ not it"}.get(graded.credit, f"◧ {graded.credit:.0%} right")
-    colour = {1.0: GOOD, 0.0: NOT_YET}.get(graded.credit, FAIR)
+    word, colour = graded.word, {1.0: GOOD, 0.0: NOT_YET, None: PLAIN}.get(graded.credit, FAIR)
     lines = [marked_up(each) for each in graded.lines]
     text = "\n".join([f"{question.id}, answered {answer}: {word}", *map(plain_text, graded.lines), strip.text])
     return Shown(text, box(colour, f"<strong>{html.escape(answer)}: {word}</strong>", *lines, strip.html))
@@ -69,7 +68,7 @@ def asking(question: Question) -> tuple[str, str]:
     text = [f"{question.id} {plain_text(question.prompt)}"]
     text += [f"  {label}) {plain_text(line)}" for label, line in question.lines()]
     rows = [f"<li><strong>{label}</strong>&ensp;{marked_up(line)}</li>" for label, line in question.lines()]
-    split = 0 if isinstance(question, Choice) else sum(label.isdigit() for label, _ in question.lines())
+    split = sum(label.isdigit() for label, _ in question.lines())
     lists = [part for part in (rows[:split], rows[split:]) if part]
     shown = "".join(
         f'<ul style="list-style:none;padding-left:1em;margin:.4em 0">{"".join(part)}</ul>' for part in lists

@@ -1,11 +1,13 @@
 """The clickable form of a question. It makes the same short text that one would type, and shows the same reply."""
 
+import html
+import json
 from collections.abc import Callable
 
 import ipywidgets
 
 from .display import Shown
-from .questions import Choice, Match, Question
+from .questions import Choice, Match, Numeric, Question, Several, Text
 
 
 def controls(question: Question, answer: Callable[[str, str], Shown]) -> ipywidgets.Widget:
@@ -13,9 +15,11 @@ def controls(question: Question, answer: Callable[[str, str], Shown]) -> ipywidg
     reply = ipywidgets.HTML()
 
     def give(text: str) -> None:
-        reply.value = answer(question.id, text).html + f'<small>As code: quiz("{question.id}", answer="{text}")</small>'
+        code = f'quiz("{question.id}", answer={json.dumps(text, ensure_ascii=False)})'
+        reply.value = answer(question.id, text).html + f"<small>As code: {html.escape(code, quote=False)}</small>"
 
-    form = {Choice: letters, Match: menus}.get(type(question), sequence)
+    forms = {Choice: letters, Match: menus, Several: boxes, Numeric: line, Text: page}
+    form = forms.get(type(question), sequence)
     return ipywidgets.VBox([form(question, give), reply])
 
 
@@ -63,6 +67,39 @@ def menus(question: Match, give: Callable[[str], None]) -> ipywidgets.Widget:
             give(" ".join(f"{number}{choice.value}" for number, choice in zip(numbers, choices, strict=True)))
 
     return ipywidgets.HBox([*choices, button("answer", give_all)], layout={"flex_flow": "row wrap"})
+
+
+def boxes(question: Several, give: Callable[[str], None]) -> ipywidgets.Widget:
+    """A box to check for each option, and one button for all."""
+    checks = [
+        ipywidgets.Checkbox(description=letter, indent=False, layout={"width": "3.5em"}) for letter in question.labels
+    ]
+
+    def give_all() -> None:
+        if any(check.value for check in checks):
+            give(" ".join(check.description for check in checks if check.value))
+
+    return ipywidgets.HBox([*checks, button("answer", give_all)], layout={"flex_flow": "row wrap"})
+
+
+def line(question: Numeric, give: Callable[[str], None]) -> ipywidgets.Widget:
+    """A field for a number, and a button."""
+    return written(ipywidgets.Text(placeholder=question.ask, layout={"width": "18em"}), give, ipywidgets.HBox)
+
+
+def page(question: Text, give: Callable[[str], None]) -> ipywidgets.Widget:
+    """Room for a few sentences, and a button."""
+    return written(
+        ipywidgets.Textarea(placeholder=question.ask, rows=6, layout={"width": "95%"}), give, ipywidgets.VBox
+    )
+
+
+def written(field: ipywidgets.Widget, give: Callable[[str], None], around: type) -> ipywidgets.Widget:
+    def give_it() -> None:
+        if field.value.strip():
+            give(field.value)
+
+    return around([field, button("answer", give_it)])
 
 
 def button(text: str, press: Callable[[], None]) -> ipywidgets.Button:

@@ -161,7 +161,7 @@ def test_the_hidden_inputs_change_with_the_student_s_file_and_with_the_secret(tm
     from minitransformer.course.grading import classroom
 
     seen = []
-    monkeypatch.setattr(classroom, "mark", lambda *given: seen.append(given[-1]) or [])
+    monkeypatch.setattr(classroom, "mark", lambda *given: seen.append(given[2]) or [])
     for number, text in enumerate([cases.GOOD, cases.GOOD, cases.GOOD + " "]):
         (tmp_path / "a.ipynb").write_text(text)
         grade([tmp_path / "a.ipynb"], 1, tmp_path / f"out{number}", profile="local", progress=False,

@@ -1,11 +1,13 @@
 """One child in its box: it answers, it is ended, and nothing of it is left."""
 
 import os
+from functools import partial
 
 import numpy as np
 import psutil
 import pytest
 
+from minitransformer.course.exercise import answered
 from minitransformer.course.isolation import Box, Limits, Lost, write_open_part
 
 CELL = """
@@ -28,12 +30,18 @@ def orphan(tokens, table):
     os.wait()
     return table[tokens]
 """
+ASKS_BACK = """
+def asked(answer, what, *inputs, served):
+    return [served(what, *inputs) for _ in range(1 if answer.__name__ == "embed" else 10_000_000)]
+"""
 TABLE, TOKENS = [[1.0], [2.0]], [[1, 0]]
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    return write_open_part(1, tmp_path_factory.mktemp("course") / "open")
+    folder = write_open_part(1, tmp_path_factory.mktemp("course") / "open")
+    (folder / "minitransformer/course/lesson1/ask_back.py").write_text(ASKS_BACK)
+    return folder
 
 
 @pytest.fixture
@@ -55,6 +63,7 @@ def ask(box, answer, seconds=20.0):
         "minitransformer.course.lesson1.ask",
         "embedding",
         answer,
+        False,
         np.array(TOKENS),
         np.array(TABLE, np.float32),
         seconds=seconds,
@@ -64,6 +73,51 @@ def ask(box, answer, seconds=20.0):
 def test_it_answers(box):
     kind, came = ask(box, "embed")
     assert kind == "gave" and came["vectors"].tolist() == [[[2.0], [1.0]]]
+
+
+class Doubles:
+    OPEN = ("twice",)
+    closed = "the answer"
+
+    def twice(self, array):
+        return 2 * array
+
+
+def ask_back(box, what, *inputs, answer="embed", seconds=20.0, served=Doubles):
+    serve = served and partial(answered, served())
+    message = "call", "minitransformer.course.lesson1.ask_back", "asked", answer, True, what, *inputs
+    return box.ask(*message, seconds=seconds, serve=serve)
+
+
+def test_a_call_can_ask_the_judge_s_own_object_before_it_replies(box):
+    kind, (came,) = ask_back(box, "twice", np.arange(3))
+    assert kind == "gave" and came.tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("what", ["closed", "__class__", "", 7, None, ["twice"], "twice" * 9_999])
+def test_only_what_a_served_object_opens_is_answered(box, what):
+    assert ask_back(box, what, 1) == ("raised", ["ValueError", 0, 0])
+
+
+def test_what_a_served_object_cannot_answer_is_an_error_of_the_student_s_code(box):
+    assert ask_back(box, "twice", None) == ("raised", ["TypeError", 0, 0])
+    assert ask_back(box, "twice") == ("raised", ["TypeError", 0, 0])
+    assert ask_back(box, "twice", 4) == ("gave", [8])
+
+
+def test_who_asks_back_without_end_or_unasked_loses_its_exercise(box):
+    box.limits = Limits(requests=50)
+    with pytest.raises(Lost, match="no-end"):
+        ask_back(box, "twice", 1, answer="forever")
+    assert box.begin(20) and begin(box)[0] == "gave"
+    with pytest.raises(Lost, match="garbled"):
+        ask_back(box, "twice", 1, served=None)
+
+
+def test_the_time_of_a_call_covers_what_it_asks_back(box):
+    with pytest.raises(Lost, match="time-out"):
+        ask_back(box, "twice", 1, answer="forever", seconds=1)
+    assert not box.family()
 
 
 def test_who_takes_too_long_is_ended(box):

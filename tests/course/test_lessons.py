@@ -69,7 +69,7 @@ def test_a_solved_notebook_ran_from_top_to_bottom_and_passes_everything(source):
     points = sum(each.points for each in exercises(lesson).values())
     said = "".join(str(output.data) for cell in cells[-2:] for output in cell.outputs)
     assert f"{points} of {points} points" in said
-    assert f"{float(len(catalogue.questions(lesson)))}" in said
+    assert f"{float(sum(each.points for each in catalogue.questions(lesson).values()))}" in said
 
 
 @every_lesson

@@ -24,13 +24,16 @@ FOR_INTAKE_AND_JUDGES = 120.0  # seconds for one submission, beside those of the
 def grade(
     paths: list[str | Path], lesson: int, out: str | Path, *, profile: str = "auto",
     secret: str | Path | None = None, processes: int | None = None, limits: Limits | None = None,
-    shard: tuple[int, int] = (1, 1), progress: bool = True,
+    shard: tuple[int, int] = (1, 1), attempts: int | None = None, progress: bool = True,
 ) -> list[dict]:  # fmt: skip
     """Grade every submission under these paths and write all reports to `out`; return one row for each.
 
     The hidden inputs are drawn from `secret`, a file; where none is named, one is made in `out`. `shard=(2, 5)` takes
     the second of five parts of the class; what others have graded in `out` is in the reports, too.
+    Of each question's `attempts`, so many count: the last of them.
     """
+    if attempts is not None and attempts < 1:
+        raise ValueError(f"attempts is how many of each question's attempts count, at least 1; got {attempts}")
     out, paths, secret = Path(out), [Path(path) for path in paths], Path(secret or Path(out, "secret"))
     if missing := [str(path) for path in paths if not os.path.lexists(path)]:
         raise FileNotFoundError(f"there is nothing at {', '.join(missing)}; expected notebooks, .py, zips or folders")
@@ -39,7 +42,7 @@ def grade(
     assignment, profile, limits = Assignment.of(lesson), choose(profile), limits or Limits()
     (out / "rows").mkdir(parents=True, exist_ok=True)
     remove_unfinished(out)
-    grader = Grader(lesson, profile, (), limits, secret_bytes(secret), out / "rows")
+    grader = Grader(lesson, profile, (), limits, secret_bytes(secret), out / "rows", attempts)
     submissions = intake.find_submissions(paths)
     mine = [place % shard[1] == shard[0] - 1 for place in range(len(submissions))]
     at_once = max(1, min(processes or os.cpu_count() or 1, sum(mine)))

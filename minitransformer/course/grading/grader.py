@@ -39,6 +39,7 @@ class Grader:
     limits: Limits
     secret: bytes
     rows: Path
+    attempts: int | None = None
 
     def prepare(self) -> Callable[[tuple[str, object]], bytes]:
         """Load, once for a class, what every submission needs; return what does a job: a method's name, and what of."""
@@ -101,7 +102,7 @@ class Desk:
         """
         grader = self.grader
         key = hmac.digest(grader.secret, submission.name.encode() + b"\0" + data, "sha256")
-        about = f"{grader.profile} {grader.missing} {grader.limits}".encode() + self.course_digest
+        about = f"{grader.profile} {grader.missing} {grader.limits} {grader.attempts}".encode() + self.course_digest
         return key, hmac.digest(key, about, "sha256").hex()
 
     def kept(self, submission: intake.SubmissionFile, content: str) -> dict | None:
@@ -117,7 +118,7 @@ class Desk:
         session = Session(self.assignment, handed_in, grader.limits, lambda: Box(*box))
         with torch.random.fork_rng(devices=[]):  # the same draws for the same file, and nobody knows them before
             torch.manual_seed(int.from_bytes(key[:7], "big"))
-            tests = list(mark(session, handed_in.answers, key))
+            tests = list(mark(session, handed_in.answers, key, grader.attempts))
         return tests, processor.share() >= OWN_PROCESSOR
 
 

@@ -5,13 +5,16 @@ import hmac
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
+from itertools import groupby
 
-from ..answers import Given
+from ..answers import LONGEST, Given
 from ..assignment import Assignment
 from ..display import clean
-from ..exercise import Call, Exercise, Misconception, NotWritten, Outcome, judge
+from ..exercise import Call, Exercise, Misconception, NotWritten, Outcome, answered, judge
 from ..isolation import AWAY, Box, Limits, Lost, provided_sources
+from ..plain_data import Plain
 from ..questions import Question, Reply
 from .intake import Submission
 
@@ -35,8 +38,13 @@ class Session:
             self.trouble = why
         if not isinstance(self.trouble, Lost):
             self.sound.add(exercise.id)
-        ask = exercise.ask
-        return partial(self.ask, "call", ask.__module__, ask.__name__, self.assignment.names[exercise.id])
+        ask, answer = exercise.ask, self.assignment.names[exercise.id]
+
+        def call(*inputs: Plain, served: object = None) -> Plain:
+            serve = None if served is None else partial(answered, served)
+            return self.ask("call", ask.__module__, ask.__name__, answer, bool(serve), *inputs, serve=serve)
+
+        return call
 
     def begin(self, exercise: Exercise) -> None:
         """A process that has read this exercise's code, and those other pieces that could be read."""
@@ -51,12 +59,12 @@ class Session:
         pieces = [(n, source) for n, (owner, source) in enumerate(self.pieces) if owner in {*self.sound, exercise.id}]
         self.ask("begin", provided_sources(exercise), pieces, own[0], self.assignment.names[exercise.id])
 
-    def ask(self, *message: object) -> object:
-        """The reply, or what it means that there is none."""
+    def ask(self, *message: object, serve: Callable | None = None) -> object:
+        """The reply, or what it means that there is none. `serve` answers what the child asks on the way."""
         if self.trouble:
             raise self.trouble
         try:
-            kind, value = self.box.ask(*message, seconds=self.left(self.limits.call))
+            kind, value = self.box.ask(*message, seconds=self.left(self.limits.call), serve=serve)
         except Lost as why:
             self.trouble = why
             raise
@@ -89,8 +97,11 @@ class Session:
             self.box.close()
 
 
-def mark(session: Session, answers: dict[str, Given], key: bytes) -> Iterator[dict]:
-    """A test for each part of each exercise and for each question, as plain data. `key` decides the hidden inputs."""
+def mark(session: Session, answers: dict[str, Given], key: bytes, attempts: int | None = None) -> Iterator[dict]:
+    """A test for each part of each exercise and for each question, as plain data.
+
+    `key` decides the hidden inputs; of each question's attempts, so many count.
+    """
     try:
         for exercise in session.assignment.exercises.values():
             seed = int.from_bytes(hmac.digest(key, exercise.id.encode(), "sha256")[:8], "big")
@@ -98,26 +109,69 @@ def mark(session: Session, answers: dict[str, Given], key: bytes) -> Iterator[di
     finally:
         session.close()
     for question in session.assignment.questions.values():
-        yield question_test(question, answers.get(question.id, Given("")).text)
+        yield question_test(question, answers.get(question.id, Given("")), attempts)
 
 
 def exercise_tests(outcome: Outcome) -> Iterator[dict]:
-    """The tests of an exercise, without anything that shows a hidden input."""
+    """The tests of an exercise. Of hidden data they show one place at most; another file gets other data."""
     exercise = outcome.exercise
     for finding in outcome.findings:
         part, wrong = finding.part, finding.misconception
-        text = "right" if finding.right else clean(wrong.message) if wrong else "not written yet"
+        text = "right" if finding.right else what_is_wrong(wrong) if wrong else "not written yet"
         yield {"id": exercise.id, "title": exercise.title, "part": part.name, "asked": None, "came": text,
                "earned": finding.earned, "points": part.points, "misconception": wrong and wrong.name,
                "hint": None if finding.right else exercise.hints[0]}  # fmt: skip
 
 
-def question_test(question: Question, answer: str) -> dict:
-    """A question's test."""
+def what_is_wrong(wrong: Misconception) -> str:
+    """What to think about, and the first place that differs."""
+    return clean(wrong.message) + (f" ({clean(wrong.detail, 200)})" if wrong.detail else "")
+
+
+def question_test(question: Question, given: Given, allowed: int | None = None) -> dict:
+    """A question's test; what a person reads is collected whole. Of the attempts at most `allowed` count."""
+    counts, note = attempt_that_counts(question, given, allowed)
+    reply = reply_to(question, counts) if counts else Reply(0.0, ())
+    said = [note, *reply.lines] if question.points or not given.text else [note]
+    if given.text:
+        text = clean_lines((counts or given).text, LONGEST if not question.points else 400)
+        said.insert(0, f"you answered {text}" if question.points else text)
+    test = {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt,
+            "came": "\n\n".join(filter(None, said)), "earned": round((reply.credit or 0.0) * question.points, 3),
+            "points": question.points, "misconception": None, "hint": None}  # fmt: skip
+    rubric = {"rubric": [asdict(criterion) for criterion in question.rubric]} if question.rubric else {}
+    return test | {"attempts": given.attempts if given.text else 0} | rubric
+
+
+def attempt_that_counts(question: Question, given: Given, allowed: int | None) -> tuple[Given | None, str]:
+    """The last attempt that can be read, or the last that is allowed, and a sentence where others came after it.
+
+    The same answer once more, as when a notebook runs again, is no new attempt.
+    """
+    tries = [each for each, _ in groupby(each for each in given.tries if readable(question, each))]
+    count = len(tries) if given.tries else given.attempts
+    if not allowed or count <= allowed:
+        return (tries or [given])[-1], ""
+    if tries:
+        return tries[allowed - 1], f"of your {count} attempts number {allowed} counts"
+    return None, f"you took {count} attempts, and {allowed} are allowed: it earns nothing"
+
+
+def readable(question: Question, given: Given) -> bool:
+    with suppress(ValueError):
+        return bool(question.for_student(given.student).grade(given.text))
+    return False
+
+
+def reply_to(question: Question, given: Given) -> Reply:
+    """What there is to say about an answer, by the letters that this student saw."""
     try:
-        reply = question.grade(answer) if answer else Reply(0.0, ("not answered yet",))
+        return (
+            question.for_student(given.student).grade(given.text) if given.text else Reply(0.0, ("not answered yet",))
+        )
     except ValueError as error:
-        reply = Reply(0.0, (clean(str(error)),))
-    text = "\n\n".join((f"you answered {clean(answer)}", *reply.lines) if answer else reply.lines)
-    return {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt, "came": text,
-            "earned": round(reply.credit, 3), "points": 1, "misconception": None, "hint": None}  # fmt: skip
+        return Reply(0.0, (clean(str(error)),))
+
+
+def clean_lines(text: str, longest: int) -> str:
+    return "\n".join(clean(line, longest) for line in text[:longest].splitlines())

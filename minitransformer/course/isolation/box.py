@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -22,12 +23,13 @@ from ..exercise import Misconception
 from . import wire
 from .profiles import PROFILES, STRANGER
 
+Serve = Callable[..., object]  # serve(method, *plain) -> plain
 ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER: what a child leaves behind becomes ours, and so it can be total
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds for one call, a whole submission and the start; bytes; processes."""
+    """Seconds for one call, a whole submission and the start; bytes; processes; what one call may ask back."""
 
     call: float = 20.0
     whole: float = 180.0
@@ -36,6 +38,7 @@ class Limits:
     processes: int = 64
     file: int = 64 << 20
     reply: int = 16 << 20
+    requests: int = 20_000
 
 
 class Lost(Misconception):
@@ -46,11 +49,22 @@ class Lost(Misconception):
         "out-of-time": "the time for this whole submission was used up before this was asked",
         "memory": "your code took more memory than it may",
         "stopped": "your code ended the process that it ran in, or was ended for taking too much",
+        "no-end": "your code asks the model again and again, far more often than the task needs; an endless loop?",
         "garbled": "what came back was no data, or more of it than may come back",
     }
 
     def __init__(self, name: str):
         super().__init__(name, self.WHY[name])
+
+
+def reply_to(serve: Serve | None, *request: object) -> list:
+    """The answer to what a child asks back. What fails here failed on the child's own words, so it gets the error."""
+    if serve is None:
+        raise ValueError("this call serves nothing, and its child knows that")
+    try:
+        return ["gave", serve(*request)]
+    except Exception as error:
+        return ["refused", [type(error).__name__, str(error)[:1000]]]
 
 
 class Box:
@@ -86,20 +100,28 @@ class Box:
             return self.door.recv(1) == b"!"
         return False
 
-    def ask(self, *message: object, seconds: float) -> tuple[str, object]:
-        """A call's kind of answer and its value; Lost where there is none."""
+    def ask(self, *message: object, seconds: float, serve: Serve | None = None) -> tuple[str, object]:
+        """A call's kind of answer and its value; Lost where there is none. `serve` answers what the child asks back."""
         self.deadline = time.monotonic() + seconds
         try:
             self.pipe.send_bytes(wire.packed(message))
-            kind, value = wire.unpacked(self.pipe.recv_bytes(self.limits.reply))
-            self.deadline = math.inf
-            return kind, value
+            kind, value = self.received()
+            for _ in range(self.limits.requests):
+                if kind != "request":
+                    self.deadline = math.inf
+                    return kind, value
+                self.pipe.send_bytes(wire.packed(reply_to(serve, *value)))
+                kind, value = self.received()
+            why = "no-end"
         except (OSError, EOFError, ValueError, TypeError) as error:
             why = "stopped" if isinstance(error, EOFError | ConnectionError) else "garbled"
         if self.over():
             why = "memory" if self.taken > self.limits.memory else "time-out"
             self.close()  # it must not be used again
         raise Lost(why)
+
+    def received(self) -> list:
+        return wire.unpacked(self.pipe.recv_bytes(self.limits.reply))
 
     def over(self) -> bool:
         """Whether it took too long or too much."""

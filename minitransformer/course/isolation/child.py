@@ -5,6 +5,7 @@ socket, it gets a pipe for each exercise and forks a process to serve it: torch 
 disturbs another.
 """
 
+import builtins
 import importlib
 import json
 import os
@@ -13,13 +14,18 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 
 
 class StudentCode:
-    """The code of one exercise. Each method is a kind of message that the grader sends."""
+    """The code of one exercise. Each method is a kind of message that the grader sends, and `served` asks it back."""
+
+    def __init__(self, served: Callable):
+        self.served = served
 
     def begin(self, modules: dict[str, str], pieces: list[tuple[int, str]], own: int, answer: str) -> None:
         """`modules` are sources of modules that this exercise may use. An error counts if no answer is defined."""
@@ -37,14 +43,14 @@ class StudentCode:
                 if place == own and answer not in vars(self.answers):
                     raise
 
-    def call(self, module: str, ask: str, answer: str, *inputs: object) -> object:
+    def call(self, module: str, ask: str, answer: str, serves: bool, *inputs: object) -> object:
         plain = importlib.import_module("minitransformer.course.plain_data").plain
-        asking = getattr(importlib.import_module(module), ask)
-        return plain(asking(getattr(self.answers, answer), *map(plain, inputs)))
+        asking, beside = getattr(importlib.import_module(module), ask), {"served": self.served} if serves else {}
+        return plain(asking(getattr(self.answers, answer), *map(plain, inputs), **beside))
 
 
-def serve(pipe: Connection, wire: ModuleType, code: StudentCode) -> None:
-    here = os.getpid()
+def serve(pipe: Connection, wire: ModuleType) -> None:
+    here, code = os.getpid(), StudentCode(partial(asked_back, pipe, wire))
     while True:
         kind, *parts = wire.unpacked(pipe.recv_bytes())
         try:
@@ -54,6 +60,18 @@ def serve(pipe: Connection, wire: ModuleType, code: StudentCode) -> None:
         if os.getpid() != here:  # a process that the student's code has forked
             return
         pipe.send_bytes(reply)
+
+
+def asked_back(pipe: Connection, wire: ModuleType, method: str, *inputs: object) -> object:
+    """What the judge answers while it waits for the reply; where it cannot, its error is raised here."""
+    plain = importlib.import_module("minitransformer.course.plain_data").plain
+    pipe.send_bytes(wire.packed(["request", [method, *map(plain, inputs)]]))
+    kind, value = wire.unpacked(pipe.recv_bytes())
+    if kind == "gave":
+        return value
+    name, text = value
+    known = getattr(builtins, name, None)
+    raise (known if isinstance(known, type) and issubclass(known, Exception) else RuntimeError)(text)
 
 
 def trouble(error: BaseException) -> list:
@@ -82,7 +100,7 @@ def main(folder: str, door: str, lesson: str, limits: str) -> None:
         if not (fork := os.fork()):
             try:
                 pipes.close()
-                serve(Connection(handed[0]), wire, StudentCode())
+                serve(Connection(handed[0]), wire)
             finally:
                 os._exit(0)
         os.close(handed[0])

@@ -33,7 +33,7 @@ def write_open_part(lesson: int, folder: Path) -> Path:
     package = folder / "minitransformer"
     shutil.copytree(PACKAGE / "data", package / "data")
     asking = [f"course/{path.parent.name}/{path.stem}" for path in catalogue.folder(lesson).glob("ask*.py")]
-    for name in (*OPEN, "course/plain_data", f"course/lesson{lesson}/__init__", *asking):
+    for name in (*OPEN, "course/plain_data", "course/served_model", f"course/lesson{lesson}/__init__", *asking):
         place = package / f"{name}.py"
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / f"{name}.py", place)

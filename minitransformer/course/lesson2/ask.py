@@ -1,5 +1,6 @@
 """Beside the student's objects of lesson 2: a prompt in front of the text, its loss, and where it starts."""
 
+import torch
 from torch import Tensor
 
 from minitransformer import Hooks, train
@@ -8,7 +9,7 @@ from ..plain_data import tensors, tiny
 
 
 def prompt(Prompt, vectors, x, tokens, targets, seed):
-    """What the hook returns for `x`, in both modes and after another prompt was made; what is learned, and how."""
+    """What the hook returns for `x`, in every mode and after another prompt was made; what is learned, and how."""
     start, text = tensors(vectors, x)
     text.requires_grad_(True)
     made = Prompt(start)
@@ -19,7 +20,8 @@ def prompt(Prompt, vectors, x, tokens, targets, seed):
     facts = {
         "entered": entered,
         "in eval mode": made.eval().embed(text),
-        "beside another": both(Prompt, made.train(), vectors, text),
+        "without gradients": without_gradients(made.train(), text),
+        "beside another": both(Prompt, made, vectors, text),
         "learned": [list(parameter.shape) for parameter in parameters],
         "gradients": [parameter.grad for parameter in parameters],
         "gradient of the text": text.grad,
@@ -32,6 +34,11 @@ def prompt(Prompt, vectors, x, tokens, targets, seed):
     return facts
 
 
+@torch.no_grad()
+def without_gradients(made, text):
+    return made.embed(text)
+
+
 def both(Prompt, made, vectors, text):
     """What enters by this prompt, and by one that starts from the opposite vectors."""
     other = Prompt(-tensors(vectors)[0])
@@ -39,19 +46,21 @@ def both(Prompt, made, vectors, text):
 
 
 def loss(prompt_loss, vectors, tokens, targets, seed):
-    """The loss, and its gradient on the prompt."""
+    """The loss, its gradient on the prompt, and the tokens and targets as they are afterwards."""
     from minitransformer import PromptTuning  # not there while the first exercise is graded
 
     model, hooks = tiny(seed, 8), Hooks()
     if vectors is not None:
         hooks = PromptTuning.from_vectors(model, *tensors(vectors))
-    value = prompt_loss(model, hooks, *tensors(tokens, targets))
+    given = tensors(tokens, targets)
+    value = prompt_loss(model, hooks, *given)
     gradient = None
     if vectors is not None and isinstance(value, Tensor) and value.requires_grad:
         value.backward()
         gradient = hooks.vectors.grad
-    return {"loss": value, "gradient": gradient}
+    return {"loss": value, "gradient": gradient, "given": given}
 
 
-def start(from_words, words, table, length):  # (n,), (V, D), P -> (P, D)
-    return from_words(*tensors(words, table), length)
+def start(from_words, words, table, length):  # (n,), (V, D), P -> (P, D), and words and table as they are afterwards
+    given = tensors(words, table)
+    return {"vectors": from_words(*given, length), "given": given}

@@ -5,34 +5,46 @@ from functools import partial
 import numpy as np
 import torch
 
-from ...hooks import NO_HOOKS
 from ...losses import loss
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
 from ...training import train
-from ..differences import Suspect, agree, suspects
+from ..differences import Suspect, agree, left_alone, looks_like
 from ..exercise import Exercise, Misconception, Part
 from ..lesson_text import reference
-from ..plain_data import tensors, tiny
+from ..plain_data import Plain, plain, tensors, tiny
 from ..small_models import normal
+from ..worlds import agree_in_all
 from . import ask
 
 
 def in_front(call, rng):
-    for rows in (3, 1):  # also where one row would hide that each must have the prompt
-        length, width = rng.integers(2, 5), rng.choice([6, 8, 10])
-        vectors, x = normal(rng, length, width), normal(rng, rows, 5, width)
-        facts = call(vectors, x, None, None, 0)
-        first, second = facts["beside another"]
-        compare_entered(facts["entered"], vectors, x, Suspect("shared-by-all-prompts", second, SHARED))
-        not_here = Suspect("not-in-eval-mode", x, "after eval() your vectors no longer enter: they belong there, too")
-        agree(facts["in eval mode"], facts["entered"], "what enters in eval mode", not_here)
-        for got, start in (first, vectors), (second, -vectors):
-            same = Suspect("shared-by-all-prompts", facts["entered"], SHARED)
+    worlds = [start_and_text(rng, rows) for rows in (3, 1)]  # one row hides that each must have the prompt
+    facts = [call(*world, None, None, 0) for world in worlds]
+    try:
+        compare_entered([each["entered"] for each in facts], worlds)
+    except Misconception as wrong:
+        if wrong.name == "different-values" and all(looks_like(*each["beside another"], 0) for each in facts):
+            raise Misconception("shared-by-all-prompts", SHARED, wrong.detail) from None
+        raise
+    for (vectors, x), each in zip(worlds, facts, strict=True):
+        for when, name, message in MODES:
+            agree(each[when], each["entered"], f"what enters {when}", Suspect(name, x, message))
+        for got, start in zip(each["beside another"], (vectors, -vectors), strict=True):
+            same = Suspect("shared-by-all-prompts", each["entered"], SHARED)
             agree(got, entered(reference("2.1"), start, x), "what enters when there are two prompts", same)
 
 
+MODES = (
+    ("in eval mode", "not-in-eval-mode", "after eval() your vectors no longer enter: they belong there, too"),
+    ("without gradients", "only-with-gradients", "under no_grad() your vectors do not enter: answers are made there"),
+)
 SHARED = "two prompts that start from different vectors let the same ones enter: keep each prompt's own vectors on self"
+
+
+def start_and_text(rng, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    length, width = rng.integers(2, 5), rng.choice([6, 8, 10])
+    return normal(rng, length, width), normal(rng, rows, 5, width)
 
 
 def entered(Prompt, vectors, x) -> torch.Tensor:
@@ -55,15 +67,17 @@ ENTERED = {
 }
 
 
-def compare_entered(got, vectors, x, *others: Suspect) -> None:
-    known = suspects("2.1", lambda Prompt: entered(Prompt, vectors, x), ENTERED)
-    agree(got, entered(reference("2.1"), vectors, x), "what enters the first block", *known, *others)
+def compare_entered(got: list, worlds: list) -> None:
+    agree_in_all(
+        "2.1", got, worlds, lambda Prompt, world: entered(Prompt, *world), "what enters the first block", ENTERED
+    )
 
 
 def learnable(call, rng):
     """Whatever the parameters look like, P · D numbers are learned, and the gradient of all texts reaches them."""
-    vectors, x = normal(rng, 3, 8), normal(rng, 4, 5, 8)
-    facts = call(vectors, x, None, None, 0)
+    worlds = [start_and_text(rng, 4) for _ in range(2)]
+    every = [call(*world, None, None, 0) for world in worlds]
+    (vectors, x), facts = worlds[0], every[0]
     if not facts["learned"]:
         raise Misconception(
             "not-a-parameter",
@@ -76,7 +90,7 @@ def learnable(call, rng):
             "other-parameters",
             f"expected P · D = {vectors.size} numbers to learn and no others; yours are {numbers}: {shapes}",
         )
-    compare_entered(facts["entered"], vectors, x)
+    compare_entered([each["entered"] for each in every], worlds)
     if any(gradient is None for gradient in facts["gradients"]):
         raise Misconception(
             "gradient-cut-off",
@@ -123,35 +137,41 @@ def trains(call, rng):
 
 
 def compare_loss(call, rng, length: int | None) -> None:
+    worlds = [some_targets(rng, length) for _ in range(2)]
+    facts = [call(*world) for world in worlds]
+    got = [number(each["loss"]) for each in facts]
+    if (length or 0) > 6 and all(type(each) is float and np.isnan(each) for each in got):
+        raise Misconception("logits-sliced", LOSSES["logits-sliced"])
+    known = {name: LOSSES[name] for name in LOSSES if length or name != "prompt-not-passed"}
+    agree_in_all("2.2", got, worlds, loss_of, "the loss", known, tolerance=1e-4)
+    for (vectors, tokens, targets, seed), each in zip(worlds, facts, strict=True):
+        left_alone(each["given"], (tokens, targets), "your function changes the tokens or the targets: leave them be")
+        if vectors is None:
+            continue
+        if each["gradient"] is None:
+            raise Misconception(
+                "gradient-lost",
+                "the value is right, but no gradient comes from it, and training has nothing to go by: return the "
+                "tensor as it is, without item(), detach() or no_grad",
+            )
+        right = ask.loss(reference("2.2"), vectors, tokens, targets, seed)["gradient"]
+        agree(each["gradient"], right, "the gradient of the loss on the prompt", tolerance=1e-4)
+
+
+def some_targets(rng, length: int | None) -> list:
     """The rows have targets at different places and not equally many, so that wrong places and wrong means show."""
     seed, tokens, targets = int(rng.integers(1000)), rng.integers(17, size=(3, 6)), rng.integers(17, size=(3, 6))
     targets[1, :4], targets[2, 2:5] = IGNORED, IGNORED
-    vectors = None if length is None else rng.normal(size=(length, 8)).astype(np.float32)
-    model, (words, wanted) = tiny(seed, 8), tensors(tokens, targets)
-    hooks = NO_HOOKS if vectors is None else PromptTuning.from_vectors(model, *tensors(vectors))
+    return [None if length is None else normal(rng, length, 8), tokens, targets, seed]
 
-    def loss_of(prompt_loss) -> float:
-        with torch.no_grad():
-            return prompt_loss(model, hooks, words, wanted).item()
 
-    facts = call(vectors, tokens, targets, seed)
-    got = facts["loss"]
-    if got is not None and np.ndim(got) == 0:
-        if np.isnan(got) and (length or 0) >= tokens.shape[1]:
-            raise Misconception("logits-sliced", LOSSES["logits-sliced"])
-        got = float(got)
-    wrong = [each for each in suspects("2.2", loss_of, LOSSES) if length or each.name != "prompt-not-passed"]
-    agree(got, loss_of(reference("2.2")), "the loss", *wrong, tolerance=1e-4)
-    if vectors is None:
-        return
-    if facts["gradient"] is None:
-        raise Misconception(
-            "gradient-lost",
-            "the value is right, but no gradient comes from it, and training has nothing to go by: return the tensor "
-            "as it is, without item(), detach() or no_grad",
-        )
-    reference("2.2")(model, hooks, words, wanted).backward()
-    agree(facts["gradient"], hooks.vectors.grad, "the gradient of the loss on the prompt", tolerance=1e-4)
+def loss_of(prompt_loss, world: list) -> float:
+    return number(plain(ask.loss(prompt_loss, *world)["loss"]))
+
+
+def number(value: Plain) -> Plain:
+    """The single number that a tensor holds; anything else as it is."""
+    return float(value) if type(value) is np.ndarray and value.ndim == 0 else value
 
 
 LOSSES = {
@@ -182,9 +202,13 @@ STARTS = {
 
 
 def compare_start(call, rng, words: int, length: int) -> None:
-    table, ids = rng.normal(size=(12, 5)).astype(np.float32), rng.permutation(np.arange(1, 12))[:words]
-    wrong = suspects("2.3", lambda from_words: from_words(*tensors(ids, table), length), STARTS)
-    agree(call(ids, table, length), reference("2.3")(*tensors(ids, table), length), "the starting vectors", *wrong)
+    worlds = [[rng.permutation(np.arange(1, 12))[:words], normal(rng, 12, 5), length] for _ in range(2)]
+    facts = [call(*world) for world in worlds]
+    got = [each["vectors"] for each in facts]
+    value = lambda from_words, world: ask.start(from_words, *world)["vectors"]  # noqa: E731
+    agree_in_all("2.3", got, worlds, value, "the starting vectors", STARTS)
+    for world, each in zip(worlds, facts, strict=True):
+        left_alone(each["given"], world[:2], "your function changes the words or the table: leave them as they are")
 
 
 EXERCISES = (

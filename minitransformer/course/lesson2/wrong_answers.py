@@ -5,7 +5,8 @@ from ..lesson_text import with_mistakes
 PARAMETER, ROWS = "nn.Parameter(vectors.clone())", "self.vectors.expand(len(x), -1, -1)"
 JOINED = f"torch.cat(({ROWS}, x), dim=1)"
 UNUSED = f"self.vectors = {PARAMETER}\n        self.more = nn.Parameter(torch.zeros(5))"
-SHARED = f"Prompt.kept = getattr(Prompt, 'kept', None) or [{PARAMETER}]\n        self.vectors = Prompt.kept[0]"
+SHARED = f"""Prompt.kept = getattr(Prompt, 'kept', {{}})
+        self.vectors = Prompt.kept.setdefault(vectors.shape, {PARAMETER})"""
 LOGITS, LOSS = "model(tokens, hooks=hooks)", "F.cross_entropy(logits.flatten(0, 1), targets.flatten())"
 ROW_MEANS = "torch.stack([F.cross_entropy(*row) for row in zip(logits, targets, strict=True)]).mean()"
 SLICED = """virtual = hooks.embed(torch.zeros(1, 0, model.config.width)).shape[1]
@@ -27,6 +28,11 @@ CHANGES = {
         ("start-ignored", PARAMETER, "nn.Parameter(torch.zeros_like(vectors))"),
         ("other-parameters", f"self.vectors = {PARAMETER}", UNUSED),
         ("start-not-copied", PARAMETER, "nn.Parameter(vectors)"),
+        (
+            "only-with-gradients",
+            f"torch.cat(({ROWS}, x), dim=1)",
+            f"torch.cat(({ROWS}, x), dim=1) if torch.is_grad_enabled() else x",
+        ),
         (
             "not-in-eval-mode",
             f"torch.cat(({ROWS}, x), dim=1)",
@@ -54,6 +60,7 @@ CHANGES = {
         ("gradient-lost", LOSS, f"{LOSS}.item()"),
         ("gradient-lost", LOSS, f"{LOSS}.detach()"),
         ("gradient-lost", f"logits = {LOGITS}", f"with torch.no_grad():\n        logits = {LOGITS}"),
+        ("input-changed", "return ", "tokens = tokens.clamp_(max=0)\n    return "),
         ("last-place-only", LOSS, "F.cross_entropy(logits[:, -1], targets[:, -1])"),
     ],
     "2.3": [
@@ -65,6 +72,7 @@ CHANGES = {
         ("first-word-only", WORDS, "table[words[:1]].expand(length, -1)"),
         ("last-words-kept", WORDS, "table[words][-length:]"),
         ("table-from-the-top", WORDS, "table[:length]"),
+        ("input-changed", f"return {WORDS}", f"rows = {WORDS}\n    words.zero_()\n    return rows"),
     ],
 }
 ANSWERS = with_mistakes(CHANGES)

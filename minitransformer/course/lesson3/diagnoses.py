@@ -1,16 +1,19 @@
 """Programs Amber, Blue, Coral and Dune: name the cause of the symptoms, then repair it."""
 
+from dataclasses import asdict
 from functools import cache
+from itertools import islice
 
 import numpy as np
 import torch
 
-from ... import Phrasebook, accuracy, batch, freeze, pretrained
+from ... import Batches, Phrasebook, Transformer, accuracy, batch, freeze, loss, pretrained
 from ...soft_prompts import PromptTuning
 from ..differences import Suspect, agree, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
+from ..judges_model import JudgesModel
 from ..lesson_text import reference
-from ..plain_data import tensors
+from ..plain_data import plain, tensors, tiny
 from . import ask
 
 
@@ -114,85 +117,168 @@ TOO_LARGE = (
 UPHILL = "`maximize` climbs, so the loss grows; it is to fall"
 
 
-def right_rate(call, rng):
-    """A plain Adam whose rate is known as good or bad is judged at once; all else is tried, on the run to repair."""
-    _, groups = call("look", 1.0)
-    held = [group for group in groups if group["prompt"]]
-    if not held:
+class Slopes:
+    """The gradient at each place that the student's optimizer has led to."""
+
+    OPEN = ("gradient",)
+
+    def __init__(self, gradients: list[np.ndarray]):
+        self.gradients, self.path = gradients, []
+
+    def gradient(self, vectors: np.ndarray) -> np.ndarray:
+        self.path.append(vectors)
+        return self.gradients[len(self.path) - 1]
+
+
+class Run:
+    """The exercise's own run, computed here. Seen from outside, the vectors' numbers stand in an order of its own, some
+    with another sign: to Adam and its like that is all the same, and vectors learned elsewhere fit nowhere."""
+
+    OPEN = ("gradient",)
+
+    def __init__(self, rng):
+        self.model, self.batches, self.test = the_run()
+        self.prompt, self.losses = PromptTuning(4, self.model.config), []
+        width = self.model.config.width
+        self.order, self.signs = torch.from_numpy(rng.permutation(width)), torch.from_numpy(rng.choice([-1, 1], width))
+
+    def seen(self, vectors: torch.Tensor) -> torch.Tensor:
+        return vectors[:, self.order] * self.signs
+
+    def go_to(self, vectors: np.ndarray) -> None:
+        if vectors.shape != self.prompt.vectors.shape:
+            raise ValueError("the prompt has other vectors after your optimizer's steps than before")
+        self.prompt.vectors.data[:, self.order] = (torch.from_numpy(vectors) * self.signs).float()
+
+    def gradient(self, vectors: np.ndarray) -> torch.Tensor:
+        self.go_to(vectors)
+        value = loss(self.model, *self.batches[len(self.losses)], self.prompt)
+        self.losses.append(value.item())
+        return self.seen(torch.autograd.grad(value, self.prompt.vectors)[0])
+
+    def accuracy_after(self, call, factor: float) -> float:
+        """The share of test translations that are right with the vectors that the student's optimizer reaches."""
+        config, start = asdict(self.model.config), self.seen(self.prompt.vectors)
+        _, reached = call(config, plain(start), len(self.batches), factor, served=self)
+        if len(self.losses) < len(self.batches):
+            raise Misconception("no-sense", "your optimizer did not follow the gradients of this run")
+        self.go_to(reached)
+        return accuracy(self.model, self.test, self.prompt)
+
+
+@cache
+def the_run():
+    """The shipped model, the thirty batches, and the lesson's hundred test sentences with their translations."""
+    model, tokenizer = pretrained()
+    book = Phrasebook()
+    batches = list(islice(Batches(book, tokenizer, ["chinese"], rows=16), 30))
+    return freeze(model), batches, batch(tokenizer, book.examples("chinese", "test", 100))
+
+
+def measured_rate(call, rng) -> tuple[float, bool]:
+    """How far each number moves against its gradient at first, and whether all steps are those of a plain Adam."""
+    vectors = (0.05 * rng.normal(size=(4, 8))).astype(np.float32)
+    slopes = Slopes([rng.normal(size=vectors.shape).astype(np.float32) for _ in range(6)])
+    _, last = call(asdict(tiny(0, 8).config), vectors, len(slopes.gradients), 1.0, served=slopes)
+    path = np.array([*slopes.path, last])
+    if path.shape != (7, *vectors.shape) or np.array_equal(path[-1], vectors):
         raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors any more")
-    plain = len(groups) == 1 and held[0]["kind"] != "" and held[0]["usual"]
-    rate, up = held[0]["rate"], held[0]["maximize"]
-    if plain and not up and 0.005 <= rate <= 0.05:
+    rate = float(-((path[1] - path[0]) * np.sign(slopes.gradients[0])).mean())
+    like_adam = np.array(adam_s_path(vectors, slopes.gradients, rate))
+    return rate, bool(np.allclose(path, like_adam, 0, 0.02 * abs(rate)))
+
+
+def adam_s_path(vectors: np.ndarray, gradients: list[np.ndarray], rate: float) -> list[np.ndarray]:
+    learned = torch.nn.Parameter(torch.from_numpy(vectors.copy()))
+    optimizer = torch.optim.Adam([learned], lr=abs(rate), maximize=rate < 0)
+    path = [vectors]
+    for gradient in gradients:
+        learned.grad = torch.from_numpy(gradient)
+        optimizer.step()
+        path.append(plain(learned))
+    return path
+
+
+def right_rate(call, rng):
+    """What moves as a plain Adam whose rate is known as good or bad is judged at once; all else is tried on the run."""
+    rate, plain_adam = measured_rate(call, rng)
+    up, rate = rate < 0, abs(rate)
+    if plain_adam and not up and 0.005 <= rate <= 0.05:
         return
-    if plain and up and rate >= 0.001:
+    if plain_adam and up and rate >= 0.001:
         raise Misconception("uphill-for-downhill", UPHILL)
-    if plain and not 0.0005 < rate < 3:
+    if plain_adam and not 0.0006 < rate < 2.5:
         raise Misconception(*(("rate-too-large", TOO_LARGE) if rate > 1 else ("rate-still-too-small", TOO_SMALL)))
-    reached, losses = run(call, 1.0)
+    run = Run(rng)
+    reached = run.accuracy_after(call, 1.0)
     if reached >= GOAL:
         return
     result = f"after your run {reached:.0%} of the test translations are right, and {GOAL:.0%} are asked for"
-    if up and losses[-1] > losses[0]:
+    if up and run.losses[-1] > run.losses[0]:
         raise Misconception("uphill-for-downhill", f"{result}. {UPHILL}")
-    for factor in (0.1, 0.01, 10.0) if rate > 0.05 and plain else (10.0, 100.0, 0.1):
-        if run(call, factor)[0] >= GOAL:
+    for factor in (0.1, 0.01, 10.0) if rate > 0.05 and plain_adam else (10.0, 100.0, 0.1):
+        if Run(rng).accuracy_after(call, factor) >= GOAL:
             name, why = ("rate-still-too-small", TOO_SMALL) if factor > 1 else ("rate-too-large", TOO_LARGE)
             raise Misconception(name, f"{result}; with {factor:g} times the rate they are. {why}")
     raise Misconception("does-not-arrive", f"{result}; nor are they with a tenth of your rate or with ten times it")
 
 
-def run(call, factor: float) -> tuple[float, list[float]]:
-    """The accuracy of the vectors that the student's optimizer reaches, measured here; and the losses on the way."""
-    _, reached = call("run", factor)
-    model, test = to_measure()
-    vectors = np.asarray(reached["vectors"])
-    if vectors.shape != (4, model.config.width):
-        raise Misconception("no-sense", "the prompt has other vectors after your optimizer's steps than before")
-    prompt = PromptTuning.from_vectors(model, torch.from_numpy(vectors.astype(np.float32)))
-    return accuracy(model, test, prompt), reached["losses"]
-
-
-@cache
-def to_measure():
-    """The shipped model, and the lesson's hundred test sentences with their translations."""
-    model, tokenizer = pretrained()
-    return freeze(model), batch(tokenizer, Phrasebook().examples("chinese", "test", 100))
-
-
 def right_preparation(call, rng):
     length, width, seed = int(rng.integers(1, 6)), int(rng.choice([8, 12])), int(rng.integers(1000))
-    _, facts = call(length, width, seed)
-    if facts["base_held"]:
+    model = JudgesModel(tiny(seed, width), handed_out=True)
+    vectors = (0.05 * rng.normal(size=(length, width))).astype(np.float32)
+    tokens = rng.integers(17, size=(2, 6))
+    shapes = [*(each.shape for each in model.began.values()), vectors.shape]
+    gradients = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    uphill = slope_of(model.model, vectors, tokens)
+    _, facts = call(*model.given, vectors, tokens, gradients, served=model)
+    path = [vectors, *facts["vectors"]]
+    if len(path) != 4 or any(each.shape != vectors.shape for each in path) or not np.isfinite(path).all():
+        raise Misconception("no-sense", "the prompt is to keep its shape, and its numbers are to stay finite")
+    *_, later, last = (model.weights_after(standing) for standing in facts["model"])
+    if any(not torch.equal(last[name], later[name]) for name in last):
         raise Misconception(
             "base-in-optimizer", "the optimizer still holds weights of the model: it is to hold the prompt's alone"
         )
-    if facts["changed"]:
+    changed_later = model.facts()["changed"]
+    model.take(facts["model"][0])
+    at_first = model.facts()
+    if at_first["changed"]:
         raise Misconception("base-changed", "the model's weights are not what they were, before any step was taken")
     if not facts["recording"]:
         raise Misconception(
             "no-grad-for-all",
             "your preparation turns gradients off everywhere: then backward finds no way to the prompt, either",
         )
-    if facts["trainable"] == facts["weights"] and facts["eval"]:
+    trainable = max(each["trainable"] for each in [at_first, *model.seen])
+    if trainable == at_first["weights"] and facts["eval"]:
         raise Misconception(
             "eval-for-frozen",
             "`eval()` switches layers such as dropout to their use; it freezes nothing, and every weight still "
             "collects gradients",
         )
-    if facts["trainable"] or facts["gradients"]:
+    if trainable or any(each["gradients"] for each in [at_first, *model.seen]):
         raise Misconception(
             "base-left-trainable",
-            f"the optimizer leaves the model alone now, but {facts['trainable']} of its {facts['weights']} weights "
+            f"the optimizer leaves the model alone now, but {trainable} of its {at_first['weights']} weights "
             "still collect gradients: freeze all of them as well",
         )
-    if not facts["prompt_trainable"]:
+    if not facts["prompt trainable"]:
         raise Misconception("prompt-frozen-too", "the prompt is frozen as well: now nothing can learn")
-    if not facts["prompt_held"]:
+    if np.array_equal(path[3], path[2]):
         raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors")
-    if facts["first step"] > 0:
+    if ((path[1] - path[0]) * uphill).sum() > 0:
         raise Misconception("uphill-for-downhill", "the first step goes where the loss grows; it is to fall")
-    if facts["changed later"] or not facts["prompt_moved"]:
+    follows = np.mean(np.sign(path[0] - path[1]) == np.sign(uphill))
+    if changed_later or follows < 0.9:
         raise Misconception("wrong-thing-moves", "after some steps the prompt should have moved, and nothing else")
+
+
+def slope_of(model: Transformer, vectors: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """The gradient at the first step: that of the mean of all squared logits."""
+    prompt = PromptTuning.from_vectors(model, torch.from_numpy(vectors))
+    value = (model(torch.from_numpy(tokens), prompt) ** 2).mean()
+    return plain(torch.autograd.grad(value, prompt.vectors)[0])
 
 
 EXERCISES = (
@@ -256,7 +342,9 @@ EXERCISES = (
         parts=(
             the_cause(
                 "rate",
-                "",
+                None,
+                None,
+                0,
                 1.0,
                 labels="wrong labels give a loss that does not fit the answers; here both say the same: not there yet",
                 replaced="it answers about the right sentence, only mostly not in Chinese yet",
@@ -281,9 +369,7 @@ EXERCISES = (
         parts=(
             the_cause(
                 "base",
-                0,
-                0,
-                0,
+                *[None] * 5,
                 labels="with wrong labels it would not answer this well",
                 replaced="with words overwritten it would not answer this well",
                 detached="the prompt may well be doing little here; but what made the model's fingerprint change?",

@@ -7,6 +7,7 @@ from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
 from ..differences import Suspect, agree, looks_like, suspects
 from ..exercise import Exercise, Misconception, Part
+from ..judges_model import JudgesModel
 from ..lesson_text import reference
 from ..plain_data import tensors, tiny
 from . import ask
@@ -29,14 +30,18 @@ def tuned(tune, vectors, tokens, targets, rate, seed) -> tuple[Tensor, list[floa
 
 
 def trained(call, training: tuple) -> dict:
-    facts = call(*training)
+    """What the loop made of vectors that it was given; what became of the model is seen in the judge's own."""
+    vectors, *batches_and_rate, seed = training
+    model = JudgesModel(tiny(seed, vectors.shape[1]), handed_out=True)
+    facts = call(*model.given, vectors, *batches_and_rate, served=model)
     if facts["stopped"]:
         raise Misconception(
             "no-grad-around-the-base",
             "the loss has no graph, so backward has nowhere to go. A frozen model must still be run WITH gradients "
             "on: no_grad or detach would cut the only way from the loss to the prompt",
         )
-    return facts
+    model.take(facts["after"])
+    return facts | {"during": model.seen, "after": model.facts()}
 
 
 LEARNED = {

@@ -1,8 +1,15 @@
 """The proof of freezing: each of its facts is true of a proper training and false of one with that fault."""
 
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from ...freezing import freeze
 from ...soft_prompts import PromptTuning
 from ..differences import suspects
 from ..exercise import Exercise, Misconception, Part
+from ..plain_data import plain, tiny
 from . import ask
 
 FACTS = ("no_gradient", "unchanged", "optimizer", "reached", "flowed")
@@ -78,18 +85,111 @@ def faults(fact: str, rng) -> list[dict]:
     return [{"place": place, "value": value} for place in (0, 1, -1) for value in (None, 0.0)]
 
 
+class Training:
+    """What a training leaves behind, with a fault or without; nothing in its arrays says which."""
+
+    def __init__(self, fact: str, what: dict, rng):
+        self.rng, self.model = rng, freeze(tiny(int(rng.integers(1000)), 8))
+        self.weights = list(self.model.parameters())
+        self.before = [weight.detach().clone() for weight in self.weights]
+        self.own = [0.05 * self.numbers(int(rng.integers(3, 6)), 8), 0.05 * torch.ones(4, 8)]
+        self.slopes = [self.numbers(*each.shape) for each in self.own]
+        self.inside = [self.numbers(1, 4, 8) for _ in range(int(rng.integers(3, 6)))]
+        first = len(self.weights)  # the number of the prompt's first parameter
+        self.groups, self.held = [[first, first + 1]], {"own": first, "copies": first + 2}
+        getattr(self, fact)(**what)
+
+    def arrays(self) -> dict:
+        """As plain data: what `ask.objects` makes a training of."""
+        return plain(
+            {
+                "config": asdict(self.model.config),
+                "weights": dict(self.model.named_parameters()),
+                "gradients": [weight.grad for weight in self.weights],
+                "before": self.before,
+                "vectors": self.own,
+                "own_gradients": self.slopes,
+                "others": self.own,
+                "groups": self.groups,
+                "inside": self.inside,
+            }
+        )
+
+    def numbers(self, *shape: int) -> torch.Tensor:
+        return torch.from_numpy(self.rng.normal(size=shape)).float()
+
+    def no_gradient(self, which=(), value=1.0):
+        for place in which:
+            weight = self.weights[round(place * (len(self.weights) - 1))]
+            weight.grad = torch.full_like(weight, value)
+
+    def unchanged(self, place=None, how=""):
+        """One matrix is changed."""
+        if place is None:
+            return
+        matrices = [n for n, weight in enumerate(self.weights) if weight.dim() == 2]
+        places = {"first": 0, "last": -1, "middle": matrices[int(self.rng.integers(1, len(matrices) - 1))]}
+        weight, old = self.weights[places[place]].data, self.before[places[place]]
+        spot = tuple(int(self.rng.integers(size)) for size in weight.shape)
+        if how == "much":
+            weight[spot] += 3.0
+        elif how == "a bit":
+            weight[spot] = torch.nextafter(weight[spot], torch.tensor(torch.inf))
+        elif how == "turned":
+            weight.neg_()
+        else:  # the same numbers in another order, and such that their sum is exactly the same
+            old.copy_((old * 64).round() / 64)
+            weight.copy_(old.flip(0))
+
+    def optimizer(self, held=""):
+        own, copies = self.held["own"], self.held["copies"]
+        groups = {
+            "apart": [[own], [own + 1]],
+            "base too": [[own, own + 1, own - 1]],
+            "base apart": [[own, own + 1], [0]],
+            "copies": [[copies, copies + 1]],
+            "a part": [[own]],
+            "base in place": [[own, 0]],
+        }
+        self.groups = groups.get(held, self.groups)
+
+    def reached(self, row=None, value=0.0, parameter=0):
+        slope = self.slopes[parameter]
+        if row == "none":
+            self.slopes[parameter] = None
+        elif row == "all":
+            slope.fill_(value)
+        elif row == "balanced":  # reached, although its numbers add up to 0
+            slope[1] = torch.tensor([1.0, -1.0]).repeat(4)
+        elif row == "small":
+            slope[1] = 1e-12
+        elif row == "column":  # every row was reached, and one column not
+            slope[:, 5] = 0
+        elif row is not None:
+            slope[row] = value
+
+    def flowed(self, place=None, value=None):
+        if value == "balanced":
+            self.inside[1] = torch.tensor([1.0, -1.0]).repeat(1, 4, 4)
+        elif value == "small":
+            self.inside[1] *= 1e-12
+        elif value == "single":
+            self.inside[1] = torch.zeros(1, 4, 8).index_fill(2, torch.tensor([5]), 1.0)
+        elif place is not None:
+            self.inside[place] = None if value is None else torch.full((1, 4, 8), value)
+
+
 def about(fact: str):
     """A judge of one fact: true of a proper training, false of one with a fault."""
 
     def judge(call, rng):
         proper = PROPER[fact]
-        cases = [
-            {"seed": int(rng.integers(1000)), "about": fact, "what": what} for what in [*proper, *faults(fact, rng)]
-        ]
-        gathered = call(cases)
+        cases = [Training(fact, what, rng).arrays() for what in [*proper, *faults(fact, rng)]]
+        order = rng.permutation(len(cases))
+        gathered = call([cases[place] for place in order])
         if any(sorted(facts) != sorted(FACTS) for facts in gathered):
             raise Misconception("other-facts", f"expected a dict with the facts {', '.join(FACTS)}")
-        said = [facts[fact] for facts in gathered]
+        said = [gathered[int(place)][fact] for place in np.argsort(order)]
         right = [True] * len(proper) + [False] * (len(cases) - len(proper))
         if said == right:
             return

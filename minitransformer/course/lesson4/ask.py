@@ -30,26 +30,18 @@ def real_number(value):
     return float(value) if isinstance(value, (int, np.floating)) and not isinstance(value, bool) else value
 
 
-def unchanged(now, before) -> bool:
-    return all(torch.equal(one, other) for one, other in zip(now, tensors(*before), strict=True))
-
-
-def neighbours(nearest, vectors, table):  # (P, D), (V, D) -> the answer as it is, and whether the inputs are as before
+def neighbours(nearest, vectors, table):  # (P, D), (V, D) -> the answer as it is, and the inputs as they are afterwards
     given = tensors(vectors, table)
     found = nearest(*given)
     if isinstance(found, (tuple, list)) and len(found) == 2:
         found = whole_numbers(found[0]), as_tensor(found[1])
-    return {"found": found, "unchanged": unchanged(given, (vectors, table))}
+    return {"found": found, "given": given}
 
 
-def replacement(replaced, shape, weights, vectors, ids, tokens, targets):  # -> (P+1), whether the inputs are as before
-    model, before = rebuilt(shape, weights), (vectors, ids, tokens, targets)
-    vectors, ids, tokens, targets = given = tensors(*before)
-    losses = as_tensor(replaced(model, vectors, ids, (tokens, targets)))
-    same = unchanged(given, before) and unchanged(
-        [model.state_dict()[name] for name in weights], list(weights.values())
-    )
-    return {"losses": losses, "unchanged": same}
+def replacement(replaced, shape, weights, vectors, ids, tokens, targets):  # -> (P+1), the inputs as they are afterwards
+    model, given = rebuilt(shape, weights), tensors(vectors, ids, tokens, targets)
+    losses = as_tensor(replaced(model, *given[:2], tuple(given[2:])))
+    return {"losses": losses, "given": given, "weights": [model.state_dict()[name] for name in weights]}
 
 
 def search(best, lengths, starts, rates, seeds, validation, test):

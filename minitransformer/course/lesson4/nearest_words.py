@@ -3,8 +3,8 @@
 import numpy as np
 
 from ... import comparison, soft_prompts
-from ..differences import unpack
-from ..exercise import Exercise, Misconception, Part
+from ..differences import left_alone, unpack
+from ..exercise import Exercise, Part
 from ..small_models import unit
 from ..worlds import agree_in_all
 from . import ask
@@ -39,16 +39,18 @@ def right_words(call, rng):
 
 
 def right_cosines(call, rng):
-    for facts in compare(call, rng, 1, "the cosines", COSINES):
-        if not facts["unchanged"]:
-            raise Misconception(
-                "input-changed",
-                "your function changes the vectors or the table that it was given: dividing in place (/=, div_) does; "
-                "make new tensors instead",
-            )
+    worlds, facts = compare(call, rng, 1, "the cosines", COSINES)
+    for world, each in zip(worlds, facts, strict=True):
+        left_alone(each["given"], world, CHANGED)
 
 
-def compare(call, rng, place: int, what: str, messages: dict[str, str]) -> list[dict]:
+CHANGED = (
+    "your function changes the vectors or the table that it was given: dividing in place (/=, div_) does; make new "
+    "tensors instead"
+)
+
+
+def compare(call, rng, place: int, what: str, messages: dict[str, str]) -> tuple[list, list[dict]]:
     """One of the two results, in three worlds: two where each mistake finds other words, one with negative cosines."""
     worlds = [neighbourhood(rng), neighbourhood(rng), turned_away(rng)]
     facts = [call(*world) for world in worlds]
@@ -56,7 +58,7 @@ def compare(call, rng, place: int, what: str, messages: dict[str, str]) -> list[
     agree_in_all(
         "4.1", got, worlds, lambda answer, world: ask.neighbours(answer, *world)["found"][place], what, messages
     )
-    return facts
+    return worlds, facts
 
 
 def neighbourhood(rng) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,8 @@ import numpy as np
 from ... import comparison, soft_prompts
 from ...model import Config
 from ...tokenizer import IGNORED
-from ..exercise import Exercise, Misconception, Part
+from ..differences import left_alone
+from ..exercise import Exercise, Part
 from ..small_models import random_weights
 from ..worlds import agree_in_all
 from . import ask
@@ -35,13 +36,15 @@ def alone(call, rng):
 
 
 def together(call, rng):
-    for facts in compare_losses(call, small_worlds(rng), whole=True):
-        if not facts["unchanged"]:
-            raise Misconception(
-                "input-changed",
-                "your function leaves the vectors, the ids, the examples or the model other than it found them: "
-                "replace in a copy, vectors.clone(), or put everything back",
-            )
+    worlds = small_worlds(rng)
+    for (_, weights, *inputs), facts in zip(worlds, compare_losses(call, worlds, whole=True), strict=True):
+        left_alone([*facts["given"], *facts["weights"]], [*inputs, *weights.values()], CHANGED)
+
+
+CHANGED = (
+    "your function leaves the vectors, the ids, the examples or the model other than it found them: replace in a copy, "
+    "vectors.clone(), or put everything back"
+)
 
 
 def small_worlds(rng) -> list[list]:

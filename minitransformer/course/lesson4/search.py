@@ -39,12 +39,12 @@ SCORES = {name: SETTINGS[name] for name in SETTINGS if name not in ("last-of-a-t
 
 
 def right_setting(call, rng):
-    compare(call, [search_space(rng), search_space(rng)], 0, "the setting", SETTINGS)
+    compare(call, [search_space(rng, axis) for axis in range(3)], 0, "the setting", SETTINGS)
 
 
 def right_scores(call, rng):
     what = "the mean validation accuracy and the mean test accuracy"
-    compare(call, [search_space(rng), search_space(rng)], 1, what, SCORES)
+    compare(call, [search_space(rng, axis) for axis in (0, 1)], 1, what, SCORES)
 
 
 def a_tie(call, rng):
@@ -93,13 +93,13 @@ def drawn(rng) -> list:
     return [lengths, starts, rates, seeds, *rng.uniform(0.05, 0.95, (2, *sizes, len(seeds)))]
 
 
-def search_space(rng) -> list:
-    """A space in which each known mistake chooses another setting."""
+def search_space(rng, axis: int) -> list:
+    """A space in which each known mistake chooses another setting; the best is none of this list's first two."""
     while True:
         space = drawn(rng)
         validation, test = space[-2:]
         mean, best = validation.mean(-1), highest(validation.mean(-1))
-        if best[0] == len(mean) - 1 or len(set(best)) == 1 or margin(mean) < 1e-6:
+        if best[0] == len(mean) - 1 or best[axis] < 2 or len(set(best)) == 1 or margin(mean) < 1e-6:
             continue
         wrong = [
             *(highest(each) for each in (validation.max(-1), validation.min(-1), np.median(validation, axis=-1))),

@@ -1,12 +1,11 @@
 """Beside the student's classes and functions of lesson 5: prefixes, what they compile to, and decoding with them."""
 
-from types import SimpleNamespace
-
 import torch
 
 from minitransformer import Config, Hooks, loss
 
 from ..plain_data import rebuilt, tensors
+from ..served_model import ServedModel
 
 
 def context_hook(Prefix, what, config, length, *inputs):
@@ -70,10 +69,10 @@ def step(hook, hooks, config, weights, tokens, targets) -> list:
 
 
 def keys_values_of(to_keys_values, config, weights, vectors):  # (L, P, D) -> (L, G, P, d) twice
-    """Keys and values, the vectors as they are afterwards, and whether the model is as it was."""
+    """Keys and values, and the vectors and the model's weights as they are afterwards."""
     model, (own,) = rebuilt(config, weights), tensors(vectors)
     pair = to_keys_values(model, own)
-    return pair, own, untouched(model, weights)
+    return pair, own, dict(model.state_dict())
 
 
 def compiled(compile_prompt, config, weights, vectors):  # (P, D) or (L, P, D) -> (L, G, P, d) twice
@@ -81,54 +80,21 @@ def compiled(compile_prompt, config, weights, vectors):  # (P, D) or (L, P, D) -
     model = rebuilt(config, weights)
     hooks = soft_prompt(model, vectors)
     pair = compile_prompt(model, hooks)
-    return pair, hooks.vectors, untouched(model, weights)
-
-
-def untouched(model, weights) -> bool:
-    return all(torch.equal(weight, torch.as_tensor(weights[name])) for name, weight in model.state_dict().items())
+    return pair, hooks.vectors, dict(model.state_dict())
 
 
 @torch.no_grad()
-def one_at_a_time(step_by_step, config, weights, vectors, tokens):
-    """The logits of two calls, and for each how many places of how many rows each step read."""
-    model = rebuilt(config, weights)
-    return [
-        listened(model, lambda: step_by_step(model, *tensors(tokens), soft_prompt(model, vectors))) for _ in range(2)
-    ]
+def one_at_a_time(step_by_step, config, vectors, tokens, *, served):
+    """The logits of two calls."""
+    model = ServedModel(config, served)
+    return [step_by_step(model, *tensors(tokens), soft_prompt(model, vectors)) for _ in range(2)]
 
 
 @torch.no_grad()
-def decoded(answer, config, weights, vectors, tokens, count):
-    """The new tokens of two calls, and for each how many places of how many rows each step read."""
-    model = rebuilt(config, weights)
-    return [
-        listened(model, lambda: answer(model, *tensors(tokens), soft_prompt(model, vectors), count)) for _ in range(2)
-    ]
-
-
-def listened(model, run) -> list:
-    sizes = []
-    listener = model.embedding.register_forward_pre_hook(lambda _, args: sizes.append(list(args[0].shape)))
-    returned = run()
-    listener.remove()
-    return [returned, sizes]
-
-
-def guarded(guard, programs, config, weights):
-    """For each program what the test does: it passes it, raises, or returns False."""
-    return [verdict(guard, source, rebuilt(config, weights)) for source in programs]
-
-
-def verdict(guard, source: str, model) -> str:
-    scope = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "Hooks": Hooks}
-    exec(source, scope)
-    try:
-        said = guard(SimpleNamespace(**scope), model)
-    except NotImplementedError:
-        raise
-    except Exception:  # a wrong program may fail in any way
-        return "raises"
-    return "returns False" if said is False else "passes"
+def decoded(answer, config, vectors, tokens, count, *, served):
+    """The new tokens of two calls."""
+    model = ServedModel(config, served)
+    return [answer(model, *tensors(tokens), soft_prompt(model, vectors), count) for _ in range(2)]
 
 
 def soft_prompt(model, vectors) -> Hooks:

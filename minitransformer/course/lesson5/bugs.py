@@ -3,12 +3,10 @@
 Each is a known wrong answer to an exercise (see `wrong_answers.py` of its lesson), named by its misconception.
 """
 
-import inspect
-from functools import cache
 from importlib import import_module
 
 from .. import catalogue
-from ..lesson_text import answer_names, changed, lesson_of, solution
+from ..lesson_text import changed, lesson_of, reference, solution
 
 PROGRAM = "2.1", "2.2", "2.3", "5.1"  # the exercises whose answers make up a program
 REFUSED = " (this model refuses it; another would not)"
@@ -42,23 +40,30 @@ def program(bug: str = "") -> str:
     return "\n".join(cells.values())
 
 
-def another_right_program() -> str:
-    """The same, written by somebody else."""
-    return right_program([0] * len(PROGRAM))
+def pieces(rng, bug: str = "") -> dict[str, object]:
+    """A program as its pieces by exercise: each is drawn from the right answers, but for the one with this bug."""
+    drawn = {exercise: some(right_pieces(exercise), rng) for exercise in PROGRAM}
+    if bug:
+        exercise, _ = BUGS[bug]
+        wrong = catalogue.known_answers(lesson_of(exercise), "wrong")[exercise]
+        drawn[exercise] = some([answer for name, answer in wrong if name == bug], rng)
+    return drawn
 
 
-def some_right_program(rng) -> str:
-    """The same, written by any of those whose prompt has one parameter and needs no imports."""
-    return right_program([int(rng.integers(count)) for count in (4, 5, 4, 7)])
+def right_programs(rng) -> list[dict[str, object]]:
+    """Programs in which every right answer takes part; the first one is the text's own."""
+    columns = {}
+    for exercise in PROGRAM:
+        first, *others = right_pieces(exercise)
+        columns[exercise] = [first, *(others[place] for place in rng.permutation(len(others)))]
+    longest = max(map(len, columns.values()))
+    return [{name: column[n % len(column)] for name, column in columns.items()} for n in range(longest)]
 
 
-def right_program(numbers: list[int]) -> str:
-    """Each exercise as the right answer of this number has it."""
-    return "\n".join(map(right_piece, PROGRAM, numbers))
+def right_pieces(exercise: str) -> list[object]:
+    """The text's own solution, and the unusual right answers."""
+    return [reference(exercise), *catalogue.known_answers(lesson_of(exercise), "right")[exercise]]
 
 
-@cache
-def right_piece(exercise: str, number: int) -> str:
-    lesson = lesson_of(exercise)
-    answer = catalogue.known_answers(lesson, "right")[exercise][number]
-    return f"{inspect.getsource(answer)}\n{answer_names(lesson)[exercise]} = {answer.__name__}\n"
+def some(answers: list, rng) -> object:
+    return answers[rng.integers(len(answers))]

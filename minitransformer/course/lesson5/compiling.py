@@ -57,12 +57,13 @@ def exact_keys_values(call, rng):
         vectors = normal(rng, config.layers, some_length(rng), config.width)
         model, (layers,) = rebuilt(asdict(config), weights), tensors(vectors)
         got = call(asdict(config), weights, vectors)
-        compare_pairs(got, vectors, lambda answer, model=model, layers=layers: answer(model, layers), "5.3", TRANSLATED)
+        value = lambda answer, model=model, layers=layers: answer(model, layers)  # noqa: E731
+        compare_pairs(got, vectors, weights, value, "5.3", TRANSLATED)
 
 
-def compare_pairs(got, vectors, value: Callable, exercise: str, messages: Mapping[str, str]) -> None:
+def compare_pairs(got, vectors, weights, value: Callable, exercise: str, messages: Mapping[str, str]) -> None:
     """Keys and values are those of `value(the reference)`, and the vectors and the model are as they were."""
-    pair, after, untouched = unpack(got, 3, "the keys and values, the vectors, and the model")
+    pair, after, used = unpack(got, 3, "the keys and values, the vectors, and the model")
     pair = [joined(each) for each in unpack(pair, 2, "the keys and the values")]
     with torch.no_grad():
         right = [plain(each) for each in value(reference(exercise))]
@@ -75,7 +76,7 @@ def compare_pairs(got, vectors, value: Callable, exercise: str, messages: Mappin
                 agree(pair[place], right[place], f"the {what}", *(each.at(place) for each in known), tolerance=1e-4)
     if not np.array_equal(after, vectors):
         raise Misconception("vectors-changed", "your function changes the vectors that it is given; make new ones")
-    if not untouched:
+    if not all(np.array_equal(used[name], weight) for name, weight in weights.items()):
         raise Misconception("model-changed", "your function changes the model's weights; it should only use them")
 
 
@@ -100,7 +101,7 @@ def compare_compiled(call, rng, config: Config, *shape: int) -> None:
     model = rebuilt(asdict(config), weights)
     hooks = soft_prompt(model, vectors)
     got = call(asdict(config), weights, vectors)
-    compare_pairs(got, vectors, lambda answer: answer(model, hooks), "5.4", COMPILED)
+    compare_pairs(got, vectors, weights, lambda answer: answer(model, hooks), "5.4", COMPILED)
 
 
 EXERCISES = (

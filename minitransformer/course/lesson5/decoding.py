@@ -8,6 +8,7 @@ from ...hooks import NO_HOOKS
 from ...soft_prompts import PrefixTuning, PromptTuning
 from ..differences import agree, looks_like, suspects, unpack
 from ..exercise import Exercise, Misconception, Part
+from ..judges_model import JudgesModel
 from ..lesson_text import reference
 from ..plain_data import plain, rebuilt
 from ..small_models import normal, random_weights
@@ -46,19 +47,18 @@ def steps_with_a_prompt(call, rng):
 
 def compare_steps(call, config, weights, vectors, tokens) -> None:
     model, text = rebuilt(config, weights), torch.from_numpy(tokens)
-    hooks = soft_prompt(model, vectors)
-    first, second = unpack(call(config, weights, vectors, tokens), 2, "the two calls")
-    logits, read = unpack(first, 2, "the logits and the steps")
+    hooks, served = soft_prompt(model, vectors), JudgesModel(model)
+    logits, again = unpack(call(config, vectors, tokens, served=served), 2, "the two calls")
     with torch.no_grad():
         right = plain(model(text, hooks))
         wrong = []
         if not looks_like(logits, right, 1e-4):
             wrong = suspects("5.5", lambda step_by_step: step_by_step(model, text, hooks), STEPS)
         agree(logits, right, "the logits", *wrong, tolerance=1e-4)
-    places = [each[1] for each in read]
+    places = [each[1] for each in served.read]
     if set(places) == {tokens.shape[1]}:
         raise Misconception("all-at-once", "right numbers, but in one step: here the tokens come one at a time")
-    if many(read) > tokens.size:
+    if reads(served) > places_of_two_calls(vectors, tokens):
         raise Misconception(
             "reads-again", "right numbers, but earlier tokens are read again at each step: the cache should save that"
         )
@@ -66,16 +66,21 @@ def compare_steps(call, config, weights, vectors, tokens) -> None:
         raise Misconception(
             "several-at-once", f"right numbers, but one of your steps reads {max(places)} tokens: one at a time"
         )
-    once_more(second, right, 1e-4)
+    once_more(again, right, 1e-4)
 
 
-def many(read: list[list[int]]) -> int:
-    """How many tokens were read, over all rows."""
-    return sum(rows * places for rows, places in read)
+def reads(served: JudgesModel) -> int:
+    """How many places ran through the blocks, over all rows."""
+    return served.in_front + sum(rows * places for rows, places in served.read)
 
 
-def once_more(call, right, tolerance: float) -> None:
-    again, _ = unpack(call, 2, "what the second call gave, and the steps")
+def places_of_two_calls(vectors, tokens, new: int = 0) -> int:
+    """So many it takes, if each is read once: a prompt's vectors run like tokens, and a prefix's are only looked at."""
+    virtual = len(vectors) if vectors.ndim == 2 else 0
+    return 2 * len(tokens) * (virtual + tokens.shape[1] + new)
+
+
+def once_more(again, right, tolerance: float) -> None:
     if not looks_like(again, right, tolerance):
         raise Misconception("cache-kept-between-calls", KEPT)
 
@@ -113,19 +118,19 @@ def compare_answers(call, rng, for_prompt: bool) -> None:
             twice = reference("5.6")(model, torch.cat((text, text[:, -1:]), 1), hooks, count)
         if not (torch.equal(right, bare) or torch.equal(right, twice) or torch.equal(bare, twice)):
             break
-    first, second = unpack(call(config, weights, vectors, tokens, count), 2, "the two calls")
-    new_tokens, read = unpack(first, 2, "the new tokens and the steps")
+    served = JudgesModel(model)
+    new_tokens, again = unpack(call(config, vectors, tokens, count, served=served), 2, "the two calls")
     with torch.no_grad():
         wrong = []
         if not looks_like(new_tokens, plain(right), 0):
             wrong = suspects("5.6", lambda answer: answer(model, text, hooks, count), ANSWERED)
         agree(new_tokens, right, "the new tokens", *wrong)
-    if many(read) > len(tokens) * (tokens.shape[1] + count):
+    if reads(served) > places_of_two_calls(vectors, tokens, count):
         raise Misconception(
             "cache-given-up",
             "the right tokens, but by reading everything again at each step: repair it, keep the cache",
         )
-    once_more(second, plain(right), 0)
+    once_more(again, plain(right), 0)
 
 
 EXERCISES = (

@@ -1,10 +1,15 @@
 """The test that a student writes: it lets right programs pass, and catches planted bugs."""
 
-from ..exercise import Exercise, Misconception, Part
-from ..small_models import SHAPE, random_weights
-from . import ask
-from .bugs import BUGS, program, some_right_program
+from dataclasses import replace
+from weakref import WeakKeyDictionary
 
+from ..exercise import Call, Exercise, Misconception, Part
+from ..small_models import CONFIG, random_weights
+from . import ask_guard
+from .bugs import BUGS, pieces, right_programs
+from .programs import Program
+
+MODEL = replace(CONFIG, vocab=60)  # a test may use the first words as tokens
 GROUPS = {  # part -> the name of what is missing in a test that passes them, and the bugs
     "vectors in the wrong place": (
         "places-not-tested", ("prompt-replaces-tokens", "prompt-behind-the-text", "prompt-added")),
@@ -18,40 +23,53 @@ GROUPS = {  # part -> the name of what is missing in a test that passes them, an
 }  # fmt: skip
 
 
+KNOWN: WeakKeyDictionary[Call, dict[str, str]] = WeakKeyDictionary()  # verdicts serve all parts of one judging
+
+
 def catches(missing: str, names: tuple[str, ...]):
     """A judge: the student's test must catch these bugs, and let right programs pass."""
 
     def judge(call, rng):
-        texts = [program(), some_right_program(rng), *map(program, names)]
-        order = rng.permutation(len(texts))
-        verdicts = call([texts[place] for place in order], SHAPE, random_weights(rng))
-        if type(verdicts) is not list or [type(each) for each in verdicts] != [str] * len(texts):
-            raise Misconception("no-verdict", "expected to learn for each program whether your test let it pass")
-        passed = {int(place): verdict for place, verdict in zip(order, verdicts, strict=True)}
-        if "raises" in (passed[0], passed[1]):
+        if call not in KNOWN:
+            KNOWN[call] = verdicts(call, rng)
+        said = KNOWN[call]
+        if "raises" in said[""]:
             raise Misconception(
                 "right-program-rejected",
                 "your test rejects a program that is right. Ask only for what every right program does, however it is "
-                "written",
+                "written: it may own several parameters, or learn how far its vectors move from their start",
             )
-        missed = [place for place in range(2, len(texts)) if passed[place] != "raises"]
-        if any(passed[place] == "returns False" for place in missed) and passed[0] == passed[1] == "passes":
+        missed = [name for name in names if said[name] != ["raises"]]
+        if any(said[name] == ["returns False"] for name in missed) and set(said[""]) == {"passes"}:
             raise Misconception(
                 "returns-and-raises-not",
                 "your test returns False for a wrong program; it should raise: an `assert` that fails will do",
             )
         if missed:
-            seen = "; and: ".join(BUGS[names[place - 2]][1] for place in missed)
+            seen = "; and: ".join(BUGS[name][1] for name in missed)
             raise Misconception(missing, f"not caught; this is what one sees of it: {seen}")
 
     return judge
+
+
+def verdicts(call, rng) -> dict[str, list[str]]:
+    """What the test does with right programs, under "", and with each bug, asked in an order that it cannot know."""
+    programs = [("", made) for made in right_programs(rng)] + [(bug, pieces(rng, bug)) for bug in BUGS]
+    said: dict[str, list[str]] = {}
+    for place in rng.permutation(len(programs)):
+        bug, made = programs[place]
+        verdict = call(vars(MODEL), random_weights(rng, MODEL), served=Program(made, int(rng.integers(1 << 30))))
+        if verdict not in ("raises", "passes", "returns False"):
+            raise Misconception("no-verdict", "expected to learn for each program whether your test let it pass")
+        said.setdefault(bug, []).append(verdict)
+    return said
 
 
 EXERCISES = (
     Exercise(
         id="5.7",
         title="a test that catches bugs",
-        ask=ask.guarded,
+        ask=ask_guard.guarded,
         parts=tuple(Part(name, 1, catches(*bugs)) for name, bugs in GROUPS.items()),
         hints=(
             "One thing after the other: what `embed` returns, what has a gradient then, what the loss is, how a start "
@@ -59,7 +77,7 @@ EXERCISES = (
             "Compare with what you can compute yourself: `vectors` and `x` in their places for every row; "
             "`loss(model, tokens, targets, prompt)` with some targets of -100; `table[[4, 2, 4, 2, 4]]` for two words "
             "and a length of five.",
-            "After `entered.sum().backward()` a prompt has exactly one parameter, and it has a gradient; and "
+            "After `entered.sum().backward()` a prompt has parameters, and each of them has a gradient; and "
             "`prefix.context(0, x)` and `prefix.context(1, x)` differ in their first rows. Write an `assert` for each.",
         ),
     ),

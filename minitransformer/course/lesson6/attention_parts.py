@@ -9,8 +9,8 @@ from ...base import pretrained
 from ...hooks import Recorder, Stack
 from ...model import Transformer
 from ...soft_prompts import PrefixTuning
-from ..differences import agree, unpack
-from ..exercise import Exercise, Misconception, Part
+from ..differences import agree, left_alone, unpack
+from ..exercise import Exercise, Part
 from ..small_models import softmax
 from ..worlds import agree_in_all
 from . import ask
@@ -84,8 +84,9 @@ def compare(call, exercise: str, place: int, what: str, messages: dict[str, str]
         )
         got.append(unpack(each["found"], 2, names)[place])
     agree_in_all(exercise, got, worlds, lambda answer, world: run(answer, *world)["found"][place], what, messages)
-    if alone and not all(each["unchanged"] for each in facts):
-        raise Misconception("input-changed", CHANGED)
+    for world, each in zip(worlds, facts, strict=True):
+        if alone:
+            left_alone(each["given"], world[:-1], CHANGED)
     return got
 
 

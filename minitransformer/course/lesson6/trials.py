@@ -4,10 +4,12 @@ import numpy as np
 import torch
 
 from ... import comparison, soft_prompts
+from ...losses import accuracy
 from ...model import Config, Transformer
 from ...tokenizer import IGNORED
+from ..differences import agree
 from ..exercise import Exercise, Misconception, Part
-from ..plain_data import rebuilt
+from ..plain_data import rebuilt, tensors
 from ..small_models import random_weights
 from ..worlds import agree_in_all
 from . import ask
@@ -34,11 +36,12 @@ SCORED = {
 
 def every_method(call, rng):
     for names in (["prompt", "prefix"], rng.permutation(NAMES)[:3].tolist()):
-        world = little_task(rng, names, steps=1)
-        methods_of(rows(call, world), world)
+        world = little_world(rng, names, steps=1)
+        (facts,) = rows(call, world)
+        methods_of(facts, names)
 
 
-def rows(call, world: list) -> dict:
+def rows(call, world: list) -> list[dict]:
     """What came back; and whether it failed for a name that the hooks do not have here."""
     try:
         return call(*world)
@@ -53,19 +56,41 @@ def rows(call, world: list) -> dict:
 
 
 def base_untouched(call, rng):
-    world = little_task(rng, ["prompt", "prefix"], steps=3)
-    facts = rows(call, world)
-    methods_of(facts, world, order=False)
-    if not facts["unchanged"]:
+    """Three trials on one base, with two tasks. What was done to base or batches shows in the rows that follow."""
+    names = ["prompt", "prefix"]
+    world = little_world(rng, names, names, steps=int(rng.integers(3, 6)))
+    got = rows(call, world)
+    for facts in got:
+        methods_of(facts, names, ordered=False)
+    agree(bare(got[0]), untrained(world)[0], "the bare model's accuracy")
+    if [bare(facts) for facts in got] != untrained(world):
         raise Misconception(
             "base-trained",
-            "the base that all methods share is not what it was: full fine-tuning works on a copy of it",
+            "the base that all methods share is not what it was: in the next trial the bare model answers in another "
+            "way. Full fine-tuning works on a copy of it",
+        )
+    if not np.array_equal(in_order(got[0], names), in_order(got[-1], names)):
+        raise Misconception(
+            "another-result-later",
+            "the same task with new hooks of the same kind gives other accuracies the second time: something that both "
+            "trials use was changed. Leave the base and the task's batches as they are",
         )
 
 
-def methods_of(facts: dict, world: list, order: bool = True) -> None:
+def bare(facts: dict) -> float:
+    return facts["accuracies"][facts["methods"].index("no prompt")]
+
+
+def untrained(world: list) -> list[float]:
+    """The bare model's accuracy in each trial."""
+    shape, weights, tasks, _ = world
+    model = rebuilt(shape, weights)
+    return [accuracy(model, tuple(tensors(*tasks[place][1]))) for place in ask.order(len(tasks))]
+
+
+def methods_of(facts: dict, names: list[str], ordered: bool = True) -> None:
     """No row may be missing or too many, and they stand in the order that was asked for, if that is in question."""
-    got, names = facts["methods"], [name for name, _, _ in world[-2]]
+    got = facts["methods"]
     expected = ["no prompt", "instruction", *names, "full"]
     for name in expected:
         if name not in got:
@@ -75,52 +100,72 @@ def methods_of(facts: dict, world: list, order: bool = True) -> None:
             raise Misconception(*MISSING.get(name, left_out))
     if len(got) > len(expected):
         raise Misconception("too-many-rows", f"expected {len(expected)} rows, one for each method; got {len(got)}")
-    if order and got != expected:
+    if ordered and got != expected:
         wanted, found = (", ".join(each) for each in (expected, got))
         raise Misconception("order-of-rows", f"the rows should come in this order: {wanted}; yours: {found}")
 
 
 def right_accuracies(call, rng):
     """In whatever order the rows are: that is another part's."""
-    worlds = [little_task(rng, ["prompt", "prefix"], steps=int(rng.integers(14, 22))) for _ in range(2)]
+    names = ["prompt", "prefix"]
+    worlds = [little_world(rng, names, steps=int(rng.integers(14, 22))) for _ in range(2)]
     got = []
     for world in worlds:
-        facts = rows(call, world)
-        methods_of(facts, world, order=False)
-        got.append(in_order(facts, world))
+        (facts,) = rows(call, world)
+        methods_of(facts, names, ordered=False)
+        got.append(in_order(facts, names))
 
     def accuracies(answer, world) -> np.ndarray:
-        return in_order(ask.comparison(answer, *world), world)
+        return in_order(*ask.comparison(answer, *world), names)
 
     agree_in_all("6.3", got, worlds, accuracies, "the accuracies", SCORED, tolerance=1e-6)
 
 
-def in_order(facts: dict, world: list) -> np.ndarray:
+def in_order(facts: dict, names: list[str]) -> np.ndarray:
     scores = dict(zip(facts["methods"], facts["accuracies"], strict=True))
-    return np.array(
-        [scores[name] for name in ("no prompt", "instruction", *(each for each, _, _ in world[-2]), "full")]
-    )
+    return np.array([scores[name] for name in ("no prompt", "instruction", *names, "full")])
 
 
-def little_task(rng, names: list[str], steps: int) -> list:
-    """A small model of random weights and a task on which each method has an accuracy of its own.
-
-    In training one answer is common, another for another seed; in the test the bare model is right, or that answer, or
-    neither; with an instruction the bare model is right most often.
-    """
+def little_world(rng, *named: list[str], steps: int) -> list:
+    """A small model of random weights, and for each list of names a task with so many hooks."""
     weights = random_weights(rng, Config(**SHAPE), norms=0)
-    model, (common, other) = rebuilt(SHAPE, weights), rng.permutation(SHAPE["vocab"])[:2]
+    model = rebuilt(SHAPE, weights)
+    return [SHAPE, weights, [little_task(rng, model, names) for names in named], steps]
+
+
+def little_task(rng, model: Transformer, names: list[str]) -> list:
+    """A task on which each method has an accuracy of its own.
+
+    In training one answer is common, another for another seed; in the test the bare model is right, but only just, or
+    that answer, or neither; with an instruction the bare model is right most often.
+    """
+    common, other = rng.permutation(SHAPE["vocab"])[:2]
 
     def texts(count: int, likely_share: float, share: float, answer: int) -> tuple[np.ndarray, np.ndarray]:
-        tokens, odd = rng.integers(0, SHAPE["vocab"], (count, 3)), rng.integers(0, SHAPE["vocab"], count)
-        place = np.arange(count) / count
-        answers = np.where(place < share, answer, np.where(place < share + likely_share, likely(model, tokens), odd))
+        close = int(likely_share * count)
+        odd, place = rng.integers(0, SHAPE["vocab"], count), np.arange(count) / count
+        tokens = np.concatenate((undecided(rng, model, close), words(rng, count - close)))
+        answers = np.where(place < likely_share + share, answer, odd)
+        answers[:close] = likely(model, tokens[:close])
         return at_end(tokens, answers)
 
     kinds, lengths = ["prompt", "prefix", "key/value"], [2, 3, 1]
-    named = [[name, kind, length] for name, kind, length in zip(names, kinds, lengths, strict=False)]
+    hooks = [[name, kind, length] for name, kind, length in zip(names, kinds, lengths, strict=False)]
     batches = [texts(12, 0, 0.6, common), texts(12, 0, 0.6, other)]
-    return [SHAPE, weights, batches, texts(40, 0.3, 0.4, common), texts(40, 0.8, 0, common), named, steps]
+    return [batches, texts(100, 0.3, 0.4, common), texts(100, 0.8, 0, common), hooks]
+
+
+def words(rng, count: int) -> np.ndarray:
+    return rng.integers(0, SHAPE["vocab"], (count, 5))
+
+
+def undecided(rng, model: Transformer, count: int) -> np.ndarray:
+    """Texts that the model would answer in another way if it were another model by a little."""
+    tokens = words(rng, 4000)
+    with torch.no_grad():
+        first, second = model(torch.from_numpy(tokens))[:, -1].topk(2).values.T
+    margin = (first - second).numpy()
+    return tokens[np.argsort(np.where(margin < 1e-4, np.inf, margin))[:count]]  # rounding decides none of them
 
 
 def likely(model: Transformer, tokens: np.ndarray) -> np.ndarray:
@@ -142,7 +187,7 @@ EXERCISES = (
         provides=(soft_prompts, comparison),
         parts=(
             Part("every method has its row", 1, every_method),
-            Part("the base stays as it is", 1, base_untouched),
+            Part("base and task stay as they are", 1, base_untouched),
             Part("the accuracies", 2, right_accuracies),
         ),
         hints=(

@@ -1,5 +1,8 @@
 """A design decision, with evidence that is measured again."""
 
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import torch
 
@@ -7,12 +10,14 @@ from ... import soft_prompts
 from ...base import pretrained
 from ...freezing import freeze
 from ...hooks import Hooks
-from ...losses import accuracy
+from ...losses import Batch, accuracy
+from ...model import Config, Transformer
 from ...phrasebook import Phrasebook
-from ...tokenizer import batch
+from ...tokenizer import IGNORED, batch
 from ..differences import unpack
-from ..exercise import Exercise, Misconception, Part
-from ..plain_data import Plain
+from ..exercise import Call, Exercise, Misconception, Part
+from ..plain_data import Plain, rebuilt
+from ..small_models import random_weights
 from . import ask
 from .ask import METHODS
 
@@ -22,9 +27,19 @@ BYTES, KEYS, ACCURACY = 1200, 4, 0.9  # the scenario of exercise 7.4
 PARTS = {"method": str, "length": int, "vectors": list, "accuracy": float, "bytes": int, "extra keys": int}
 
 
-def handed_in(call) -> tuple[dict, Hooks, bool]:
-    """The decision, after a look at its parts; its soft prompt, built again; and whether the base is unchanged."""
-    decision, unchanged = unpack(call(), 2, "the decision and the base")
+ASKED: WeakKeyDictionary[Call, Plain] = WeakKeyDictionary()  # one decision serves all parts of one judging
+
+
+def reply(call: Call) -> list[Plain]:
+    """The decision; whether the child says that the base is as it was; and how often the child says that it ran."""
+    if call not in ASKED:
+        ASKED[call] = call()
+    return unpack(ASKED[call], 3, "the decision and the base")
+
+
+def handed_in(call: Call) -> tuple[dict, Hooks]:
+    """The decision, after a look at its parts, and its soft prompt, built again."""
+    decision, *_ = reply(call)
     lacking = [name for name in PARTS if not isinstance(decision, dict) or name not in decision]
     if lacking:
         raise Misconception("incomplete", f"a decision is a dict with {', '.join(PARTS)}; yours lacks {lacking[0]}")
@@ -47,7 +62,9 @@ def handed_in(call) -> tuple[dict, Hooks, bool]:
     with torch.no_grad():
         for mine, learned in zip(own, decision["vectors"], strict=True):
             mine.copy_(torch.from_numpy(np.asarray(learned)))
-    return decision, hooks, unchanged
+    if not all(np.isfinite(each).all() for each in (decision["accuracy"], *decision["vectors"])):
+        raise Misconception("not-finite", "your accuracy, and every number of your vectors, should be finite")
+    return decision, hooks
 
 
 def meant(value: Plain, kind: type) -> Plain:
@@ -67,7 +84,7 @@ def base():
 
 
 def within_the_file(call, rng):
-    decision, hooks, _ = handed_in(call)
+    decision, hooks = handed_in(call)
     right = sum(parameter.nbytes for parameter in hooks.parameters())
     if decision["bytes"] != right:
         raise Misconception(
@@ -83,7 +100,7 @@ def within_the_file(call, rng):
 
 
 def within_the_keys(call, rng):
-    decision, *_ = handed_in(call)
+    decision, _ = handed_in(call)
     if decision["extra keys"] != decision["length"]:
         raise Misconception(
             "keys-miscounted",
@@ -96,14 +113,26 @@ def within_the_keys(call, rng):
 
 
 def good_enough(call, rng):
-    decision, hooks, unchanged = handed_in(call)
-    if not unchanged:
-        raise Misconception(
-            "base-touched", "the base has changed while you decided; it serves the other tenants, too, and stays frozen"
-        )
+    decision, hooks = handed_in(call)
+    try:
+        holds_here(decision["accuracy"], hooks, rng)
+        holds_elsewhere(call, decision["accuracy"], rng)
+    except Misconception as wrong:
+        if not reply(call)[1]:  # what the child says explains a mistake, and is none by itself
+            raise Misconception(
+                "base-touched",
+                "the base has changed while you decided, and what you claim does not hold on the base that serves the "
+                "other tenants: it stays frozen",
+                wrong.detail,
+            ) from None
+        raise
+
+
+def holds_here(claimed: float, hooks: Hooks, rng) -> None:
+    """Whether these vectors are as good as claimed on the shipped base, and good enough."""
     model, tokenizer = base()
     unseen = book().examples("backwards", "test", 150, seed=int(rng.integers(1, 10_000)))
-    measured, claimed = accuracy(model, batch(tokenizer, unseen), hooks), decision["accuracy"]
+    measured = accuracy(model, batch(tokenizer, unseen), hooks)
     if not near(claimed, measured):
         if near(claimed / 100, measured) and claimed > 1:
             raise Misconception("in-percent", "you give the accuracy in percent; here it is a share, from 0 to 1")
@@ -117,7 +146,6 @@ def good_enough(call, rng):
         raise Misconception(
             "not-good-enough", f"the evidence holds, and speaks against it: at least {ACCURACY} of the answers are due"
         )
-    measured_elsewhere(call, rng, claimed)
 
 
 def near(claimed: float, measured: float) -> bool:
@@ -125,14 +153,25 @@ def near(claimed: float, measured: float) -> bool:
     return abs(measured - claimed) <= max(0.08, 3 * (measured * (1 - measured) / 60) ** 0.5)
 
 
-def measured_elsewhere(call, rng, claimed: float) -> None:
+def holds_elsewhere(call: Call, claimed: float, rng) -> None:
     """Whether the evidence is measured: for another base and book the accuracy is another."""
-    shares = {"train": 0.1, "test": float(rng.uniform(0.4, 0.6)), "validation": 0.75}
-    again = meant(call(shares, int(rng.integers(1000))), float)
-    if type(again) is not float or abs(again - shares["test"]) < 0.08:  # code may stop where nothing is good enough
+    world = another_world(rng, runs_allowed(reply(call)[2]))
+    where = "with another base and another book, where another share of the answers is right, your code "
+    try:
+        again = meant(call(*world), float)
+    except Misconception as wrong:
+        if wrong.name != "raises":
+            raise
+        raise Misconception(
+            "no-decision-elsewhere",
+            f"{where}hands in nothing, though nothing may be good enough there: decide all the same, and say how good "
+            "it is",
+            f"{wrong.message} {wrong.detail}",
+        ) from None
+    right = score(world, "test")
+    if type(again) is float and abs(again - right) < 0.05:
         return
-    where = "with a small base that gets about half of the answers on the test split right, your code "
-    detail = f"measured {shares['test']:.2f}, claimed {again:.2f}"
+    detail = f"measured {right:.2f}, claimed {again}"
     if again == claimed:
         raise Misconception(
             "claimed-not-measured",
@@ -141,21 +180,71 @@ def measured_elsewhere(call, rng, claimed: float) -> None:
             detail,
         )
     for name, value, message in (
-        ("measured-on-training", shares["train"], "claims what holds on the training split. Training has seen these"),
-        ("measured-on-validation", shares["validation"], "claims what holds on the validation split"),
-        ("tokens-counted", tokens_right(shares["test"]), "claims the share of right tokens: an answer is right only "
-         "as a whole"),
-    ):  # fmt: skip
-        if abs(again - value) < 0.05:
+        (
+            "measured-on-training",
+            score(world, "train"),
+            "claims what holds on the training split. Training has seen these",
+        ),
+        ("measured-on-validation", score(world, "validation"), "claims what holds on the validation split"),
+        ("tokens-counted", tokens_right(world), "claims the share of right tokens: an answer is right only as a whole"),
+    ):
+        if type(again) is float and abs(again - value) < 0.03:
             raise Misconception(name, f"{where}{message}; measure whole answers on the test split", detail)
     raise Misconception("not-reproduced", f"{where}claims another accuracy: measure on the test split", detail)
 
 
-def tokens_right(share: float) -> float:
-    """The share of right tokens where each answer is ended at once, and that share of the answers is empty."""
-    tokenizer = base()[1]
-    lengths = [len(tokenizer.encode(answer)) for _, answer in book().examples("backwards", "test", 100)]
-    return 1 / (1 + (1 - share) * float(np.mean(lengths)))
+def runs_allowed(runs: Plain) -> int:
+    """As often as for the shipped base, and as often again; who counts wrong harms only itself."""
+    return 2 * runs + 400 if type(runs) is int and 0 <= runs < 10_000 else 2000
+
+
+def another_world(rng, most: int) -> list:
+    """A base that says one word and ends, whatever the soft prompt; and answers, of which a share are that word."""
+    shipped, tokenizer = base()
+    words = [word for word in book().words if len(tokenizer.encode(word)) == 1]
+    word, other = (str(each) for each in rng.choice(words, 2, replace=False))
+    config = replace(shipped.config, layers=1, hidden=8)
+    test = float(rng.uniform(0.3, 0.8))
+    shares = {"train": 0.02, "test": test, "validation": test + 0.2}  # of the tokens, fewer than `test` are right
+    answers = {split: spread(rng, share, word, other) for split, share in shares.items()}
+    return [vars(config), says(rng, config, tokenizer.encode(word)[0]), answers, most]
+
+
+def spread(rng, share: float, word: str, other: str) -> list[str | None]:
+    """This word for a share of the sentences, spread evenly; some of the rest have the other word for an answer."""
+    due = np.floor(share * np.arange(301) + rng.uniform())
+    rest = np.where(rng.uniform(size=300) < 0.3, other, None)
+    return [word if more else each for more, each in zip(np.diff(due), rest.tolist(), strict=True)]
+
+
+def says(rng, config: Config, word: int) -> dict[str, np.ndarray]:
+    """Weights with which `word` comes after everything, and after it the end: blocks that add next to nothing."""
+    weights = random_weights(rng, config, scale=0.02, norms=0)
+    for name, weight in weights.items():
+        if name.endswith(("output.weight", "down.weight")):
+            weight *= 0.01
+    table = weights["embedding.weight"]
+    table[:, :2] = 1, 0
+    table[word, :2], table[config.end, :2] = (3, 6), (1, 12)
+    return weights
+
+
+def examples(world: list, split: str) -> tuple[Transformer, Batch]:
+    config, weights, answers, _ = world
+    other, tokenizer = ask.OtherAnswers(answers), base()[1]
+    return rebuilt(config, weights), batch(tokenizer, other.examples("backwards", split, 200))
+
+
+def score(world: list, split: str) -> float:
+    """The share of whole answers that are right in this world."""
+    return accuracy(*examples(world, split))
+
+
+@torch.no_grad()
+def tokens_right(world: list) -> float:
+    """The share of right tokens on the test split."""
+    model, (tokens, targets) = examples(world, "test")
+    return (model(tokens).argmax(-1) == targets)[targets != IGNORED].float().mean().item()
 
 
 def book() -> Phrasebook:
@@ -166,7 +255,7 @@ EXERCISES = (
     Exercise(
         id="7.4",
         title="a decision, with evidence",
-        ask=ask.decision,
+        ask=ask.asked,
         provides=(soft_prompts,),
         parts=(
             Part("the file is small enough", 1, within_the_file),

@@ -1,7 +1,11 @@
 """Plausible wrong answers to lesson 7: a misconception's name, and what it makes of the text's own solution."""
 
 from ...hooks import Hooks
+from ...losses import accuracy
+from ...phrasebook import Batches
 from ...soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning
+from ...tokenizer import batch
+from ...training import train
 from ..lesson_text import with_mistakes
 
 POSITIONS, PAIRS = "sum(queries for queries, _ in shapes)", "queries * keys for queries, keys"
@@ -95,7 +99,7 @@ CHANGES = {
         ("keys-miscounted", '"extra keys": length', '"extra keys": length * model.config.layers'),
         ("bytes-miscounted", "hooks.vectors.nbytes", "hooks.vectors.numel()"),
         ("base-touched", "train(model, B",
-         'train(model.requires_grad_(True), Batches(book, tokenizer, ["backwards"]), steps=2, progress=False)\n'
+         'train(model.requires_grad_(True), Batches(book, tokenizer, ["backwards"]), steps=40, progress=False)\n'
          "    train(model, B"),
     ],
 }  # fmt: skip
@@ -123,6 +127,17 @@ def in_half_precision(model, tokenizer, book):
     return decision()(model, tokenizer, book) | {"length": 4, "vectors": [vectors], "bytes": vectors.nbytes}
 
 
+def until_it_is_good_enough(model, tokenizer, book):
+    """Where nothing is, it never comes back."""
+    hooks, score = PromptTuning(2, model.config), 0.0
+    unseen = batch(tokenizer, book.examples("backwards", "test", 100))
+    while score < 0.95:
+        train(model, Batches(book, tokenizer, ["backwards"], rows=16), hooks, steps=40, progress=False)
+        score = accuracy(model, unseen, hooks)
+    evidence = {"accuracy": score, "bytes": sum(each.nbytes for each in hooks.parameters()), "extra keys": 2}
+    return {"method": "prompt", "length": 2, "vectors": list(hooks.parameters())} | evidence
+
+
 ANSWERS = with_mistakes(CHANGES)
 ANSWERS["7.3"].append(("no-prefix-at-all", lambda prefixes: Hooks()))
 ANSWERS["7.4"] += [
@@ -138,6 +153,8 @@ ANSWERS["7.4"] += [
     ("not-reproduced", decision(accuracy=0.95)),
     ("not-good-enough", decision(accuracy=0.05)),
     ("base-touched", touches_the_base),
+    ("no-decision-elsewhere", until_it_is_good_enough),
+    ("not-finite", decision(accuracy=float("nan"))),
     ("incomplete", lambda model, tokenizer, book: {"method": "prompt", "length": 2}),
     ("other-vectors", decision("prefix", 2, PromptTuning)),
 ]

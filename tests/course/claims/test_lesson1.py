@@ -1,10 +1,11 @@
 """What lesson 1 claims."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from minitransformer import Cache, Config, Recorder, Transformer, accuracy, batch, freeze, generate, train
 from minitransformer.course.lesson_text import reference
@@ -102,6 +103,7 @@ def test_words_of_a_kind_have_similar_rows(rows, book, tokenizer):
 
 @pytest.mark.claim("1 §4", "The three positions before the difference cannot have noticed it")
 @pytest.mark.claim("1 §4", "the changed word itself and all after it have")
+@pytest.mark.claim("1.q15", "since `account` comes later and is hidden")
 def test_what_comes_later_changes_nothing_before_it(model, tokenizer):
     texts = torch.tensor([tokenizer.encode(text) for text in ("The cat is sleeping.", "The cat is playing.")])
     one, other = model(texts).detach()
@@ -127,6 +129,17 @@ def test_two_tokens_after_five_are_read_as_the_last_two_of_seven(model, tokenize
     right = last_two()
     monkeypatch.setattr("minitransformer.model.visible", lambda queries, keys, device: torch.ones(queries, keys) > 0)
     assert (last_two() - right)[0, 0].abs().max() > 1
+
+
+@pytest.mark.claim(
+    "1.q13", "they see 6, 7 and 8 keys", "1, 2 and 3 keys", "5, 6 and 7 keys", "would see the two that come after"
+)
+def test_how_many_pairs_three_queries_and_eight_keys_have():
+    assert visible(3, 8).sum(1).tolist() == [6, 7, 8]
+    assert visible(3, 8).numel() == 24 and visible(3, 8).sum() == 21
+    every = torch.ones(3, 8)
+    assert [every.tril(diagonal).sum(1).tolist() for diagonal in (0, 4)] == [[1, 2, 3], [5, 6, 7]]
+    assert (~visible(3, 8)[0]).sum() == 2
 
 
 @pytest.mark.claim("1 §5", "depends on how far apart they stand, and on nothing else about their places")
@@ -189,6 +202,27 @@ def test_the_stream_keeps_its_shape_and_what_was_written(model, recorded):
     once = recorded["output", 1]
     twice = model.blocks[1](once, NO_HOOKS, Cache(), model.rotate)
     assert (twice - once).norm() > 0.1 * once.norm()
+
+
+@pytest.mark.claim(
+    "1.q9", "Weights are shared, work is not", "take a sixth of the memory", "each block of a model ends up"
+)
+def test_one_block_that_runs_each_time_has_fewer_weights_and_as_much_work(model, tokenizer):
+    def work(model):
+        with FlopCounterMode(display=False) as counter:
+            model(torch.tensor([tokenizer.encode(TEXT)]))
+        return counter.get_total_flops()
+
+    def numbers(blocks):
+        return sum(weight.numel() for weight in blocks.parameters())
+
+    shared = Transformer(model.config)
+    shared.blocks = torch.nn.ModuleList([shared.blocks[0]] * 4)
+    assert 4 * numbers(shared.blocks) == numbers(model.blocks) and work(shared) == work(model) > 0
+    ends = [
+        torch.cat([weight.flatten() for weight in block.parameters() if weight.dim() > 1]) for block in model.blocks
+    ]
+    assert max(F.cosine_similarity(one, other, dim=0) for one, other in combinations(ends, 2)) < 0.2
 
 
 @pytest.mark.claim("1 §6", "each vector is normalised and compared with every row of the embedding table")

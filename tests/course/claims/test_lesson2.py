@@ -201,11 +201,11 @@ def test_slicing_once_more_cuts_off_the_hard_first_targets(model, tokenizer, boo
 
 
 @pytest.mark.claim("2 §8", "Virtual tokens take places in the context and are attended to like others")
-@pytest.mark.claim("2.q7", "This model's context holds 128 positions")
+@pytest.mark.claim("2.q7", "This model's context holds 128 positions", "for each text of a batch by itself")
 @pytest.mark.claim("2.q7", "virtual tokens stand at positions like others: P + T must fit")
 def test_virtual_tokens_take_places_in_the_context(model):
     prompt = Prompt(at_random(0, length=20))
-    assert model(torch.zeros(1, 108, dtype=torch.long), prompt).shape[1] == 108
+    assert model(torch.zeros(4, 108, dtype=torch.long), prompt).shape[:2] == (4, 108)
     with pytest.raises(ValueError, match="129 positions are needed"):
         model(torch.zeros(1, 109, dtype=torch.long), prompt)
     model(torch.zeros(1, 4, dtype=torch.long), Stack(prompt, recorder := Recorder()))
@@ -318,7 +318,8 @@ def test_long_vectors_are_hard_to_move(model, tokenizer, book, tuned):
 
 
 @pytest.mark.claim("2 §8", "The model has not changed by a byte, so a second prompt can share it")
-@pytest.mark.claim("2.q12", "Each task needs a tiny file beside one shared model, and no task can damage another")
+@pytest.mark.claim("2.q12", "Each task needs a tiny file beside one shared model")
+@pytest.mark.claim("2.q12", "No task can damage what another one has learned, since the weights stay")
 def test_a_second_prompt_shares_the_model(model, tuned, said):
     before = fingerprint(model)
     chinese, _ = tuned(40, 0, at_random(0))

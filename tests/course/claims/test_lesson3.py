@@ -236,14 +236,30 @@ def test_a_detached_prompt_stops_or_never_learns(model, look_out):
     assert prompt.vectors.grad is None
 
 
-@pytest.mark.claim("3.q12", "The weights' gradients and their optimizer state are saved")
+@pytest.mark.claim("3.q12", "The gradients of the base's weights", "The optimizer's numbers for the base's weights")
+@pytest.mark.claim("3.q13", "which has 1,112,064 weights", "two for each of 4 · 128 numbers, and none for the base")
 def test_the_optimizer_keeps_numbers_for_the_prompt_alone(model, look_out):
     prompt = PromptTuning(4, model.config)
     optimizer = torch.optim.Adam(prompt.parameters())
     loss(model, *look_out, prompt).backward()
     optimizer.step()
     kept = sum(tensor.numel() for state in optimizer.state.values() for tensor in state.values() if tensor.dim())
-    assert kept == 2 * prompt.vectors.numel() and all(weight.grad is None for weight in model.parameters())
+    assert kept == 2 * prompt.vectors.numel() == 1024 and all(weight.grad is None for weight in model.parameters())
+    assert sum(weight.numel() for weight in model.parameters()) == 1_112_064
+
+
+@pytest.mark.claim("3.q12", "They are kept until they have been used", "reached only by going through all blocks")
+def test_what_the_blocks_computed_is_kept_for_the_way_back(model, look_out):
+    def kept(prompt):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
+            loss(model, *look_out, prompt)
+        return sum(sizes)
+
+    prompt = PromptTuning(4, model.config)
+    assert kept(prompt) > 100 * prompt.vectors.numel() and kept(Hooks()) == 0
+    step = gradients.record_step(model, *look_out, prompt)
+    assert all(any(layer[:4]) for layer in step.activations[:-1])
 
 
 @pytest.mark.claim("3 §4", "on how many of the 38 parameters", "All of them: **stale** gradients")

@@ -325,7 +325,7 @@ def test_the_mean_begins_worst_and_is_soon_far_ahead_of_large_numbers(paths):
 
 @pytest.mark.claim("4 §5", "Vectors many times as long as a row begin where the model has never been, and stay")
 @pytest.mark.claim("4 §5", "a tiny turn of such a vector")
-@pytest.mark.claim("4.q8", "hardly turns them")
+@pytest.mark.claim("4.q8", "a step that is so small beside a vector hardly turns it")
 @pytest.mark.claim("4.q9", "left only slowly")
 def test_a_step_hardly_turns_long_vectors(model, paths):
     losses, turned = paths
@@ -335,7 +335,7 @@ def test_a_step_hardly_turns_long_vectors(model, paths):
 
 
 @pytest.mark.claim("4 §5", "With enough steps most starts arrive")
-@pytest.mark.claim("4.q8", "random starts of the rows' size train well, only more slowly than words")
+@pytest.mark.claim("4.q8", "Random starts of the rows' size train well, only more slowly than words")
 def test_small_numbers_and_the_mean_arrive_with_more_steps(model, tasks, learned, starts):
     task, vectors = learned["count"]
     arrived = {"small": loss(model, *task.test, PromptTuning.from_vectors(model, vectors)).item()}
@@ -343,6 +343,21 @@ def test_small_numbers_and_the_mean_arrive_with_more_steps(model, tasks, learned
         train(model, task.batches(0), prompt, steps=60, progress=False)
         arrived[name] = loss(model, *task.test, prompt).item()
     assert max(arrived.values()) < 0.6, arrived
+
+
+@pytest.mark.claim("4.q8", "Adam's first step moves each number by just the learning rate", "1 / 0.02 times as long")
+@pytest.mark.claim("4.q8", "whose numbers have standard deviation 1", "both kinds have 4096 numbers")
+def test_a_first_step_is_fifty_times_larger_beside_vectors_of_the_rows_size():
+    torch.manual_seed(0)
+    layer, shares = torch.nn.Embedding(8, 4096), []
+    assert layer.weight.std().item() == pytest.approx(1, abs=0.02)
+    for size in 0.02, 1.0:
+        vectors = torch.nn.Parameter(size * layer.weight.detach())
+        vectors.grad = size**3 * torch.randn(8, 4096)  # of any size
+        before = vectors.detach().clone()
+        torch.optim.Adam([vectors], lr=0.001).step()
+        shares.append((vectors.detach() - before).norm() / before.norm())
+    assert (shares[0] / shares[1]).item() == pytest.approx(50, abs=0.5)
 
 
 @pytest.mark.claim("4 §5", "about half as large as a row's")

@@ -117,6 +117,7 @@ def seen(model, tokens, hooks, *sites):
 @pytest.mark.claim("5 §1", "$P \\cdot D$ for a prompt of $P$ vectors, $L \\cdot P \\cdot D$ for a prefix in $L$ layers")
 @pytest.mark.claim("5.q5", "each layer sees P extra keys under both methods")
 @pytest.mark.claim("5.q3", "six more streams to run at the first step", "six more keys in every layer, no stream")
+@pytest.mark.claim("5.q5", "T positions run, in place of P + T", "L · P · D in place of P · D")
 def test_a_prompt_has_a_stream_and_a_prefix_only_keys(model, tokens):
     layers = range(model.config.layers)
     for like, queries in (PromptTuning, 8), (PrefixTuning, 4), (KeyValuePrefix, 4):
@@ -134,6 +135,29 @@ def test_a_prefix_in_the_first_layer_only_is_seen_there_only(model, tokens):
     recorder = seen(model, tokens, first, "keys")
     assert [recorder["keys", layer].shape[2] - 4 for layer in range(model.config.layers)] == [8, 0, 0, 0]
     assert numbers(first) == 8 * model.config.width
+
+
+@pytest.mark.claim("5.q15", "holds 20,480 numbers", "runs 50 positions through every layer", "491,520")
+@pytest.mark.claim("5.q15", "would run 30 positions and show 20 more keys")
+def test_the_figures_tell_a_prompt_from_a_prefix(model):
+    shape = Config(vocab=10, context=8, width=1024, layers=24, heads=8, kv_heads=2, hidden=8)
+    assert (numbers(PromptTuning(20, shape)), numbers(PrefixTuning(20, shape))) == (20_480, 491_520)
+    text, layers = torch.ones(1, 30, dtype=torch.long), range(model.config.layers)
+    prompt, first = PromptTuning(20, model.config), PrefixTuning(20, model.config, layers=[0])
+    streams = [seen(model, text, hooks, "queries", "keys") for hooks in (prompt, first)]
+    assert [[each["queries", layer].shape[2] for layer in layers] for each in streams] == [[50] * 4, [30] * 4]
+    assert streams[1]["keys", 0].shape[2] == 50
+
+
+@pytest.mark.claim("5.q14", "In layer 3 the scores between the text's own queries and keys are what they were")
+@pytest.mark.claim("5.q14", "The layers above compute queries, keys and values from a changed stream")
+def test_a_prefix_in_one_layer_changes_no_score_there_and_all_above(model, tokens):
+    prefix = PrefixTuning(2, model.config, layers=[2], seed=5)
+    bare, tuned = (seen(model, tokens, hooks, "queries", "keys", "logits") for hooks in (Hooks(), prefix))
+    for site in "queries", "keys":
+        assert torch.equal(bare[site, 2], tuned[site, 2][:, :, -4:])
+        assert (bare[site, 3] - tuned[site, 3]).abs().max() > 0.1
+    assert (bare["logits", None] - tuned["logits", None]).abs().max() > 0.1
 
 
 @pytest.mark.claim("5 §2", "Ten lines, and the base has not changed by a byte")
@@ -197,7 +221,7 @@ def test_only_the_direction_of_a_prefix_counts(model, tokens, trained, instructi
 
 @pytest.mark.claim("5 §3", "and a gradient never points along it", "Adam's steps are *not* at a right angle")
 @pytest.mark.claim("5 §3", "Adam's steps point outwards, and its vectors have become several times as long")
-@pytest.mark.claim("5.q6", "the gradient is at a right angle to each vector, and the steps make it longer, not shorter")
+@pytest.mark.claim("5.q6", "The gradient is at a right angle to each vector, and the steps make it longer, not shorter")
 def test_gradients_are_at_a_right_angle_and_adam_s_steps_point_outwards(trained):
     _, trace, _ = trained
     assert cosines(trace.gradient_cosines).abs().max() < 0.01
@@ -229,11 +253,18 @@ def test_plain_gradient_descent_lengthens_each_vector_a_little(descended):
 
 
 @pytest.mark.claim("5 §3", "The longer a vector is, the less a step of the same size turns it")
-@pytest.mark.claim("5.q6", "only directions count; but steps of the usual size will now turn them slowly")
-@pytest.mark.claim("5.q6", "What suffers is learning")
+@pytest.mark.claim("5.q6", "a step of the usual size turns a long vector little", "What suffers is learning")
+@pytest.mark.claim("5.q6", "At first its loss was the usual one, but it learns more slowly")
+@pytest.mark.claim("5.q6", "a vector 20 times as long has about a twentieth of the gradient")
 def test_a_prefix_that_starts_long_learns_slowly(model, tokens, examples, trained):
     usual, long = (PrefixTuning(4, model.config, scale=scale, seed=5) for scale in (0.05, 1.0))
     assert apart(model, tokens, usual, long) < 0.1
+    first = next(iter(examples))
+    (small_value, small), (value, large) = (
+        (value := loss(model, *first, each), torch.autograd.grad(value, each.vectors)[0].norm(dim=2))
+        for each in (usual, long)
+    )
+    assert value.item() == pytest.approx(small_value.item(), rel=0.02) and (small / large - 20).abs().max() < 4
     trace = gradients.Trace(long)
     history = train(model, examples, long, steps=20, on_step=trace.on_step, progress=False)
     assert sum(history.loss[10:20]) > 5 * sum(trained[2].loss[10:20])
@@ -270,6 +301,8 @@ def test_a_prefix_of_zeros_has_an_effect_and_a_closed_gate_has_none(model, token
 
 @pytest.mark.claim("5 §5", "so both prefixes are equally large", "the second form would be twice the first")
 @pytest.mark.claim("5.q9", "2·G·d = 2048 numbers a layer and virtual token against D = 4096")
+@pytest.mark.claim("5.q9", "2 · L · P · G · d = 2 · 32 · 10 · 8 · 128", "this is the textbook's prefix, L · P · D")
+@pytest.mark.claim("5.q11", "in this model both have the same number")
 def test_both_forms_are_equally_large_in_this_model_only(model):
     shape = vars(model.config)
     assert numbers(PREFIX(4, model.config)) == numbers(KEY_VALUES(4, model.config))
@@ -277,6 +310,9 @@ def test_both_forms_are_equally_large_in_this_model_only(model):
     assert 2 * numbers(PREFIX(4, wide)) == numbers(KEY_VALUES(4, wide))
     shared = Config(**shape | {"width": 4096, "heads": 32, "kv_heads": 8})
     assert numbers(PREFIX(1, shared)) == 2 * numbers(KEY_VALUES(1, shared)) == shape["layers"] * 4096
+    asked = Config(**shape | {"width": 4096, "heads": 32, "kv_heads": 8, "layers": 32})
+    assert (numbers(KEY_VALUES(10, asked)), numbers(PREFIX(10, asked))) == (655_360, 1_310_720)
+    assert (asked.head, numbers(PromptTuning(10, asked))) == (128, 40_960)
 
 
 @pytest.mark.claim("5 §5", "afterwards the prefix is computed one last time, kept, and the network thrown away")

@@ -65,6 +65,7 @@ def weights_of(model, tokenizer):
 
 @pytest.mark.claim("6 §1", "at the same length a prefix has $L$ times the parameters")
 @pytest.mark.claim("6 §6", "a prompt of 16 and a prefix of 4 have both $16 D$ here, as $L = 4$")
+@pytest.mark.claim("6.q13", "A prompt of 16 and a prefix of 4 have the same 16 · D numbers here")
 @pytest.mark.claim("6.q10", "The prefix has four times the parameters; compare with a prompt of 32, or a prefix of 2")
 def test_a_prefix_has_as_many_times_the_numbers_as_there_are_layers(model):
     def numbers(make, length):
@@ -90,6 +91,8 @@ def test_what_was_pretrained_and_what_was_held_out(book):
 @pytest.mark.claim("6 §4", "Zero in block 0 for both, up to rounding; not zero above")
 @pytest.mark.claim("6 close", "They reorder nothing there; above, only through what was added below")
 @pytest.mark.claim("6.q4", "You found the renormalised weights equal")
+@pytest.mark.claim("6.q7", "you saw zero in block 0 for both")
+@pytest.mark.claim("6.q14", "all real weights of a row shrink by the same factor")
 @pytest.mark.claim("6.q6", "indirectly, order can change above, as you measured")
 def test_nothing_is_reordered_in_the_first_block_and_something_is_above(model, tuned, weights_of):
     plain = weights_of(Stack())
@@ -101,6 +104,28 @@ def test_nothing_is_reordered_in_the_first_block_and_something_is_above(model, t
             assert (new - old).abs().mean() > 1e-3
     last = content(weights_of(tuned["prefix"])[3], 4)[1]
     assert (last.argmax(-1) != plain[3].argmax(-1)).float().mean() > 0.05
+
+
+@pytest.mark.claim("6.q3", "0.5 becomes 0.3, and the row still sums to one", "divided by 0.6, 0.3 gives 0.5 back")
+def test_a_share_of_two_fifths_leaves_three_fifths_of_each_weight():
+    real = torch.tensor([0.5, 0.3, 0.2])
+    for virtual in (torch.tensor([0.4]), torch.tensor([0.1, 0.3])):  # of the 0.4, however many vectors take it
+        scores = torch.cat((virtual.log(), (0.6 * real).log()))
+        weights = (scores + 7).softmax(0)
+        torch.testing.assert_close(weights[len(virtual) :], torch.tensor([0.30, 0.18, 0.12]))
+        share, rest = content(weights[None, None], len(virtual))
+        torch.testing.assert_close(share, torch.tensor([[0.4]]))
+        torch.testing.assert_close(rest[0, 0], real)
+
+
+@pytest.mark.claim("6.q7", "a prompt's stream leaves a key in each layer", "A prefix has no stream")
+def test_both_methods_show_as_many_keys_and_one_has_a_stream(model):
+    streams = {"prompt": PromptTuning(3, model.config), "prefix": PrefixTuning(3, model.config)}
+    for name, hooks in streams.items():
+        recorder = Recorder(("queries", "keys"))
+        model(torch.ones(1, 5, dtype=torch.long), Stack(hooks, recorder))
+        shapes = [(recorder["queries", layer].shape[2], recorder["keys", layer].shape[2]) for layer in range(4)]
+        assert shapes == [(8 if name == "prompt" else 5, 8)] * 4
 
 
 @pytest.mark.claim("6 §2", "Head 1 of block 0", "where the prefix takes a share, the numbers are smaller")
@@ -157,6 +182,7 @@ def test_changed_weights_learn_to_copy_twice_and_vectors_do_not(score, untrained
 
 @pytest.mark.claim("6 §6", "At equal *length* the prefix is far ahead. At equal *parameters* it is ahead by less")
 @pytest.mark.claim("6 §6", "A longer prompt helps little on this task")
+@pytest.mark.claim("6.q14", "at `next_to_last` the prefix was ahead, also at equal parameters")
 @pytest.mark.claim("6 §6", "a prefix of 1 does about as well as a prompt of 16, with a quarter of the numbers")
 def test_the_prefix_is_ahead_at_equal_length_and_by_less_at_equal_parameters(score):
     prompts, prefixes = ([score("next_to_last", each, length) for length in (4, 16)] for each in ("prompt", "prefix"))

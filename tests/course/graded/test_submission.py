@@ -13,9 +13,9 @@ PARTS = [
     for lesson in catalogue.lessons() for exercise in catalogue.exercises(lesson).values() for part in exercise.parts
 ]  # fmt: skip
 QUESTIONS = [
-    pytest.param(lesson, f"{name} question: answer", id=name, marks=pytest.mark.points(1))
+    pytest.param(lesson, f"{name} question: answer", id=name, marks=pytest.mark.points(question.points))
     for lesson in catalogue.lessons()
-    for name in catalogue.questions(lesson)
+    for name, question in catalogue.questions(lesson).items()
 ]
 
 
