@@ -15,7 +15,7 @@ def back(value):
     return came
 
 
-@pytest.mark.parametrize("value", [None, True, 3, 0.1, float("inf"), "小心!", "\ud800", [2.5, {"a": "b"}, []], {}])
+@pytest.mark.parametrize("value", [None, True, 3, 0.1, -1e300, "小心!", "\ud800", [2.5, {"a": "b"}, []], {}])
 def test_plain_data_crosses_the_boundary_as_it_is(value):
     assert back(value) == value and type(back(value)) is type(value)
 
@@ -61,3 +61,49 @@ def test_what_is_no_message_is_refused(data):
 def test_a_byte_that_is_neither_true_nor_false_becomes_a_truth():
     data = block(json.dumps({"array": "0"}), **{"0": np.array([True, False])})
     assert wire.unpacked(data.replace(b"\x01\x00", b"\x02\x00")).tobytes() == b"\x01\x00"
+
+
+def names(count: int) -> str:
+    return json.dumps([{"array": "0"}] * count)
+
+
+@pytest.mark.parametrize(
+    ("tree", "arrays"),
+    [
+        (names(3000), {"0": np.zeros(1 << 20)}),  # 8 MB, and a judge that copies what it gets takes gigabytes
+        (names(2), {"0": np.zeros(1)}),
+        ("[" + "[]," * 300_000 + "1]", {}),
+        ("[" + "{}," * 300_000 + "1]", {}),
+        ("[" + "1," * 300_000 + "1]", {}),
+        ('{"a":' * 60 + "1" + "}" * 60, {}),
+        ("[" * 60 + "1" + "]" * 60, {}),
+        ('"' * 2_000_000, {}),
+        ("1", {str(n): np.zeros(0, bool) for n in range(90_000)}),
+        ('{"array": "0"}', {"0": np.zeros((1 << 40, 0))}),  # a loop over its rows does not end
+    ],
+)
+def test_what_would_take_more_memory_or_time_than_its_bytes_is_refused(tree, arrays):
+    with pytest.raises(ValueError, match="no message"):
+        wire.unpacked(block(tree, **arrays))
+
+
+@pytest.mark.parametrize("tree", ["NaN", "[Infinity]", '{"loss": -Infinity}', "1e999", "-1e400"])
+def test_a_plain_number_that_is_not_finite_is_refused(tree):
+    with pytest.raises(ValueError, match="no message: NotFinite"):
+        wire.unpacked(block(tree))
+
+
+@pytest.mark.parametrize("value", [float("nan"), [1.0, float("inf")], {"a": (float("-inf"),)}])
+def test_whoever_sends_a_number_that_is_not_finite_is_told_so(value):
+    with pytest.raises(wire.NotFinite):
+        wire.packed([1, "gave", value])
+
+
+def test_in_an_array_a_number_may_be_not_finite_since_arrays_are_compared_with_care():
+    sent = np.array([np.nan, np.inf, -np.inf, 1.0])
+    assert back(sent).tobytes() == sent.tobytes()
+
+
+def test_a_long_text_of_brackets_is_a_text():
+    for text in '[{",\\"' * 100_000, "\\", '\\"', '"\\\\"[' * 100:
+        assert back([text, {text: text}]) == [text, {text: text}]

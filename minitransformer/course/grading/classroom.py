@@ -39,19 +39,19 @@ def grade(
         raise FileNotFoundError(f"there is nothing at {', '.join(missing)}; expected notebooks, .py, zips or folders")
     if any(out.resolve().is_relative_to(path.resolve()) for path in paths):
         raise ValueError(f"the reports would stand among the submissions: name an --out outside of them; got {out}")
-    assignment, profile, limits = Assignment.of(lesson), choose(profile), limits or Limits()
+    assignment, limits, chosen = Assignment.of(lesson), limits or Limits(), choose(profile, (*paths, out))
     (out / "rows").mkdir(parents=True, exist_ok=True)
     remove_unfinished(out)
-    grader = Grader(lesson, profile, (), limits, secret_bytes(secret), out / "rows", attempts)
+    grader = Grader(lesson, chosen.name, chosen.missing, limits, secret_bytes(secret), out / "rows", attempts)
     submissions = intake.find_submissions(paths)
     mine = [place % shard[1] == shard[0] - 1 for place in range(len(submissions))]
     at_once = max(1, min(processes or os.cpu_count() or 1, sum(mine)))
-    bounds = Bounds(seconds=limits.start + limits.whole + FOR_INTAKE_AND_JUDGES)
+    bounds = Bounds(seconds=limits.start + limits.patience * limits.whole + FOR_INTAKE_AND_JUDGES)
     bar = tqdm(total=sum(mine), disable=not progress, unit="submission", dynamic_ncols=True)
     with bar, says_how_far(bar), Workers(grader.prepare, bounds) as workers:
         rows = class_rows(workers, grader, submissions, mine, at_once, bar)
         written = [row for row in rows if row]
-        reports.write(written, assignment, out, profile in GRADED, pages(workers, written, at_once))
+        reports.write(written, assignment, out, chosen.name in GRADED, pages(workers, written, at_once))
     return [row for row, own in zip(rows, mine, strict=True) if own]
 
 
