@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ...files.checkpoints import write_whole
 from ..assignment import Assignment
 from ..isolation import GRADED, Limits, choose
-from . import intake, reports
+from . import finding, reports
 from .grader import Grader, is_sound, lost_to_the_machine
 from .workers import Bounds, Died, Workers
 
@@ -43,7 +43,7 @@ def grade(
     (out / "rows").mkdir(parents=True, exist_ok=True)
     remove_unfinished(out)
     grader = Grader(lesson, chosen.name, chosen.missing, limits, secret_bytes(secret), out / "rows", attempts)
-    submissions = intake.find_submissions(paths)
+    submissions = finding.find_submissions(paths)
     mine = [place % shard[1] == shard[0] - 1 for place in range(len(submissions))]
     at_once = max(1, min(processes or os.cpu_count() or 1, sum(mine)))
     bounds = Bounds(seconds=limits.start + limits.patience * limits.whole + FOR_INTAKE_AND_JUDGES)
@@ -58,7 +58,7 @@ def grade(
 def class_rows(
     workers: Workers,
     grader: Grader,
-    submissions: list[intake.SubmissionFile],
+    submissions: list[finding.SubmissionFile],
     mine: list[bool],
     at_once: int,
     bar: tqdm,
@@ -66,8 +66,8 @@ def class_rows(
     """A row for each submission; for those of other shards only if it has been graded before."""
     rows: list[dict | None] = [None] * len(submissions)
 
-    def take(places: list[int], at_once: int) -> Iterator[int]:
-        jobs = [("grade_one" if mine[place] else "kept_row", submissions[place]) for place in places]
+    def take(places: list[int], at_once: int, task: str = "grade_one") -> Iterator[int]:
+        jobs = [(task if mine[place] else "kept_row", submissions[place]) for place in places]
         for job, result in workers.results(jobs, at_once):
             place = places[job]
             row = row_of(result, submissions[place], grader)
@@ -81,13 +81,13 @@ def class_rows(
         else:
             keep(rows[place], grader)
             bar.update(mine[place])
-    for place in take(sorted(again), 1):  # alone: what was lost because of neighbours is not lost now
+    for place in take(sorted(again), 1, "grade_alone"):  # alone: what was lost because of neighbours is not lost now
         keep(rows[place], grader)
         bar.update()
     return rows
 
 
-def row_of(result: bytes | Died, submission: intake.SubmissionFile, grader: Grader) -> dict | None:
+def row_of(result: bytes | Died, submission: finding.SubmissionFile, grader: Grader) -> dict | None:
     """What came of one submission; a row in any case, or None where another shard's is not there."""
     why = result.why if isinstance(result, Died) else "its row is damaged"
     with suppress(ValueError, RecursionError, TypeError):

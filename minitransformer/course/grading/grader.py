@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from .. import catalogue, lesson_text
 from ..assignment import Assignment, course_digest
 from ..display import clean
 from ..isolation import Box, Limits, write_open_part
-from . import intake, reports, similarity
+from . import finding, intake, reports, similarity
+from .cells import Refused
 from .marking import Session, mark
 from .processor_time import ProcessorTime
 
@@ -68,54 +69,59 @@ class Desk:
         if any("torch.optim" in path.read_text("utf-8") for path in catalogue.folder(grader.lesson).glob("*.py")):
             import_module("torch._dynamo")  # the first optimizer imports it, for a second in every process
 
-    def grade_one(self, submission: intake.SubmissionFile) -> dict:
+    def grade_alone(self, submission: finding.SubmissionFile) -> dict:
+        """The same while nobody else is graded: nobody holds this code up, and less patience is needed."""
+        return self.grade_one(submission, replace(self.grader.limits, patience=1.5))
+
+    def grade_one(self, submission: finding.SubmissionFile, limits: Limits | None = None) -> dict:
         """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
         began, row = time.perf_counter(), self.grader.empty_row(submission.name)
         try:
-            data = intake.content(submission)
-            key, row["content"] = self.digests(submission, data)
+            files = finding.contents(submission)
+            key, row["content"] = self.digests(submission, files)
             if kept := self.kept(submission, row["content"]):
                 return kept
-            handed_in = intake.read_submission(submission.member or submission.path.name, data, self.assignment)
-            row |= similarity.traces(handed_in.pieces, self.known_code) | {"notes": handed_in.notes}
-            row["tests"], row["had_its_time"] = self.marked(handed_in, key)
+            handed_in = intake.read(files, self.assignment)
+            row |= similarity.traces(handed_in.pieces, self.known_code) | {"taken": handed_in.taken}
+            row["notes"] = [*submission.notes, *handed_in.notes]
+            row["tests"], row["had_its_time"] = self.marked(handed_in, key, limits or self.grader.limits)
             row["earned"] = round(sum(test["earned"] for test in row["tests"]), 3)
             row["seconds"] = round(time.perf_counter() - began, 1)
-        except intake.Refused as why:
+        except Refused as why:
             row["problem"] = str(why)
         except Exception as error:  # the grader's or the machine's fault; tried again next time
             row["problem"] = clean(f"could not be graded: {type(error).__name__}: {error}")
         return row
 
-    def kept_row(self, submission: intake.SubmissionFile) -> dict | None:
+    def kept_row(self, submission: finding.SubmissionFile) -> dict | None:
         """The row from an earlier run, or from another shard's, if it is still true."""
-        with suppress(intake.Refused):
-            return self.kept(submission, self.digests(submission, intake.content(submission))[1])
+        with suppress(Refused):
+            return self.kept(submission, self.digests(submission, finding.contents(submission))[1])
 
     def report(self, row: dict) -> dict[str, str]:
         return reports.of_one(row)
 
-    def digests(self, submission: intake.SubmissionFile, data: bytes) -> tuple[bytes, str]:
+    def digests(self, submission: finding.SubmissionFile, files: dict[str, bytes]) -> tuple[bytes, str]:
         """What decides this submission's inputs, and what its row depends on.
 
         Another student or other code has other inputs, so that what leaked once is of no use.
         """
-        grader = self.grader
+        grader, data = self.grader, b"\0".join(files.values())
         key = hmac.digest(grader.secret, submission.name.encode() + b"\0" + data, "sha256")
         about = f"{grader.profile} {grader.missing} {grader.limits} {grader.attempts}".encode() + self.course_digest
         return key, hmac.digest(key, about, "sha256").hex()
 
-    def kept(self, submission: intake.SubmissionFile, content: str) -> dict | None:
+    def kept(self, submission: finding.SubmissionFile, content: str) -> dict | None:
         with suppress(OSError, ValueError, RecursionError):
             row = json.loads(self.grader.place(submission.name).read_bytes())
             return row if is_sound(row) and row.get("content") == content else None
 
-    def marked(self, handed_in: intake.Submission, key: bytes) -> tuple[list[dict], bool]:
+    def marked(self, handed_in: intake.Submission, key: bytes, limits: Limits) -> tuple[list[dict], bool]:
         """The tests, and whether the code had a processor to itself."""
         grader = self.grader
-        box = grader.profile, self.open_part, grader.lesson, grader.limits
+        box = grader.profile, self.open_part, grader.lesson, limits
         processor = ProcessorTime()
-        session = Session(self.assignment, handed_in, grader.limits, lambda: Box(*box))
+        session = Session(self.assignment, handed_in, limits, lambda: Box(*box))
         with torch.random.fork_rng(devices=[]):  # the same draws for the same file, and nobody knows them before
             torch.manual_seed(int.from_bytes(key[:7], "big"))
             tests = list(mark(session, handed_in.answers, key, grader.attempts))

@@ -1,175 +1,253 @@
-"""What was handed in: found, opened with care, and cut down to exercise cells and answers. Nothing is run here."""
+"""One attempt is read: what its exercises are made of, its answers, and what was taken and what was not.
+
+Nothing is run here.
+"""
 
 import ast
 import json
-import os
-import re
-import stat
-import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+from typing import NamedTuple
 
+from .. import answers as kept_answers
 from ..answers import Given
 from ..assignment import Assignment
-from ..display import clean, valid_unicode
+from ..display import clean
+from .cells import LONGEST_OF_ALL, MOST, Cell, Refused, cells_of, parsed, written_modules
+from .definitions import FUTURE, Code, statements_of
+from .typed import Typed
 
-LARGEST, LARGEST_CLASS, LONGEST = 8 << 20, 1 << 30, 400_000
-FOR_ALL = "for all exercises"
-MAGIC = re.compile(r"^([ \t]*)[!%?].*$", re.MULTILINE)
-LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
-
-
-class Refused(ValueError):
-    """What was handed in cannot be read, in one line."""
+READABLE = (".ipynb", ".py")
 
 
-@dataclass(frozen=True)
-class SubmissionFile:
-    """One submission on disk, not opened yet; `member` is its name inside a zip."""
+class Piece(NamedTuple):
+    """A piece of code that an exercise runs; `own` where it makes the answer itself."""
 
-    name: str
-    path: Path
-    member: str | None
+    own: bool
+    source: str
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What counts: pieces of code in order, each for an exercise or for all of them, and the answers to questions."""
+    """What counts: for each exercise the pieces that it runs, in order; the answers to questions; what to tell."""
 
-    pieces: list[tuple[str | None, str]] = field(default_factory=list)
+    code: dict[str, list[Piece]] = field(default_factory=dict)
     answers: dict[str, Given] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    taken: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def pieces(self) -> list[tuple[str | None, str]]:
+        """Every piece once, with the exercise whose own it is."""
+        owners = {source: None for pieces in self.code.values() for _, source in pieces}
+        owners |= {source: exercise for exercise, pieces in self.code.items() for own, source in pieces if own}
+        return [(owner, source) for source, owner in owners.items()]
 
 
-def find_submissions(paths: list[Path]) -> list[SubmissionFile]:
-    """Everything under these paths but hidden files, in order and under names that differ."""
-    files: dict[str, SubmissionFile] = {}
-    for path in paths:
-        top = path.parent if path.is_symlink() or not path.is_dir() else path
-        for each in sorted(path.rglob("*")) if top == path else [path]:
-            inside, within = each.relative_to(top), members(each)
-            hidden = top == path and "/." in f"/{inside}"
-            for member in () if hidden else within:
-                part = f"/{member.rpartition('.')[0]}" if within[1:] else ""
-                name = clean(f"{inside.with_suffix('')}{part}", 120)
-                while name in files:
-                    name += " again"
-                files[name] = SubmissionFile(name, each, member)
-    return [*files.values()]
-
-
-def members(path: Path) -> list[str | None]:
-    """The files in a zip; no name inside for another file, or a zip that is none; nothing for a folder."""
-    mode = path.lstat().st_mode
-    with suppress(zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        if path.suffix == ".zip" and stat.S_ISREG(mode):
-            with zipfile.ZipFile(path) as archive:
-                infos = [each for each in archive.infolist() if not each.is_dir() and "__MACOSX" not in each.filename]
-            if 0 < len(infos) <= 2000 and sum(each.file_size for each in infos) <= LARGEST_CLASS:
-                return [each.filename for each in infos]
-    return [] if stat.S_ISDIR(mode) else [None]
-
-
-def content(submission: SubmissionFile) -> bytes:
-    """The bytes of one submission, at most LARGEST of them."""
-    try:
-        handle = os.open(submission.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        raise Refused("it cannot be opened, or it is a link: hand in the file itself") from None
-    with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Refused("it is no file: hand in a notebook or a .py")
-        if submission.path.suffix == ".zip" and not submission.member:
-            raise Refused("this is no zip, or a broken one: expected 1 to 2000 files, together at most 1 GiB")
-        if (submission.member or submission.path.name).rpartition(".")[2] not in ("ipynb", "py"):
-            raise Refused("expected a notebook (.ipynb), a .py, or a zip of them")
-        data = unzipped(file, submission.member) if submission.member else file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise Refused(f"it is larger than {LARGEST >> 20} MiB: clear the outputs, and hand it in again")
-    return data
-
-
-def unzipped(file: IO[bytes], member: str) -> bytes:
-    """One file in a zip."""
-    try:
-        archive = zipfile.ZipFile(file)
-        info = archive.getinfo(member)
-        if LEADS_OUT.search(member):
-            raise Refused("a path that leads out of the zip")
-        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise Refused("a link or a device in a zip")
-        if info.file_size > min(LARGEST, 200 * max(info.compress_size, 1)):
-            raise Refused("a file that unpacks to more than it may: an archive bomb")
-        return archive.read(info)
-    except Refused:
-        raise
-    except Exception:  # a zip may be wrong in every way there is
-        raise Refused("this file cannot be unpacked: it is broken, or has a password") from None
-
-
-def read_submission(name: str, data: bytes, assignment: Assignment) -> Submission:
-    """The pieces and the answers that a file holds."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Refused("it is not UTF-8: save it as UTF-8, and hand it in again") from None
-    handed_in = statements(text) if name.endswith(".py") else notebook_cells(text)
-    cells, owners, made = [(cell, *parsed(source)) for cell, source in handed_in], {}, Submission()
-    for exercise, answer in assignment.names.items():
-        own = [n for n, (cell, _, _) in enumerate(cells) if cell == f"exercise-{exercise.replace('.', '-')}"]
-        own = own or [n for n, (*_, body) in enumerate(cells) if answer in {getattr(x, "name", 0) for x in body or ()}]
-        owners |= dict.fromkeys(own[-1:], exercise)
-    for n, (cell, source, body) in enumerate(cells):
-        made.answers.update(quiz_answers(body or []))
-        if n in owners or cell == FOR_ALL:
-            made.pieces.append((owners.get(n), source))
-            if source != handed_in[n][1]:
-                made.notes.append(f"lines that start with ! or % were left out of exercise {owners.get(n)}")
-    if not owners and not made.answers:
-        made.notes.append(f"nothing of lesson {assignment.lesson} was found in this file: is it the right one?")
+def read(files: dict[str, bytes], assignment: Assignment) -> Submission:
+    """One attempt's files: that which holds most of the lesson is graded, with the modules and answers beside it."""
+    books, notes = {}, []
+    for name, data in files.items():
+        if PurePosixPath(name).suffix.lower() in READABLE:
+            try:
+                books[name] = Reading(name, cells_of(name, data), assignment)
+            except Refused as why:
+                notes.append((name, str(why)))
+    if not books:
+        raise Refused(notes[0][1] if notes else "expected a notebook (.ipynb), a .py, or a zip of them")
+    graded = max(books, key=lambda name: (books[name].found, name.lower().endswith(".ipynb")))
+    made = books[graded].submission(files)
+    for name in books.keys() - {graded}:
+        if books[name].found:
+            notes.append(("", f"graded was {graded}; {name} holds less of lesson {assignment.lesson} and was left aside"))
+    made.notes.extend(clean(f"{name}: {text}" if name else text) for name, text in notes)
     return made
 
 
-def notebook_cells(text: str) -> list[tuple[str, str]]:
-    """The name and the source of each code cell."""
+class Reading:
+    """One notebook or `.py`, read from top to bottom."""
+
+    def __init__(self, name: str, cells: list[Cell], assignment: Assignment):
+        self.name, self.cells, self.assignment = name, cells, assignment
+        self.code, self.typed, self.notes, self.modules = Code(), Typed(), [], {}
+        self.broken: dict[str, str] = {}  # exercises whose cell cannot be read, or makes its answer in its own way
+        signs = 0
+        for number, cell in enumerate(cells):
+            signs += len(cell.source)
+            if signs > LONGEST_OF_ALL or len(self.code.statements) >= MOST:
+                self.notes.append(f"the cells are together longer than {LONGEST_OF_ALL:,} signs or {MOST:,} statements: "
+                                  f"what stands below {cell.place_of(1)} was left out")  # fmt: skip
+                break
+            self.modules |= written_modules(cell.source)
+            self.read_cell(number, cell)
+
+    def read_cell(self, number: int, cell: Cell) -> None:
+        names, mine = self.assignment.names, cell.tag.removeprefix("exercise-").replace("-", ".")
+        seen = parsed(cell.source)
+        if seen.body is None:
+            if seen.trouble:
+                self.notes.append(f"{cell.place_of(1)} {seen.trouble}")
+            self.broken |= {exercise: cell.source for exercise, name in names.items()
+                            if exercise == mine or f"def {name}(" in cell.source or f"class {name}" in cell.source}  # fmt: skip
+            return
+        if mine in names and any(isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) for node in seen.body):
+            self.broken[mine] = cell.source  # exec("def embed …"): run as it is, if its answer stands nowhere
+        future = any(isinstance(node, ast.ImportFrom) and node.module == "__future__" for node in seen.body)
+        self.future = future or getattr(self, "future", False)
+        for node in seen.body:
+            place = cell.place_of(node.lineno)
+            self.typed.read(node, place)
+            for check in checked(node):
+                self.code.checks[check] = len(self.code.statements)
+        for statement in statements_of(seen.body, seen.source, number, cell.place_of, self.future):
+            self.code.add(statement)
+            if len(self.code.statements) >= MOST:
+                break
+
+    @property
+    def found(self) -> int:
+        """How much of the lesson is here: answers that are written count more than blanks."""
+        written = [name for name in self.assignment.names.values()
+                   if any(not self.code.leaf(place).blank for place in self.code.own(name))]  # fmt: skip
+        own = [name for name in self.assignment.names.values() if self.code.own(name)]
+        answers = self.typed.answers.keys() & self.assignment.questions.keys()
+        return 100 * (len(written) + len(answers)) + len(own) + len(self.broken)
+
+    def submission(self, files: dict[str, bytes]) -> Submission:
+        made = Submission(notes=self.notes)
+        modules = {PurePosixPath(name).stem: data for name, data in ({**files, **self.modules}).items()
+                   if name.lower().endswith(".py") and name != self.name}  # fmt: skip
+        self.take_code(made, modules)
+        self.take_answers(made, files)
+        if not made.code and not made.answers:
+            made.notes.append(f"nothing of lesson {self.assignment.lesson} was found in this file: is it the right one?")
+        else:
+            made.notes.extend(self.missing(made))
+        return made
+
+    def take_code(self, made: Submission, modules: dict[str, bytes]) -> None:
+        """For each exercise what its answer needs, as it was when the exercise was checked last."""
+        own = {exercise: self.code.own(name) for exercise, name in self.assignment.names.items()}
+        used = [self.code.needed(self.assignment.names[exercise], 1 << 60, set())[1] for exercise, it in own.items() if it]
+        shared = {name for n, names in enumerate(used) for other in used[:n] for name in names & other}
+        for exercise, places in own.items():
+            name = self.assignment.names[exercise]
+            if places:
+                last = places[-1][0] + 1
+                until = max(last, self.code.checks.get(exercise, 0))
+                chosen, names = self.code.needed(name, until, shared)
+                mine = {place[0] for place in places}
+                made.code[exercise] = [Piece(number in mine, with_modules(source, modules))
+                                       for number, source in self.code.sources(chosen)]  # fmt: skip
+                made.taken.append((exercise, self.told(name, places, names)))
+            elif exercise in self.broken:
+                made.code[exercise] = [Piece(True, self.broken[exercise])]
+
+    def told(self, name: str, places: list[tuple[int, int]], names: set[str]) -> str:
+        """Where an answer was found, from its last definition on, and what of the file goes with it."""
+        code = self.code
+        start = max((n for n, place in enumerate(places) if name in code.leaf(place).makes
+                     and name not in code.leaf(place).uses), default=0)  # fmt: skip
+        parts = [f"{code.statements[place[0]].place}: {code.leaf(place).title}" for place in places[start:]]
+        along = [each for each in code.made if each in names - {name, "*"} and code.kinds[each] - {"import"}]
+        more = f", with {', '.join(along[:8])}{' …' if along[8:] else ''}" if along else ""
+        return clean("; ".join(parts[:4]) + more)
+
+    def missing(self, made: Submission) -> Iterator[str]:
+        near = {name.lower(): name for name in self.code.made}
+        for exercise, name in self.assignment.names.items():
+            if not self.code.own(name):
+                nearest = get_close_matches(name.lower(), near, 1, 0.7)
+                also = ""
+                if nearest:
+                    found = near[nearest[0]]
+                    where = self.code.statements[self.code.made[found][-1][0]].place
+                    also = f"; there is a `{clean(found, 60)}` in {where}: did you mean that?"
+                yield f"{exercise}: no `{name}` was found{also}"
+
+    def take_answers(self, made: Submission, files: dict[str, bytes]) -> None:
+        """What is typed counts before the file of answers, and that before what cells show; no attempt is forgotten."""
+        for question, place in self.typed.unclear.items():
+            if question in self.assignment.questions:
+                made.notes.append(f"the answer to {question} in {place} is not written out, so it does not count: "
+                                  "write it as a text")  # fmt: skip
+        sources = [*self.shown(made.notes), *self.kept(made.notes, files)]
+        sources += [(question, given, place) for question, (given, place) in self.typed.answers.items()]
+        places = {}
+        for question, given, place in sources:
+            if question in self.assignment.questions and given.text.strip():
+                before = made.answers.get(question, given)
+                made.answers[question] = Given(given.text, given.student, max(given.attempts, before.attempts))
+                places[question] = place
+        made.taken.extend((question, clean(f"{place}: {made.answers[question].text}", 120))
+                          for question, place in places.items())  # fmt: skip
+
+    def kept(self, notes: list[str], files: dict[str, bytes]) -> list[tuple[str, Given, str]]:
+        """The answers in the file that lies beside."""
+        wanted, found = kept_answers.file_name(self.assignment.lesson), []
+        for name, data in files.items():
+            if PurePosixPath(name).name == wanted:
+                try:
+                    found += [(question, given, wanted) for question, given in kept_answers.read(data).items()]
+                except ValueError as why:
+                    notes.append(f"{wanted}: {why}")
+        return found
+
+    def shown(self, notes: list[str]) -> list[tuple[str, Given, str]]:
+        """The answers that cells show, those with fewer attempts first."""
+        found = []
+        for cell in self.cells:
+            for output in cell.outputs:
+                data = output.get("data") if isinstance(output, dict) else None
+                if not isinstance(data, dict) or kept_answers.MIME not in data:
+                    continue
+                try:
+                    shown = data[kept_answers.MIME]
+                    shown = json.loads(shown) if isinstance(shown, str) else shown
+                    found.append((*kept_answers.in_output(shown), f"shown by {cell.place}"))
+                except (ValueError, RecursionError):
+                    notes.append(f"what {cell.place} shows as an answer cannot be read")
+        return sorted(found, key=lambda each: each[1].attempts)
+
+
+def checked(node: ast.stmt) -> Iterator[str]:
+    """The exercises that a statement checks: check("1.1", embed)."""
+    for each in ast.walk(node):
+        match each:
+            case ast.Call(ast.Name("check") | ast.Attribute(attr="check"), [ast.Constant(str(exercise)), *_]):
+                yield exercise
+
+
+def with_modules(source: str, modules: dict[str, bytes]) -> str:
+    """An import of a module that lies beside the notebook, with that module's definitions before it."""
+    if not modules or not source.startswith(("import ", "from ")):
+        return source
+    (node,) = ast.parse(source).body
+    name = (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).rpartition(".")[2]
+    if name not in modules:
+        return source
+    if isinstance(node, ast.ImportFrom):
+        source = ast.unparse(ast.ImportFrom(name, node.names, 0))
+    others = {each: data for each, data in modules.items() if each != name}
+    text = module_text(modules[name], others, [each.name for each in node.names])
+    module = f'__import__("sys").modules[{name!r}]'
+    return f'{module} = __import__("types").ModuleType({name!r})\nexec({text!r}, vars({module}))\n{source}'
+
+
+def module_text(data: bytes, others: dict[str, bytes], asked: list[str]) -> str:
+    """A module's functions, classes and plain constants, and what they need; nothing for one that cannot be read."""
     try:
-        cells = [cell for cell in json.loads(text)["cells"] if cell.get("cell_type") == "code"]
-        names = [cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", cell.get("id")) for cell in cells]
-        return [(str(name), valid_unicode("".join(cell["source"]))) for name, cell in zip(names, cells, strict=True)]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise Refused("this is no notebook, or a damaged one: its JSON cannot be read as cells") from None
-
-
-def statements(text: str) -> list[tuple[str, str]]:
-    """A file's imports, definitions and constants, for all to use; its calls are not run, only searched for answers."""
-    _, body = parsed(text)
-    if body is None:
-        raise Refused("this is no Python: run it once yourself, and hand it in again")
-    tools, cells = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef, []
-    for it in body:  # each imported name by itself: one that is away must not cost the others
-        single = isinstance(it, ast.ImportFrom) and [ast.ImportFrom(it.module, [name], it.level) for name in it.names]
-        constant = isinstance(it, ast.Assign) and not any(isinstance(each, ast.Call) for each in ast.walk(it))
-        for part in single or [it]:
-            cells.append((FOR_ALL if constant or isinstance(it, tools) else "", ast.unparse(part)))
-    return cells
-
-
-def parsed(source: str) -> tuple[str, list[ast.stmt] | None]:
-    """What Python can read of it: as it is, or without the lines that only a notebook understands; else nothing."""
-    for text in (source, MAGIC.sub(r"\1pass", source)) if len(source) <= LONGEST else ():
-        with suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-            return text, ast.parse(text).body
-    return source, None
-
-
-def quiz_answers(body: list[ast.stmt]) -> dict[str, Given]:
-    """The answers that stand as texts: quiz("2.q1", answer="b")."""
-    answers = {}
-    for call in (each for statement in body for each in ast.walk(statement) if isinstance(each, ast.Call)):
-        parts = [*call.args, *(named.value for named in call.keywords if named.arg == "answer")]
-        texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-        if getattr(call.func, "id", "") in ("quiz", "answer") and len(texts) == 2 and texts[1].strip():
-            answers[texts[0]] = Given(texts[1][:200])
-    return answers
+        cells = cells_of("module.py", data)
+    except Refused:
+        return ""
+    code = Code()
+    for number, cell in enumerate(cells):
+        seen = parsed(cell.source)
+        for statement in statements_of(seen.body or [], seen.source, number, cell.place_of, FUTURE in cell.source):
+            code.add(statement)
+    wanted = [name for name in code.made if "definition" in code.kinds[name] or name in asked or
+              not any("(" in code.statements[place[0]].source for place in code.made[name])]  # fmt: skip
+    chosen = {place for name in wanted for place in code.needed(name, 1 << 60, set())[0]}
+    return "\n".join(with_modules(source, others) for _, source in code.sources(sorted(chosen)))

@@ -26,7 +26,7 @@ class Session:
 
     def __init__(self, assignment: Assignment, submission: Submission, limits: Limits, open_box: Callable[[], Box]):
         self.assignment, self.limits, self.open_box, self.box = assignment, limits, open_box, None
-        self.pieces, self.sound = [(None, assignment.setup), *submission.pieces], {None}  # whose code can be read
+        self.code, self.sources = submission.code, []
         self.deadline, self.used, self.trouble = time.monotonic() + limits.patience * limits.whole, 0.0, None
 
     def call(self, exercise: Exercise) -> Call:
@@ -36,8 +36,6 @@ class Session:
             self.begin(exercise)
         except (Misconception, NotWritten) as why:
             self.trouble = why
-        if not isinstance(self.trouble, Lost):
-            self.sound.add(exercise.id)
         ask, answer = exercise.ask, self.assignment.names[exercise.id]
 
         def call(*inputs: Plain, served: object = None) -> Plain:
@@ -47,17 +45,19 @@ class Session:
         return call
 
     def begin(self, exercise: Exercise) -> None:
-        """A process that has read this exercise's code, and those other pieces that could be read."""
-        own = [place for place, (owner, _) in enumerate(self.pieces) if owner == exercise.id]
-        if not own:
+        """A process that has read the lesson's imports and this exercise's pieces."""
+        pieces = self.code.get(exercise.id)
+        if not pieces:
             raise NotWritten
+        self.sources = [self.assignment.setup, *(piece.source for piece in pieces)]
+        own = [place for place, piece in enumerate(pieces, 1) if piece.own]
         if not (self.box and self.box.begin(self.left(self.limits.call))):
             self.close()
             self.box, seconds = self.open_box(), self.left(self.limits.start)
             if not self.box.begin(seconds):
                 raise Lost("out-of-time") if seconds < self.limits.start else RuntimeError("the child did not start")
-        pieces = [(n, source) for n, (owner, source) in enumerate(self.pieces) if owner in {*self.sound, exercise.id}]
-        self.ask("begin", provided_sources(exercise), pieces, own[0], self.assignment.names[exercise.id])
+        numbered = [*enumerate(self.sources)]
+        self.ask("begin", provided_sources(exercise), numbered, own, self.assignment.names[exercise.id])
 
     def ask(self, *message: object, serve: Callable | None = None) -> object:
         """The reply, or what it means that there is none. `serve` answers what the child asks on the way."""
@@ -84,7 +84,7 @@ class Session:
         known = name if name in vars(builtins) else "an error of its own"
         if known == "TypeError" and not line:
             return "what your code gave back is no data, or it cannot be called as asked"
-        where = f", at the line: {self.pieces[place][1].splitlines()[line - 1].strip()}" if line else ""
+        where = f", at the line: {self.sources[place].splitlines()[line - 1].strip()}" if line else ""
         return f"your code stopped with {known}{where}{MISSING.get(known, '')}"
 
     def left(self, longest: float) -> float:

@@ -31,7 +31,7 @@ class StudentCode:
     def __init__(self, served: Callable):
         self.served = served
 
-    def begin(self, modules: dict[str, str], pieces: list[tuple[int, str]], own: int, answer: str) -> None:
+    def begin(self, modules: dict[str, str], pieces: list[tuple[int, str]], own: list[int], answer: str) -> None:
         """`modules` are sources of modules that this exercise may use. An error counts if no answer is defined."""
         for name, source in modules.items():
             module = sys.modules[f"minitransformer.{name}"] = ModuleType(f"minitransformer.{name}")
@@ -40,12 +40,14 @@ class StudentCode:
             own_names = {key: it for key, it in vars(module).items() if key[:2] != "__"}
             vars(sys.modules["minitransformer"]).update(own_names | {name: module})
         self.answers = sys.modules["answers"] = ModuleType("answers")
+        trouble = None
         for place, source in pieces:
             try:
                 exec(compile(source, f"<{place}>", "exec"), vars(self.answers))
-            except BaseException:
-                if place == own and answer not in vars(self.answers):
-                    raise
+            except BaseException as error:
+                trouble = trouble or (error if place in own else None)
+        if answer not in vars(self.answers):
+            raise trouble or NameError(answer)
 
     def call(self, module: str, ask: str, answer: str, serves: bool, *inputs: object) -> object:
         plain = importlib.import_module("minitransformer.course.plain_data").plain
