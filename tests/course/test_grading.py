@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,9 @@ import cases
 import minitransformer
 import minitransformer.soft_prompts
 from minitransformer.course import catalogue, lesson_text
-from minitransformer.course.answers import Given
 from minitransformer.course.assignment import Assignment
 from minitransformer.course.display import clean
-from minitransformer.course.grading import grade, intake, reports, similarity
+from minitransformer.course.grading import grade, reports, similarity
 from minitransformer.course.isolation import Limits, choose, open_part, profiles
 
 LESSONS = Path(__file__).parents[2] / "lessons"
@@ -84,66 +82,6 @@ def test_what_is_hidden_says_so_when_it_is_imported(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(folder)!r})\n" + "\n".join(lines)
     ended = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-
-
-def submission(text: str, name: str = "a.ipynb", lesson: int = 1) -> intake.Submission:
-    return intake.read_submission(name, text.encode(), Assignment.of(lesson))
-
-
-def test_only_exercise_cells_and_literal_answers_are_taken_from_a_notebook():
-    text = cases.notebook(cases.HONEST | {"9.9": "launch_missiles()"}, {"1.q1": "b a", "1.q2": ""})
-    found = submission(text)
-    assert [owner for owner, _ in found.pieces] == ["1.1", "1.2", "1.3"]
-    assert found.answers == {"1.q1": Given("b a")}
-
-
-def test_a_cell_that_lost_its_name_is_known_by_what_it_defines():
-    found = submission(cases.notebook({"x": cases.HONEST["1.2"], "y": cases.HONEST["1.1"]}))
-    assert [owner for owner, _ in found.pieces] == ["1.2", "1.1"]
-
-
-def test_a_file_gives_its_definitions_and_none_of_its_calls():
-    text = "import torch\nlaunch_missiles()\nroot = 0.5\n@torch.no_grad()\ndef embed(tokens, table):\n    return 1\n"
-    text += "def helper():\n    pass\nquiz('1.q3', answer='c')\n"
-    found = submission(text, "a.py")
-    assert [owner for owner, _ in found.pieces] == [None, None, "1.1", None]
-    assert found.pieces[2][1].startswith("@torch.no_grad()") and found.answers == {"1.q3": Given("c")}
-
-
-def test_shell_lines_are_left_out_and_named():
-    found = submission(cases.notebook({"1.1": "!ls\n%time\ndef embed(tokens, table):\n    return table[tokens] % 2\n"}))
-    assert found.pieces == [("1.1", "pass\npass\ndef embed(tokens, table):\n    return table[tokens] % 2\n")]
-    assert found.notes == ["lines that start with ! or % were left out of exercise 1.1"]
-
-
-@pytest.mark.parametrize("text", ["x = 1\n", "# only words\n", ""])
-def test_a_file_with_nothing_of_this_lesson_is_told_so(text):
-    assert "nothing of lesson 1 was found" in submission(text, "a.py").notes[0]
-
-
-@pytest.mark.parametrize("name", cases.FILES)
-def test_what_cannot_be_read_is_refused_with_one_line(name, tmp_path):
-    make, word = cases.FILES[name]
-    make(tmp_path / name)
-    (found,) = intake.find_submissions([tmp_path])
-    with pytest.raises(intake.Refused, match=word):
-        intake.read_submission(name, intake.content(found), Assignment.of(1))
-
-
-def test_folders_zips_and_files_of_any_are_found_in_order(tmp_path):
-    (tmp_path / "anna").mkdir()
-    (tmp_path / "anna/hand in.ipynb").write_text(cases.GOOD)
-    with zipfile.ZipFile(tmp_path / "class.zip", "w") as archive:
-        archive.writestr("bert.ipynb", cases.GOOD)
-        archive.writestr("carl/x.py", "x = 1")
-    with zipfile.ZipFile(tmp_path / "dora.zip", "w") as archive:
-        archive.writestr("whatever.ipynb", cases.GOOD)
-    (tmp_path / "emil.py").write_text("x = 1")
-    (tmp_path / "emil.ipynb").write_text(cases.GOOD)
-    (tmp_path / "folder").symlink_to("/etc")
-    (tmp_path / ".hidden.py").write_text("x = 1")
-    names = [found.name for found in intake.find_submissions([tmp_path, tmp_path / ".hidden.py"])]
-    assert names == ["anna/hand in", "class/bert", "class/carl/x", "dora", "emil", "emil again", "folder", ".hidden"]
 
 
 def test_a_profile_that_does_not_work_says_why(monkeypatch):
@@ -224,9 +162,3 @@ def test_copies_are_flagged_and_what_everyone_writes_is_not():
     rows = [{"name": f"s{n}", "code": usual + [f"{n}-{m}" for m in range(20)]} for n in range(30)]
     rows.append(rows[3] | {"name": "copy"})
     assert [pair[:2] for pair in similarity.alike(rows)] == [("s3", "copy")]
-
-
-def test_a_name_that_is_away_does_not_take_others_with_it_out_of_a_file_s_imports():
-    found = submission("from minitransformer import Cache, PromptTuning as P\nimport os, re\n", "a.py")
-    one, two = "from minitransformer import Cache", "from minitransformer import PromptTuning as P"
-    assert [source for _, source in found.pieces] == [one, two, "import os, re"]

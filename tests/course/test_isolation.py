@@ -54,7 +54,7 @@ def box(course):
 
 
 def begin(box, cell=CELL):
-    return box.ask("begin", {}, [[1, cell]], 1, "embed", seconds=20)
+    return box.ask("begin", {}, [[1, cell]], [1], "embed", seconds=20)
 
 
 def ask(box, answer, seconds=20.0):

@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ..display import valid_unicode
 
@@ -72,7 +73,7 @@ def cells_of_py(text: str) -> list[Cell]:
 def split(text: str, separator: re.Pattern) -> list[Cell]:
     ends = [0, *(match.end() for match in separator.finditer(text)), len(text)]
     cells, line = [], 0
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in pairwise(ends):
         cells.append(Cell("", "", text[start:end], line=line))
         line += text.count("\n", start, end)
     return cells
@@ -90,7 +91,9 @@ class Parsed:
 def parsed(source: str) -> Parsed:
     """As it is, or without the lines that only a notebook understands."""
     if len(source) > LONGEST:
-        return Parsed(source, None, f"is longer than {LONGEST:,} signs and was left out: keep data in a file, and code short")
+        return Parsed(
+            source, None, f"is longer than {LONGEST:,} signs and was left out: keep data in a file, and code short"
+        )
     source = source.replace("\r\n", "\n")
     magic = re.match(r"\s*%%.*(?:\n|$)", source)
     plain = "\n" * magic[0].count("\n") + source[magic.end() :] if magic else source

@@ -54,8 +54,8 @@ class Statement:
         return "\n".join(map(ast.unparse, body))
 
 
-def cut(block: list[ast.stmt], numbers: Iterator[int], chosen: set[int]) -> bool:
-    """Leave in this block what is chosen and what holds it; whether anything is left."""
+def cut(block: list[ast.stmt], numbers: Iterator[int], chosen: set[int], tried: bool = False) -> bool:
+    """Leave in this block what is chosen, what holds it, and imports that are tried; whether anything is left."""
     kept, holds = [], False
     for statement in block:
         if isinstance(statement, FLOW):
@@ -63,10 +63,10 @@ def cut(block: list[ast.stmt], numbers: Iterator[int], chosen: set[int]) -> bool
             continue
         needed = next(numbers) in chosen
         for inner in blocks_of(statement):
-            needed |= cut(inner, numbers, chosen)
-        if needed:
+            needed |= cut(inner, numbers, chosen, isinstance(statement, ast.Try))
+        holds |= needed
+        if needed or (tried and isinstance(statement, ast.Import | ast.ImportFrom)):
             kept.append(statement)
-            holds = True
     block[:] = kept or [ast.Pass()]
     return holds
 
@@ -121,8 +121,10 @@ def segment(node: ast.stmt, lines: list[bytes]) -> str:
     return b"\n".join(text).decode()
 
 
-def leaves_of(block: Iterable[ast.stmt], source: str = "", above: frozenset = frozenset(), used: frozenset = frozenset()):
-    """The leaves in the order in which `cut` counts them. `above` is what heads around them make, `used` what they use."""
+def leaves_of(
+    block: Iterable[ast.stmt], source: str = "", above: frozenset = frozenset(), used: frozenset = frozenset()
+):
+    """The leaves in the order in which `cut` counts them; `above` is what heads around them make, `used` their uses."""
     for node in block:
         if isinstance(node, FLOW):
             continue
@@ -135,7 +137,9 @@ def leaves_of(block: Iterable[ast.stmt], source: str = "", above: frozenset = fr
         if isinstance(node, ast.Assign):
             made -= {target.id for target, value in pairs(node) if getattr(value, "id", None) == target.id}
         same_as = getattr(getattr(node, "value", None), "id", "") if isinstance(node, ast.Assign) else ""
-        yield Leaf(title(node, text), kind_of(node, inner), made, changes, uses | used, same_as, bool(BLANK.search(text)))
+        yield Leaf(
+            title(node, text), kind_of(node, inner), made, changes, uses | used, same_as, bool(BLANK.search(text))
+        )
         for each in inner:
             yield from leaves_of(each, "", above | made, used | uses)
 
@@ -203,7 +207,9 @@ def registered_by(decorator: ast.expr) -> set[str]:
 
 
 def flat(target: ast.expr) -> list[ast.expr]:
-    return [each for part in target.elts for each in flat(part)] if isinstance(target, ast.Tuple | ast.List) else [target]
+    return (
+        [each for part in target.elts for each in flat(part)] if isinstance(target, ast.Tuple | ast.List) else [target]
+    )
 
 
 def base(thing: ast.expr) -> str:
@@ -249,7 +255,7 @@ class Code:
         for number, leaf in enumerate(statement.leaves):
             place = len(self.statements), number
             for name in leaf.makes:
-                if leaf.blank and any(not self.leaf(each).blank for each in self.made[name]):
+                if leaf.blank and any(not self.leaf(each).blank for each in self.made.get(name, ())):
                     continue  # a blank that was pasted again below an answer
                 self.made[name].append(place)
                 self.kinds[name].add(leaf.kind)
@@ -265,25 +271,27 @@ class Code:
 
     def own(self, name: str) -> list[tuple[int, int]]:
         """What makes or changes an answer: from its last definition on, if that can stand alone."""
-        return sorted({*self.made[name], *self.changes_of(name)}) if self.made[name] else []
+        return sorted({*self.made[name], *self.changes_of(name)}) if self.made.get(name) else []
 
     def changes_of(self, name: str) -> list[tuple[int, int]]:
         """Training changes things, too: a call counts only for what a statement of this file has made as a value."""
-        if self.kinds[name] <= {"import"}:
+        kinds = self.kinds.get(name, set())
+        if kinds <= {"import"}:
             return []
-        calls = "value" in self.kinds[name]
-        return [place for place in self.changed[name] if self.leaf(place).kind != "call" or calls or
+        calls = "value" in kinds
+        return [place for place in self.changed.get(name, ()) if self.leaf(place).kind != "call" or calls or
                 self.leaf(place).title.startswith("setattr")]  # fmt: skip
 
     def needed(self, name: str, until: int, shared: set[str]) -> tuple[list[tuple[int, int]], set[str]]:
-        """The leaves that an answer needs, and the names; of a helper that others share, as it was at that statement."""
+        """The leaves that an answer needs, and the names; a helper that others share is as it was at that statement."""
         chosen, names, left = set(), {name, STAR}, [name, STAR]
         while left:
             now = left.pop()
-            places = [*self.made[now], *self.changes_of(now)]
+            made = self.made.get(now, [])
+            places = [*made, *self.changes_of(now)]
             early = [place for place in places if place[0] < until]
-            if now != name and now in self.made and any(place[0] < until for place in self.made[now]):
-                mended = [place for place in self.made[now] if self.leaf(place).kind == "definition"]
+            if now != name and any(place[0] < until for place in made):
+                mended = [place for place in made if self.leaf(place).kind == "definition"]
                 places = early if now in shared else sorted({*early, *mended})
             for place in places:
                 if place not in chosen:

@@ -19,8 +19,10 @@ from .cells import Refused
 LARGEST, LARGEST_CLASS, MOST, DEEPEST = 8 << 20, 1 << 30, 5000, 3
 LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
 MOODLE = re.compile(r"(?P<who>.+?)_(?P<id>\d{4,})_assignsubmission_[a-z]+_?(?P<file>.*)")
-BLACKBOARD = re.compile(r".+?_(?P<who>[^_]+)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_(?P<file>.*))?")
-CANVAS = re.compile(r"(?P<who>[^\W_]+)(?:_LATE)?_(?P<id>\d{3,})_\d{4,}_(?P<file>.+?)(?:-(?P<when>\d{1,3}))?(?P<suffix>\.\w+)?")
+BLACKBOARD = re.compile(r".+?_(?P<who>[^_]+)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_.*|\.\w+)?")
+CANVAS = re.compile(
+    r"(?P<who>[^\W_]+)(?:_LATE)?_(?P<id>\d{3,})_\d{4,}_(?P<file>.+?)(?:-(?P<when>\d{1,3}))?(?P<suffix>\.\w+)?"
+)
 ATTEMPT = re.compile(r"(?:attempt|submission|try|version|v)[ _-]?(?P<when>\d+)", re.IGNORECASE)
 NO_NAME = re.compile(  # what a student calls a file, and nobody calls a student
     r"lesson|copy|draft|final|untitled|version|solution|attempt|exercise|answer|helper|util|tool|notes|scratch|backup"
@@ -93,7 +95,7 @@ def listed(path: Path) -> Iterator[File]:
             continue
         yield from in_zip(File(parts, each))
     beside = () if top else path.parent.glob("answers-lesson*.json")
-    yield from (File((path.name, "beside", each.name), each) for each in beside if path.suffix.lower() in MAIN)
+    yield from (File((each.name,), each) for each in beside if path.suffix.lower() in MAIN)
 
 
 def in_zip(file: File) -> Iterator[File]:
@@ -185,7 +187,7 @@ def one_person(files: list[File], depth: int) -> bool:
     if any(by_name(part) for file in files for part in file.parts[depth:]):
         return False
     books = [file for file in files if file.suffix == ".ipynb"] or [file for file in files if file.suffix == ".py"]
-    names = {file.parts[depth:-1] + (stem(file.parts[-1]),) for file in books}
+    names = {(*file.parts[depth:-1], stem(file.parts[-1])) for file in books}
     zips = {file.parts[: 1 + max(n for n, part in enumerate(file.parts) if is_zip(part))] for file in files
             if any(map(is_zip, file.parts[depth:-1]))}  # fmt: skip
     strangers = [name for name in names if not any(NO_NAME.search(part) for part in name)]

@@ -138,6 +138,7 @@ def is_sound(row: object) -> bool:
     try:
         texts = [row["name"], row["file"], row["profile"], *row["notes"], *row["missing"], row.get("problem") or ""]
         texts += [*row.get("code", ()), *row.get("strange", ()), *row.get("source", {}).values()]
+        texts += [text for exercise, where in row.get("taken", ()) for text in (exercise, where)]
         numbers = [row["earned"], row["points"]]
         for test in row["tests"]:
             texts += [test[name] for name in ("id", "title", "part", "came")]
@@ -145,5 +146,5 @@ def is_sound(row: object) -> bool:
             numbers += [test["earned"], test["points"]]
         right = all(type(text) is str for text in texts) and row["points"] > 0
         return right and all(type(each) in (int, float) and math.isfinite(each) for each in numbers)
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return False

@@ -15,7 +15,7 @@ from .. import answers as kept_answers
 from ..answers import Given
 from ..assignment import Assignment
 from ..display import clean
-from .cells import LONGEST_OF_ALL, MOST, Cell, Refused, cells_of, parsed, written_modules
+from .cells import LONGEST, LONGEST_OF_ALL, MOST, Cell, Refused, cells_of, parsed, written_modules
 from .definitions import FUTURE, Code, statements_of
 from .typed import Typed
 
@@ -61,7 +61,9 @@ def read(files: dict[str, bytes], assignment: Assignment) -> Submission:
     made = books[graded].submission(files)
     for name in books.keys() - {graded}:
         if books[name].found:
-            notes.append(("", f"graded was {graded}; {name} holds less of lesson {assignment.lesson} and was left aside"))
+            notes.append(
+                ("", f"graded was {graded}; {name} holds less of lesson {assignment.lesson} and was left aside")
+            )
     made.notes.extend(clean(f"{name}: {text}" if name else text) for name, text in notes)
     return made
 
@@ -75,10 +77,12 @@ class Reading:
         self.broken: dict[str, str] = {}  # exercises whose cell cannot be read, or makes its answer in its own way
         signs = 0
         for number, cell in enumerate(cells):
-            signs += len(cell.source)
+            signs += len(cell.source) if len(cell.source) <= LONGEST else 0
             if signs > LONGEST_OF_ALL or len(self.code.statements) >= MOST:
-                self.notes.append(f"the cells are together longer than {LONGEST_OF_ALL:,} signs or {MOST:,} statements: "
-                                  f"what stands below {cell.place_of(1)} was left out")  # fmt: skip
+                most = f"{LONGEST_OF_ALL:,} signs or {MOST:,} statements"
+                self.notes.append(
+                    f"the cells are together longer than {most}: from {cell.place_of(1)} on they were left out"
+                )
                 break
             self.modules |= written_modules(cell.source)
             self.read_cell(number, cell)
@@ -89,8 +93,10 @@ class Reading:
         if seen.body is None:
             if seen.trouble:
                 self.notes.append(f"{cell.place_of(1)} {seen.trouble}")
-            self.broken |= {exercise: cell.source for exercise, name in names.items()
-                            if exercise == mine or f"def {name}(" in cell.source or f"class {name}" in cell.source}  # fmt: skip
+            speaks = (f"def {name}(" in cell.source or f"class {name}" in cell.source for name in names.values())
+            self.broken |= {
+                each: cell.source for each, tried in zip(names, speaks, strict=True) if tried or each == mine
+            }
             return
         if mine in names and any(isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) for node in seen.body):
             self.broken[mine] = cell.source  # exec("def embed …"): run as it is, if its answer stands nowhere
@@ -122,7 +128,9 @@ class Reading:
         self.take_code(made, modules)
         self.take_answers(made, files)
         if not made.code and not made.answers:
-            made.notes.append(f"nothing of lesson {self.assignment.lesson} was found in this file: is it the right one?")
+            made.notes.append(
+                f"nothing of lesson {self.assignment.lesson} was found in this file: is it the right one?"
+            )
         else:
             made.notes.extend(self.missing(made))
         return made
@@ -130,7 +138,9 @@ class Reading:
     def take_code(self, made: Submission, modules: dict[str, bytes]) -> None:
         """For each exercise what its answer needs, as it was when the exercise was checked last."""
         own = {exercise: self.code.own(name) for exercise, name in self.assignment.names.items()}
-        used = [self.code.needed(self.assignment.names[exercise], 1 << 60, set())[1] for exercise, it in own.items() if it]
+        used = [
+            self.code.needed(self.assignment.names[exercise], 1 << 60, set())[1] for exercise, it in own.items() if it
+        ]
         shared = {name for n, names in enumerate(used) for other in used[:n] for name in names & other}
         for exercise, places in own.items():
             name = self.assignment.names[exercise]

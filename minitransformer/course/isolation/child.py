@@ -46,8 +46,8 @@ class StudentCode:
                 exec(compile(source, f"<{place}>", "exec"), vars(self.answers))
             except BaseException as error:
                 trouble = trouble or (error if place in own else None)
-        if answer not in vars(self.answers):
-            raise trouble or NameError(answer)
+        if trouble and answer not in vars(self.answers):
+            raise trouble
 
     def call(self, module: str, ask: str, answer: str, serves: bool, *inputs: object) -> object:
         plain = importlib.import_module("minitransformer.course.plain_data").plain

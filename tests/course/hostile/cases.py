@@ -172,7 +172,7 @@ FILES = {
     "climbing.zip": (write(zipped(("../../climbed.py", b"x = 1"))), "out of the zip"),
     "absolute.zip": (write(zipped(("/tmp/climbed.py", b"x = 1"))), "out of the zip"),
     "links.zip": (write(zipped(("a.py", b"/etc/passwd"), link=True)), "link"),
-    "nested.zip": (write(zipped(("inner.zip", zipped(("a.py", b"x"))))), "expected a notebook"),
+    "nested.zip": (write(zipped(("inner.zip", zipped(("a.py", b"\xff"))))), "UTF-8"),
     "broken.zip": (write(b"PK\3\4 and no more"), "no zip"),
-    "empty.zip": (write(zipped()), "1 to 2000 files"),
+    "empty.zip": (write(zipped()), "1 to 5000 files"),
 }
