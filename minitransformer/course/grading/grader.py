@@ -82,7 +82,9 @@ class Desk:
             if kept := self.kept(submission, row["content"]):
                 return kept
             handed_in = intake.read(files, self.assignment)
-            row |= similarity.traces(handed_in.pieces, self.known_code) | {"taken": handed_in.taken}
+            row |= similarity.traces(handed_in.pieces, self.known_code) | {
+                "taken": [[*each] for each in handed_in.taken]
+            }
             row["notes"] = [*submission.notes, *handed_in.notes]
             row["tests"], row["had_its_time"] = self.marked(handed_in, key, limits or self.grader.limits)
             row["earned"] = round(sum(test["earned"] for test in row["tests"]), 3)
