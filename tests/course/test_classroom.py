@@ -331,7 +331,7 @@ def test_the_grader_s_memory_stays_the_same(tmp_path, grader):
 
 def test_the_hidden_inputs_change_with_the_student_s_file_and_name_and_with_the_secret(tmp_path, desk, monkeypatch):
     seen = []
-    monkeypatch.setattr("minitransformer.course.grading.grader.mark", lambda *given: seen.append(given[-1]) or [])
+    monkeypatch.setattr("minitransformer.course.grading.grader.mark", lambda *given: seen.append(given[2]) or [])
     cases = [("anna", "a", "x"), ("anna", "b", "x"), ("anna", "b", "x "), ("bert", "b", "x "), ("bert", "b", "x ")]
     for place, (name, secret, text) in enumerate(cases):
         desk.grader = replace(desk.grader, secret=secret.encode())
