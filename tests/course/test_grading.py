@@ -14,9 +14,10 @@ import cases
 import minitransformer
 import minitransformer.soft_prompts
 from minitransformer.course import catalogue, lesson_text
+from minitransformer.course.answers import Given
 from minitransformer.course.assignment import Assignment
 from minitransformer.course.display import clean
-from minitransformer.course.grading import grade, reports, similarity
+from minitransformer.course.grading import grade, marking, reports, similarity
 from minitransformer.course.isolation import Limits, choose, open_part, profiles
 
 LESSONS = Path(__file__).parents[2] / "lessons"
@@ -163,3 +164,15 @@ def test_copies_are_flagged_and_what_everyone_writes_is_not():
     rows = [{"name": f"s{n}", "code": usual + [f"{n}-{m}" for m in range(20)]} for n in range(30)]
     rows.append(rows[3] | {"name": "copy"})
     assert [pair[:2] for pair in similarity.alike(rows)] == [("s3", "copy")]
+
+
+def test_a_student_s_page_shows_a_text_beside_its_rubric(tmp_path):
+    lesson = Assignment.of(1)
+    text = next(each for each in lesson.questions.values() if each.kind == "text")
+    test = marking.question_test(text, Given("in my own words"))
+    row = dict(
+        name="ada", lesson=1, profile="local", earned=0.0, points=lesson.points, tests=[test], notes=[], taken=[]
+    )
+    reports.write([row], lesson, tmp_path, counts=False)
+    page = next(tmp_path.glob("students/*.html")).read_text(encoding="utf-8")
+    assert "in my own words" in page and all(each.name in page for each in text.rubric)
