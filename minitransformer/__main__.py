@@ -101,8 +101,9 @@ def main(arguments: list[str] | None = None) -> None:
             options.pop("run")(**options)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"minitransformer: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nstopped: files are written whole or not at all, so nothing is half-written")
+    except KeyboardInterrupt as stop:
+        why = str(stop) or "stopped: files are written whole or not at all, so nothing is half-written"
+        parser.exit(130, f"\n{why}\n")
 
 
 def version() -> str:

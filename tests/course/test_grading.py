@@ -16,7 +16,7 @@ import minitransformer.soft_prompts
 from minitransformer.course import catalogue, lesson_text
 from minitransformer.course.assignment import Assignment
 from minitransformer.course.display import clean
-from minitransformer.course.grading import grade, reports, similarity
+from minitransformer.course.grading import grade, reports
 from minitransformer.course.isolation import Limits, choose, open_part, profiles
 
 LESSONS = Path(__file__).parents[2] / "lessons"
@@ -96,20 +96,7 @@ def test_a_profile_that_does_not_work_says_why(monkeypatch):
     assert choose("local") == "local"
 
 
-def test_the_hidden_inputs_change_with_the_student_s_file_and_with_the_secret(tmp_path, monkeypatch):
-    from minitransformer.course.grading import classroom
-
-    seen = []
-    monkeypatch.setattr(classroom, "mark", lambda *given: seen.append(given[2]) or [])
-    for number, text in enumerate([cases.GOOD, cases.GOOD, cases.GOOD + " "]):
-        (tmp_path / "a.ipynb").write_text(text)
-        grade([tmp_path / "a.ipynb"], 1, tmp_path / f"out{number}", profile="local", progress=False,
-              secret=tmp_path / f"kept/secret{number % 2}")  # fmt: skip
-    assert len(set(seen)) == 3 and (tmp_path / "kept/secret0").stat().st_mode & 0o777 == 0o600
-
-
 def test_practice_gives_no_grade(tmp_path, monkeypatch):
-    monkeypatch.setattr("minitransformer.course.grading.classroom.mark", lambda *given: [])
     (tmp_path / "a.ipynb").write_text(cases.GOOD)
     grade([tmp_path / "a.ipynb"], 1, tmp_path / "out", profile="local", progress=False)
     (tmp_path / "empty").mkdir()
@@ -141,25 +128,7 @@ def test_who_used_up_the_time_is_told_so(tmp_path):
     assert {test["misconception"] for test in row["tests"] if not test["asked"]} == {"out-of-time"}
 
 
-def test_shards_are_parts_that_make_up_the_class(tmp_path, monkeypatch):
-    monkeypatch.setattr("minitransformer.course.grading.classroom.mark", lambda *given: [])
-    folder = tmp_path / "class"
-    folder.mkdir()
-    for name in "abcde":
-        (folder / f"{name}.ipynb").write_text(cases.GOOD)
-    parts = [[row["name"] for row in grade([folder], 1, tmp_path / "out", profile="local", progress=False,
-              shard=(n, 2), processes=1)] for n in (1, 2)]  # fmt: skip
-    assert parts == [["a", "c", "e"], ["b", "d"]]
-
-
 def test_a_formula_a_control_sign_and_half_a_character_are_made_harmless():
     assert [reports.harmless(text) for text in ("=1", " +1", "-1", "@x")] == ["'=1", "' +1", "'-1", "'@x"]
     assert [reports.harmless(text) for text in ("x=1", -1)] == ["x=1", -1]
     assert clean("a\x1b[31m\nb\ud800") == "a [31m b "
-
-
-def test_copies_are_flagged_and_what_everyone_writes_is_not():
-    usual = [f"u{n}" for n in range(400)]
-    rows = [{"name": f"s{n}", "code": usual + [f"{n}-{m}" for m in range(20)]} for n in range(30)]
-    rows.append(rows[3] | {"name": "copy"})
-    assert [pair[:2] for pair in similarity.alike(rows)] == [("s3", "copy")]

@@ -37,7 +37,7 @@ def write_open_part(lesson: int, folder: Path) -> Path:
         place = package / f"{name}.py"
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / f"{name}.py", place)
-    for name in "child", "wire":
+    for name in "child", "seccomp", "wire":
         shutil.copy(Path(__file__).with_name(f"{name}.py"), folder)
     for name in closed_modules():
         (package / f"{name}.py").write_text(f"raise ImportError({f'{name} is {AWAY}'!r})\n", encoding="utf-8")
