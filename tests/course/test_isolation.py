@@ -1,6 +1,9 @@
 """One child in its box: it answers, it is ended, and nothing of it is left."""
 
-import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -8,7 +11,7 @@ import psutil
 import pytest
 
 from minitransformer.course.exercise import answered
-from minitransformer.course.isolation import Box, Limits, Lost, write_open_part
+from minitransformer.course.isolation import Box, Limits, Lost, cgroups, write_open_part
 
 CELL = """
 import os, time, torch
@@ -21,6 +24,25 @@ def leaves(tokens, table):
 def much(tokens, table):
     hog = [torch.ones(1 << 26) for _ in range(8)]
     time.sleep(30)
+def sleeps(tokens, table):
+    time.sleep(1000)
+def nan(tokens, table):
+    return float("nan")
+def loops(tokens, table):
+    for _ in range(12):
+        if not os.fork():
+            while True: pass
+    time.sleep(1000)
+def put_away(tokens, table):
+    import mmap
+    for child in range(3):
+        if not os.fork():
+            one = mmap.mmap(-1, 500 << 20)
+            for n in range(50):
+                one.write(bytes(10 << 20))
+                one.madvise(mmap.MADV_DONTNEED)
+            time.sleep(1000)
+    time.sleep(1000)
 def orphan(tokens, table):
     if not os.fork():
         os.setsid()
@@ -29,6 +51,16 @@ def orphan(tokens, table):
         os._exit(0)
     os.wait()
     return table[tokens]
+"""
+GRADER = """
+import sys
+from pathlib import Path
+from minitransformer.course.isolation import Box, Limits, choose, wire
+box = Box(choose("local").name, Path(sys.argv[1]), 1, Limits())
+assert box.begin(60)
+box.pipe.send_bytes(wire.packed(["begin", {}, [[1, "while True: pass"]], 1, "embed"]))
+print(*[each.pid for each in box.family()], flush=True)
+box.pipe.recv_bytes()
 """
 ASKS_BACK = """
 def asked(answer, what, *inputs, served):
@@ -115,6 +147,7 @@ def test_who_asks_back_without_end_or_unasked_loses_its_exercise(box):
 
 
 def test_the_time_of_a_call_covers_what_it_asks_back(box):
+    box.limits = Limits(requests=10_000_000)
     with pytest.raises(Lost, match="time-out"):
         ask_back(box, "twice", 1, answer="forever", seconds=1)
     assert not box.family()
@@ -150,11 +183,83 @@ def test_who_takes_too_much_memory_is_ended(course):
     assert not box.family()
 
 
-def test_an_orphan_that_hides_in_a_session_of_its_own_is_found_and_ended(box):
+def test_an_orphan_that_hides_in_a_session_of_its_own_is_gone_before_the_next_exercise(box):
     assert ask(box, "orphan")[0] == "gave"
-    orphans = [each for each in box.family() if each.ppid() == os.getpid() and each.pid != box.process.pid]
-    box.close()
-    assert orphans and not any(psutil.pid_exists(orphan.pid) for orphan in orphans)
+    orphans = [each for each in box.family() if each.ppid() == box.process.pid]
+    assert len(orphans) == 2 and box.begin(20) and not any(psutil.pid_exists(orphan.pid) for orphan in orphans)
+
+
+def test_what_an_exercise_wrote_is_gone_before_the_next_one_however_deep_it_lies(box):
+    writes = "import os\nfor n in range(3000):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)\n"
+    assert box.begin(20) and begin(box, writes + CELL)[0] == "gave" and any(box.scratch.iterdir())
+    assert box.begin(20) and not any(box.scratch.iterdir())
+
+
+def test_who_sleeps_is_ended_too(box):
+    with pytest.raises(Lost, match="time-out"):
+        ask(box, "sleeps", seconds=1)
+    assert not box.family()
+
+
+def test_a_number_that_is_not_finite_is_told_as_what_it_is(box):
+    assert ask(box, "nan") == ("not-finite", None)
+
+
+def test_a_box_that_cannot_be_opened_leaves_nothing(course, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(TypeError):
+        Box("local", course, 1, Limits(memory=object()))
+    with pytest.raises(OSError, match="no such program"):
+        monkeypatch.setattr(subprocess, "Popen", raises)
+        Box("local", course, 1, Limits())
+    assert not any(tmp_path.iterdir())
+
+
+def raises(*given, **named):
+    raise OSError("no such program")
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_memory_that_no_process_seems_to_have_is_counted(course, counted, monkeypatch):
+    """Shared and put away, so that it is in no process's size: found by a control group, and without one."""
+    if not counted:
+        monkeypatch.setattr(cgroups, "places", dict)
+    elif cgroups.gaps():
+        pytest.skip("no control groups can be made here")
+    box = Box("local", course, 1, Limits(memory=1 << 30))
+    try:
+        assert box.begin(60) and begin(box)[0] == "gave"
+        with pytest.raises(Lost, match="memory"):
+            ask(box, "put_away", seconds=100)
+        assert not box.family()
+    finally:
+        box.close()
+
+
+def test_busy_neighbours_do_not_use_up_the_time_of_an_honest_one(course):
+    """The first may use a second of a processor; twelve loops use that up soon, and the other's second is its own."""
+    busy, honest = (Box("local", course, 1, Limits()) for _ in range(2))
+    try:
+        assert all(each.begin(60) and begin(each)[0] == "gave" for each in (busy, honest))
+        with ThreadPoolExecutor() as pool:
+            lost = pool.submit(ask, busy, "loops", 3)
+            for _ in range(10):
+                assert ask(honest, "embed", seconds=1)[0] == "gave"
+            with pytest.raises(Lost, match="time-out"):
+                lost.result()
+    finally:
+        busy.close()
+        honest.close()
+
+
+def test_a_student_s_loop_ends_when_the_grader_is_killed(course):
+    grader = subprocess.Popen([sys.executable, "-c", GRADER, course], stdout=subprocess.PIPE, text=True)
+    family = [psutil.Process(int(each)) for each in grader.stdout.readline().split()]
+    assert family and all(each.is_running() for each in family)
+    grader.kill()
+    grader.communicate()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
 
 
 def test_an_error_is_told_by_its_kind_and_line_and_only_where_it_left_no_answer(box):

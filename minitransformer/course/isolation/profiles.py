@@ -147,9 +147,7 @@ def no_root() -> str:
         return "only root can give the code another user"
     rights = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff"))
     if not int(rights.split()[1], 16) & SYS_ADMIN:
-        return (
-            "root has no CAP_SYS_ADMIN here, so nothing can be closed: docker run --cap-add SYS_ADMIN"
-        )
+        return "root has no CAP_SYS_ADMIN here, so nothing can be closed: docker run --cap-add SYS_ADMIN"
     return ""
 
 
