@@ -1,5 +1,7 @@
 """What may pass between a student's code and its judge: plain data, and no code; and what both make of it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -9,6 +11,13 @@ ARRAYS = ("bool", "int64", "float32", "float64")  # the types of numbers that ar
 SCALARS = (bool, int, float, str, type(None))
 
 Plain = np.ndarray | bool | int | float | str | None | list | tuple | dict
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """In place of a plain number that is NaN or infinite and came from a student's process: nobody can compare it."""
+
+    text: str
 
 
 def plain(value: object) -> Plain:

@@ -14,9 +14,10 @@ import cases
 import minitransformer
 import minitransformer.soft_prompts
 from minitransformer.course import catalogue, lesson_text
+from minitransformer.course.answers import Given
 from minitransformer.course.assignment import Assignment
 from minitransformer.course.display import clean
-from minitransformer.course.grading import grade, reports
+from minitransformer.course.grading import grade, marking, reports
 from minitransformer.course.isolation import Limits, choose, open_part, profiles
 
 LESSONS = Path(__file__).parents[2] / "lessons"
@@ -132,3 +133,13 @@ def test_a_formula_a_control_sign_and_half_a_character_are_made_harmless():
     assert [reports.harmless(text) for text in ("=1", " +1", "-1", "@x")] == ["'=1", "' +1", "'-1", "'@x"]
     assert [reports.harmless(text) for text in ("x=1", -1)] == ["x=1", -1]
     assert clean("a\x1b[31m\nb\ud800") == "a [31m b "
+
+
+def test_a_student_s_page_shows_a_text_beside_its_rubric(tmp_path):
+    lesson = Assignment.of(1)
+    text = next(each for each in lesson.questions.values() if each.kind == "text")
+    test = marking.question_test(text, Given("in my own words"))
+    row = {"name": "ada", "file": "f", "lesson": 1, "profile": "local", "missing": [], "earned": 0.0,
+           "points": lesson.points, "tests": [test], "notes": [], "taken": []}  # fmt: skip
+    page = reports.of_one(row)["html"]
+    assert "in my own words" in page and all(each.name in page for each in text.rubric)

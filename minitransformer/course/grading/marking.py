@@ -72,8 +72,6 @@ class Session:
             return value
         if kind == "blank":
             raise NotWritten
-        if kind == "not-finite":
-            raise Misconception("not-finite", "a number that your code gave back is NaN or infinite")
         message = "your code stopped in a way of its own"
         with suppress(TypeError, IndexError):  # the value may be anything
             message = self.error_text(*value)

@@ -18,6 +18,7 @@ from threading import Event, Thread
 import psutil
 
 from ..exercise import Misconception
+from ..plain_data import NotFinite
 from . import counting, wire
 from .cgroups import Group
 from .profiles import GRADED, PROFILES, ROOT, SCRATCH, User
@@ -142,7 +143,7 @@ class Box:
 
     def received(self) -> list:
         with self.its_turn():
-            return wire.unpacked(self.pipe.recv_bytes(self.limits.reply))
+            return wire.unpacked(self.pipe.recv_bytes(self.limits.reply), NotFinite)
 
     @contextmanager
     def its_turn(self) -> Iterator[None]:

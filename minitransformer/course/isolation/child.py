@@ -61,8 +61,6 @@ def serve(pipe: Connection, wire: ModuleType) -> None:
         kind, *parts = wire.unpacked(pipe.recv_bytes())
         try:
             reply = wire.packed(["gave", getattr(code, kind)(*parts)])
-        except wire.NotFinite:
-            reply = wire.packed(["not-finite", None])
         except BaseException as error:  # an exit, too, is only something that happened
             reply = wire.packed(trouble(error))
         if os.getpid() != here:  # a process that the student's code has forked
