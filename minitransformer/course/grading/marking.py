@@ -82,7 +82,8 @@ class Session:
         known = name if name in vars(builtins) else "an error of its own"
         if known == "TypeError" and not line:
             return "what your code gave back is no data, or it cannot be called as asked"
-        where = f", at the line: {self.sources[place].splitlines()[line - 1].strip()}" if line else ""
+        written = self.sources[place].splitlines()[line - 1].strip().replace("`", "'") if line else ""
+        where = f", at the line `{written[:120]}`{' …' * (len(written) > 120)}" if line else ""
         return f"your code stopped with {known}{where}{MISSING.get(known, '')}"
 
     def left(self, longest: float) -> float:
