@@ -146,9 +146,9 @@ def test_a_student_s_page_shows_a_text_beside_its_rubric(tmp_path):
 
 
 def test_the_line_of_an_error_is_shown_as_code_and_not_without_end(tmp_path):
-    cell = "def embed(tokens, table):\n    return table[tokens] *x* nowhere  # " + "`" * 1000 + "\n"
+    cell = "def embed(tokens, table):\n    return table[tokens] *x* nowhere, '" + "`" * 1000 + "'\n"
     (tmp_path / "a.ipynb").write_text(cases.notebook({"1.1": cell}))
     (row,) = grade([tmp_path / "a.ipynb"], 1, tmp_path / "out", profile="local", progress=False)
     page = Path(tmp_path, "out/students", f"{row['file']}.html").read_text(encoding="utf-8")
     assert "stopped with NameError, at the line <code>return table[tokens] *x* nowhere" in page
-    assert "'" * 100 not in page and "`" * 100 not in page
+    assert "'" * 200 not in page and "`" not in page
