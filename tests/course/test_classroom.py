@@ -258,6 +258,9 @@ def test_shards_in_one_folder_become_the_whole_class_and_who_is_gone_is_gone(tmp
     assert not {"emil", "fred"} & set((out / "teacher.html").read_text("utf-8").split())
 
 
+FULL = r"cannot be written \(No space left on device\): make room"
+
+
 @pytest.mark.parametrize("name", ["teacher.html", "alike.html", "summary.txt", "results.json", "gradebook.csv",
                                   "gradescope.json", "students/"])  # fmt: skip
 def test_a_full_disk_is_one_line_and_what_was_there_stays_whole(tmp_path, monkeypatch, grader, name):
@@ -274,7 +277,7 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays_whole(tmp_path, monkey
     write(["anna"])
     before, write_whole = contents(tmp_path), reports.write_whole
     monkeypatch.setattr(reports, "write_whole", full)
-    with pytest.raises(OSError, match=r"cannot be written \(No space left on device\): make room") as failed:
+    with pytest.raises(OSError, match=FULL) as failed:
         write(["anna", "bert"])
     assert "\n" not in str(failed.value)
     after = contents(tmp_path)
@@ -282,6 +285,15 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays_whole(tmp_path, monkey
     monkeypatch.undo()
     write(["anna", "bert"])
     assert student_pages(tmp_path) == {"anna", "bert"}
+
+
+def test_a_disk_that_is_full_before_the_reports_is_told_in_the_same_words(monkeypatch, grader):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(reports, "write_whole", full)
+    with pytest.raises(OSError, match=FULL):
+        classroom.keep(made_up(grader, "anna"), grader)
 
 
 @pytest.mark.parametrize("secret", [b"", b"short", b" \n" * 40])
@@ -306,7 +318,8 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path, capsys):
     for out in tmp_path / "file" / "out", Path("/proc/out"):
         with pytest.raises(SystemExit) as ended:
             main(["grade", str(folder), "--lesson", "1", "--out", str(out), "--profile", "local"])
-        assert str(out) in str(ended.value.code) and "\n" not in str(ended.value.code)
+        said = str(ended.value.code)
+        assert str(out) in said and "name another --out" in said and "\n" not in said
 
 
 def test_files_that_a_killed_run_was_writing_are_removed_and_a_running_one_s_are_not(tmp_path):

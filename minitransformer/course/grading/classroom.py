@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ...files.checkpoints import write_whole
 from ..assignment import Assignment
 from ..isolation import GRADED, Limits, choose
 from . import finding, reports
@@ -40,7 +39,8 @@ def grade(
     if any(out.resolve().is_relative_to(path.resolve()) for path in paths):
         raise ValueError(f"the reports would stand among the submissions: name an --out outside of them; got {out}")
     assignment, limits, chosen = Assignment.of(lesson), limits or Limits(), choose(profile, (*paths, out))
-    (out / "rows").mkdir(parents=True, exist_ok=True)
+    with reports.writing(out):
+        (out / "rows").mkdir(parents=True, exist_ok=True)
     remove_unfinished(out)
     grader = Grader(lesson, chosen.name, chosen.missing, limits, secret_bytes(secret), out / "rows", attempts)
     submissions = finding.find_submissions(paths)
@@ -107,9 +107,9 @@ def may_do_better_alone(row: dict) -> bool:
 def keep(row: dict | None, grader: Grader) -> None:
     """Write the row down for later runs, unless a later run should try again."""
     if row and not row.get("problem") and not lost_to_the_machine(row):
-        data = json.dumps(row, indent=1).encode()
-        if not grader.place(row["name"]).exists() or grader.place(row["name"]).read_bytes() != data:
-            write_whole(grader.place(row["name"]), data)
+        place, data = grader.place(row["name"]), json.dumps(row, indent=1).encode()
+        if not place.exists() or place.read_bytes() != data:
+            reports.put(place, data)
 
 
 def pages(workers: Workers, rows: list[dict], at_once: int) -> Iterator[tuple[dict, dict[str, str]]]:
@@ -135,7 +135,8 @@ def says_how_far(bar: tqdm) -> Iterator[None]:
 def secret_bytes(path: Path) -> bytes:
     """What tells the hidden inputs; made where there is nothing, by whoever comes first."""
     if not os.path.lexists(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with reports.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
         try:
             with open(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:

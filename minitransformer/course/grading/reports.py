@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from textwrap import shorten
@@ -90,13 +91,24 @@ def write(
 
 
 def write_text(out: Path, name: str, text: str) -> None:
-    """One file, whole or not at all; where it cannot be written, an OSError says what to do."""
+    put(out / name, text.encode("utf-8", "replace"))
+
+
+def put(path: Path, data: bytes) -> None:
+    """One file, whole or not at all."""
+    with writing(path):
+        write_whole(path, data)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Where this cannot be written, an OSError says what to do."""
     try:
-        write_whole(out / name, text.encode("utf-8", "replace"))
+        yield
     except OSError as error:
         raise OSError(
-            f"{out / name} cannot be written ({error.strerror}): make room or name another --out, and run the same "
-            "command again; what is graded is kept"
+            f"{path} cannot be written ({error.strerror}): make room or name another --out, and run the same command "
+            "again; what is graded is kept"
         ) from None
 
 
