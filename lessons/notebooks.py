@@ -18,7 +18,7 @@ from minitransformer.course.lesson_text import Cell, cells, lessons_folder
 LESSONS = lessons_folder()
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
+    "language_info": {"name": "python", "file_extension": ".py"},  # without it, nbconvert would write a .txt
 }
 REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 INSTEAD = re.compile(r"^ *### INSTEAD\n", re.MULTILINE)
