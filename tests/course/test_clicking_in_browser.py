@@ -14,7 +14,11 @@ from shutil import which
 import nbformat
 import pytest
 
+from test_handing_in import graded
+
 from minitransformer.course import answers, catalogue
+from minitransformer.course.assignment import Assignment
+from minitransformer.course.questions import Match, Numeric, Several, Text
 
 missing = find_spec("selenium") is None or not which("chromium") or not which("chromedriver")
 pytestmark = pytest.mark.skipif(missing, reason="selenium or Chromium is not installed")
@@ -45,6 +49,9 @@ def jupyterlab(folder: Path):
     }
     surroundings = {**os.environ, "PYTHONPATH": str(ROOT), **own}
     surroundings.pop("JPY_SESSION_NAME", None)
+    settings = folder.parent / "JUPYTER_CONFIG_DIR" / "lab/user-settings/@jupyterlab/notebook-extension"
+    settings.mkdir(parents=True, exist_ok=True)  # cells out of sight stay in the page
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
                "--IdentityProvider.token=", "--LabApp.news_url=None"]  # fmt: skip
     log = open(folder.parent / "lab.log", "w")  # noqa: SIM115
@@ -146,3 +153,75 @@ def test_what_is_clicked_is_saved_with_the_notebook_and_comes_back_after_a_resta
         )
     (folder / answers.file_name(1)).unlink()
     assert bundles(folder / NAME) == expected, "the notebook alone holds the answer"
+
+
+def solved_without_answers() -> nbformat.NotebookNode:
+    """Lesson 1 with its exercises solved, and its questions to be clicked."""
+    book = nbformat.read(next(ROOT.glob("lessons/solutions/01_*.ipynb")), 4)
+    book.cells = [
+        cell for cell in book.cells if cell.id.startswith(("setup", "exercise", "question")) or "quiz," in cell.source
+    ]
+    for cell in book.cells:
+        cell.outputs, cell.execution_count = [], None
+        if cell.id.startswith("question"):
+            cell.source = f'quiz("{cell.id.removeprefix("question-").replace("-", ".")}", answer="")'
+    return book
+
+
+def click_answer(area, question, text: str) -> None:
+    """Give this answer as a student does: by buttons, menus, boxes or a field."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    press = {each.text: each.click for each in area.find_elements(By.CSS_SELECTOR, ".widget-button")}
+    if isinstance(question, Match):
+        for menu, pair in zip(area.find_elements(By.CSS_SELECTOR, "select"), text.split(), strict=True):
+            Select(menu).select_by_visible_text(pair[1:])
+    elif isinstance(question, Several):
+        for box in area.find_elements(By.CSS_SELECTOR, ".widget-checkbox"):
+            if box.text in text.split():
+                box.find_element(By.CSS_SELECTOR, "input").click()
+    elif isinstance(question, Numeric | Text):
+        field = area.find_element(By.CSS_SELECTOR, "textarea, input[type=text]")
+        field.send_keys(text)
+    else:
+        for letter in text.split():
+            press[letter]()
+    press.get("answer", lambda: None)()
+
+
+def test_a_lesson_whose_questions_are_all_clicked_earns_full_marks(tmp_path, browser):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    folder, ours = tmp_path / "student", catalogue.questions(1)
+    folder.mkdir()
+    nbformat.write(solved_without_answers(), folder / NAME)
+    with jupyterlab(folder) as address:
+        browser.get(address)
+        until(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell .cm-content"), "the notebook")
+
+        def all_cells_have_run():
+            browser.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell .cm-content")[0].click()
+            press_keys(browser, Keys.ESCAPE)
+            press_keys(browser, Keys.CONTROL, "a")
+            press_keys(browser, Keys.CONTROL, Keys.ENTER)
+            time.sleep(15)
+            return len(browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea .widget-vbox")) >= len(ours)
+
+        until(all_cells_have_run, "the questions", 120)
+        for question in ours.values():
+            areas = browser.find_elements(By.CSS_SELECTOR, ".jp-Cell-outputArea")
+            area = next(each for each in areas if each.text.startswith(f"{question.id} "))
+            browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", area)
+            click_answer(area, question, question.answer)
+            until(lambda: f"{question.id}: your answer" in area.text, f"the word that {question.id} is kept")  # noqa: B023
+        press_keys(browser, Keys.CONTROL, "s")
+        until(lambda: {each["id"] for each in bundles(folder / NAME)} == {*ours}, "the answers in the saved notebook")
+        browser.save_screenshot(str(tmp_path / "all_clicked.png"))
+    for name, files in {"all": [NAME, answers.file_name(1)], "the notebook alone": [NAME]}.items():
+        (tmp_path / "class" / name).mkdir(parents=True)
+        for each in files:
+            (tmp_path / "class" / name / each).write_bytes((folder / each).read_bytes())
+    points = Assignment.of(1).points
+    assert graded(tmp_path / "class", 1, tmp_path / "out") == {"all": points, "the notebook alone": points}

@@ -1,7 +1,7 @@
 """A lesson in every form in which people hand it in, graded by the command: solved earns everything, blank nothing.
 
-The exports are made by their own programs: nbconvert, and where they are installed jupytext and nbgrader. Lessons 1 and 6
-are quick; `GRADING=1` takes all.
+The exports are made by their own programs: nbconvert, and where they are installed jupytext and nbgrader.
+Lessons 1 and 6 are quick; `GRADING=1` takes all.
 """
 
 import json
@@ -61,8 +61,11 @@ def colab(book: NotebookNode) -> NotebookNode:
             magic = "%%time\n" if number % 3 == 2 else "" if number % 3 else "%matplotlib inline\n"
             cell.source = f'{magic}# @title Cell {number} {{ display-mode: "form" }}\n{cell.source}'
             cell.metadata["cellView"] = "form"
-    about = {"colab": {"provenance": [], "toc_visible": True}, "kernelspec": {"name": "python3", "display_name": "Python 3"},
-             "language_info": {"name": "python"}, "accelerator": "GPU"}  # fmt: skip
+    about = {
+        "colab": {"provenance": [], "toc_visible": True},
+        "language_info": {"name": "python"},
+        "accelerator": "GPU",
+    }
     return NotebookNode(cells=cells, metadata=about, nbformat=4, nbformat_minor=0)
 
 
