@@ -13,7 +13,6 @@ from shutil import which
 
 import nbformat
 import pytest
-
 from test_handing_in import graded
 
 from minitransformer.course import answers, catalogue
