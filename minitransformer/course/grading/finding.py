@@ -359,7 +359,8 @@ def contents(submission: SubmissionFile) -> dict[str, bytes]:
             refused.append("expected a notebook (.ipynb), a .py, or a zip of them")
             continue
         try:
-            found[file.name if file.name not in found else "/".join(file.parts)] = content(file)
+            name = "/".join(file.parts[-2:]) if file.name == "__init__.py" else file.name
+            found[name if name not in found else "/".join(file.parts)] = content(file)
         except Refused as why:
             refused.append(str(why))
     if not any(PurePosixPath(name).suffix.lower() in MAIN for name in found):

@@ -5,6 +5,7 @@ Nothing is run here.
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,7 @@ from .definitions import FUTURE, Code, statements_of
 from .typed import Typed
 
 READABLE = (".ipynb", ".py")
+WORD_USED = re.compile(r"(?:\.|\bimport[ \t(]+(?:\w+[ \t]*,[ \t]*)*)(\w+)")  # helper.x, from helper import x
 
 
 class Piece(NamedTuple):
@@ -123,7 +125,7 @@ class Reading:
 
     def submission(self, files: dict[str, bytes]) -> Submission:
         made = Submission(notes=self.notes)
-        modules = {PurePosixPath(name).stem: data for name, data in ({**files, **self.modules}).items()
+        modules = {module_name(name): data for name, data in ({**files, **self.modules}).items()
                    if name.lower().endswith(".py") and name != self.name}  # fmt: skip
         self.take_code(made, modules)
         self.take_answers(made, files)
@@ -137,6 +139,9 @@ class Reading:
 
     def take_code(self, made: Submission, modules: dict[str, bytes]) -> None:
         """For each exercise what its answer needs, as it was when the exercise was checked last."""
+        attributes = (
+            {word for cell in self.cells for word in WORD_USED.findall(cell.source[:LONGEST])} if modules else set()
+        )
         own = {exercise: self.code.own(name) for exercise, name in self.assignment.names.items()}
         used = [
             self.code.needed(self.assignment.names[exercise], 1 << 60, set())[1] for exercise, it in own.items() if it
@@ -149,7 +154,7 @@ class Reading:
                 until = max(last, self.code.checks.get(exercise, 0))
                 chosen, names = self.code.needed(name, until, shared)
                 mine = {place[0] for place in places}
-                made.code[exercise] = [Piece(number in mine, with_modules(source, modules))
+                made.code[exercise] = [Piece(number in mine, with_modules(source, modules, attributes))
                                        for number, source in self.code.sources(chosen)]  # fmt: skip
                 made.taken.append((exercise, self.told(name, places, names)))
             elif exercise in self.broken:
@@ -234,24 +239,65 @@ def checked(node: ast.stmt) -> Iterator[str]:
                 yield exercise
 
 
-def with_modules(source: str, modules: dict[str, bytes]) -> str:
-    """An import of a module that lies beside the notebook, with that module's definitions before it."""
-    if not modules or not source.startswith(("import ", "from ")):
+def module_name(name: str) -> str:
+    """What a file is imported as: lib/__init__.py as lib."""
+    path = PurePosixPath(name)
+    return path.parent.name if path.stem == "__init__" else path.stem
+
+
+def with_modules(source: str, modules: dict[str, bytes], used: set[str]) -> str:
+    """Code with the definitions of those modules before it that lie beside the notebook, and that it imports."""
+    if not modules or "import" not in source:
         return source
-    (node,) = ast.parse(source).body
-    name = (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).rpartition(".")[2]
-    if name not in modules:
+    tree = Absolute().visit(ast.parse(source))
+    made = {name: None for name in imports_of(tree) if name.rpartition(".")[2] in modules}
+    if not made:
         return source
-    if isinstance(node, ast.ImportFrom):
-        source = ast.unparse(ast.ImportFrom(name, node.names, 0))
+    if Absolute.relative(source):
+        source = ast.unparse(ast.fix_missing_locations(tree))
+    future, source = (FUTURE + "\n", source.removeprefix(FUTURE)) if source.startswith(FUTURE) else ("", source)
+    return future + "".join(module_source(name, modules, used) for name in made) + source.removeprefix("\n")
+
+
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """All that may be a module in the imports of this code, the packages around it first."""
+    for node in ast.walk(tree):
+        names = [each.name for each in getattr(node, "names", ()) if isinstance(each, ast.alias)]
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{name}" for name in names)]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[: n + 1]) for n in range(len(parts)))
+
+
+class Absolute(ast.NodeTransformer):
+    """Imports from beside, `from .helper import x`, in the form for a folder that is no package."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
+        return ast.ImportFrom(node.module, node.names, 0) if node.module else ast.Import(node.names)
+
+    @staticmethod
+    def relative(source: str) -> bool:
+        return any(getattr(node, "level", 0) for node in ast.walk(ast.parse(source)))
+
+
+def module_source(dotted: str, modules: dict[str, bytes], used: set[str]) -> str:
+    """Code that makes this module, and the packages around it where nothing has made them."""
+    parent, _, name = dotted.rpartition(".")
     others = {each: data for each, data in modules.items() if each != name}
-    text = module_text(modules[name], others, [each.name for each in node.names])
-    module = f'__import__("sys").modules[{name!r}]'
-    return f'{module} = __import__("types").ModuleType({name!r})\nexec({text!r}, vars({module}))\n{source}'
+    text = module_text(modules[name], others, used)
+    all_modules, new = '__import__("sys").modules', '__import__("types").ModuleType'
+    made = f"{all_modules}[{dotted!r}] = {new}({dotted!r})\nexec({text!r}, vars({all_modules}[{dotted!r}]))\n"
+    while parent:
+        made += f"{all_modules}.setdefault({parent!r}, {new}({parent!r}))\n"
+        made += f"setattr({all_modules}[{parent!r}], {name!r}, {all_modules}[{dotted!r}])\n"
+        dotted = parent
+        parent, _, name = dotted.rpartition(".")
+    return made
 
 
-def module_text(data: bytes, others: dict[str, bytes], asked: list[str]) -> str:
-    """A module's functions, classes and plain constants, and what they need; nothing for one that cannot be read."""
+def module_text(data: bytes, others: dict[str, bytes], used: set[str]) -> str:
+    """A module's functions, classes, plain constants and what is used of it, with what they need; else nothing."""
     try:
         cells = cells_of("module.py", data)
     except Refused:
@@ -261,7 +307,7 @@ def module_text(data: bytes, others: dict[str, bytes], asked: list[str]) -> str:
         seen = parsed(cell.source)
         for statement in statements_of(seen.body or [], seen.source, number, cell.place_of, FUTURE in cell.source):
             code.add(statement)
-    wanted = [name for name in code.made if "definition" in code.kinds[name] or name in asked or
+    wanted = [name for name in code.made if code.kinds[name] & {"definition", "import"} or name in used or
               not any("(" in code.statements[place[0]].source for place in code.made[name])]  # fmt: skip
     chosen = {place for name in wanted for place in code.needed(name, 1 << 60, set())[0]}
-    return "\n".join(with_modules(source, others) for _, source in code.sources(sorted(chosen)))
+    return "\n".join(with_modules(source, others, used) for _, source in code.sources(sorted(chosen)))
