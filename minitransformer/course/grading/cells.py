@@ -83,7 +83,7 @@ def cells_of_notebook(text: str) -> list[Cell]:
 
 def cells_of_py(text: str) -> list[Cell]:
     """The cells between a file's marks; without marks the file as a whole, or in parts where only some are Python."""
-    text = valid_unicode(re.sub(r"\r\n?", "\n", text)).rstrip("\0\x1a")  # old editors end a file so
+    text = valid_unicode(re.sub(r"\r\n?", "\n", text)).rstrip("\x1a")  # old editors end a file so
     cells = split(text, MARK)
     if len(cells) == 1 and parsed(text).body is None:
         cells = split(text, APART)

@@ -85,7 +85,7 @@ def blocks_of(statement: ast.AST) -> list[list[ast.stmt]]:
 def statements_of(body: list[ast.stmt], source: str, cell: int, place_of, future: bool) -> Iterator[Statement]:
     """The statements of a cell, each import of several by itself: one that is away must not cost the others."""
     lines = source.encode().split(b"\n")
-    for node in body:
+    for node in unguarded(body):
         place = place_of(min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))]))
         for text, part in parts_of(node, lines):
             try:
@@ -98,6 +98,15 @@ def statements_of(body: list[ast.stmt], source: str, cell: int, place_of, future
                 yield Statement(cell, place, text, leaves)
 
 
+def unguarded(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements, and those under `if __name__ == "__main__":` as if they stood outside, as a notebook runs them."""
+    for node in body:
+        if isinstance(node, ast.If) and re.fullmatch(r"__name__ == ['\"]__main__['\"]", ast.unparse(node.test)):
+            yield from node.body
+        else:
+            yield node
+
+
 def parts_of(node: ast.stmt, lines: list[bytes]) -> Iterator[tuple[str, ast.stmt]]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         if getattr(node, "module", "") == "__future__":
@@ -107,7 +116,7 @@ def parts_of(node: ast.stmt, lines: list[bytes]) -> Iterator[tuple[str, ast.stmt
             part = type(node)(names=[name], **about)
             yield ast.unparse(part), part
         return
-    text = segment(node, lines)
+    text = segment(node, lines) if not node.col_offset else ast.unparse(node)
     changed = USE.sub(r"\1", text) if isinstance(node, ast.Assign) else text
     yield changed, (ast.parse(changed).body[0] if changed != text else node)
 
