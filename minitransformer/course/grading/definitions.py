@@ -99,7 +99,7 @@ def statements_of(body: list[ast.stmt], source: str, cell: int, place_of, future
 
 
 def unguarded(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements, and those under `if __name__ == "__main__":` as if they stood outside, as a notebook runs them."""
+    """The statements, and those under `if __name__ == "__main__":` beside them: a notebook runs both."""
     for node in body:
         if isinstance(node, ast.If) and re.fullmatch(r"__name__ == ['\"]__main__['\"]", ast.unparse(node.test)):
             yield from node.body

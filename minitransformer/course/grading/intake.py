@@ -21,6 +21,7 @@ from .definitions import FUTURE, Code, statements_of
 from .typed import Typed
 
 READABLE = (".ipynb", ".py")
+MODULES = '__import__("sys").modules'
 WORD_USED = re.compile(r"(?:\.|\bimport[ \t(]+(?:\w+[ \t]*,[ \t]*)*)(\w+)")  # helper.x, from helper import x
 
 
@@ -246,17 +247,33 @@ def module_name(name: str) -> str:
 
 
 def with_modules(source: str, modules: dict[str, bytes], used: set[str]) -> str:
-    """Code with the definitions of those modules before it that lie beside the notebook, and that it imports."""
+    """Code with the modules before it that lie beside the notebook, and that it imports."""
     if not modules or "import" not in source:
         return source
-    tree = Absolute().visit(ast.parse(source))
-    made = {name: None for name in imports_of(tree) if name.rpartition(".")[2] in modules}
-    if not made:
+    try:
+        source = absolute(source)
+        texts = texts_of(source, modules, used, {})
+    except RecursionError:  # nested deeper than anything that a person writes
         return source
-    if Absolute.relative(source):
-        source = ast.unparse(ast.fix_missing_locations(tree))
-    future, source = (FUTURE + "\n", source.removeprefix(FUTURE)) if source.startswith(FUTURE) else ("", source)
-    return future + "".join(module_source(name, modules, used) for name in made) + source.removeprefix("\n")
+    future = FUTURE + "\n" if source.startswith(FUTURE) else ""
+    made = [
+        *map(empty_module, texts),
+        *(f"exec({text!r}, vars({MODULES}[{name!r}]))\n" for name, text in texts.items()),
+    ]
+    return future + "".join(made) + source.removeprefix(future)
+
+
+def texts_of(source: str, modules: dict[str, bytes], used: set[str], texts: dict[str, str]) -> dict[str, str]:
+    """The texts of the modules which this code imports, after those which they import; each once, also in a circle."""
+    begun = {}
+    for dotted in imports_of(ast.parse(source)):
+        name = dotted.rpartition(".")[2]
+        if name in modules and dotted not in texts:
+            begun[dotted] = texts[dotted] = module_text(modules[name], used)
+    for dotted, text in begun.items():
+        texts_of(text, modules, used, texts)
+        texts[dotted] = texts.pop(dotted)  # after those that it needs
+    return texts
 
 
 def imports_of(tree: ast.AST) -> Iterator[str]:
@@ -276,27 +293,27 @@ class Absolute(ast.NodeTransformer):
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
         return ast.ImportFrom(node.module, node.names, 0) if node.module else ast.Import(node.names)
 
-    @staticmethod
-    def relative(source: str) -> bool:
-        return any(getattr(node, "level", 0) for node in ast.walk(ast.parse(source)))
+
+def absolute(source: str) -> str:
+    tree = ast.parse(source)
+    if any(getattr(node, "level", 0) for node in ast.walk(tree)):
+        return ast.unparse(ast.fix_missing_locations(Absolute().visit(tree)))
+    return source
 
 
-def module_source(dotted: str, modules: dict[str, bytes], used: set[str]) -> str:
-    """Code that makes this module, and the packages around it where nothing has made them."""
-    parent, _, name = dotted.rpartition(".")
-    others = {each: data for each, data in modules.items() if each != name}
-    text = module_text(modules[name], others, used)
-    all_modules, new = '__import__("sys").modules', '__import__("types").ModuleType'
-    made = f"{all_modules}[{dotted!r}] = {new}({dotted!r})\nexec({text!r}, vars({all_modules}[{dotted!r}]))\n"
-    while parent:
-        made += f"{all_modules}.setdefault({parent!r}, {new}({parent!r}))\n"
-        made += f"setattr({all_modules}[{parent!r}], {name!r}, {all_modules}[{dotted!r}])\n"
-        dotted = parent
-        parent, _, name = dotted.rpartition(".")
+def empty_module(dotted: str) -> str:
+    """Code that makes a module, and the packages around it where nothing has made them."""
+    new = '__import__("types").ModuleType'
+    made = f"{MODULES}[{dotted!r}] = {new}({dotted!r})\n"
+    while "." in dotted:
+        above, _, name = dotted.rpartition(".")
+        made += f"{MODULES}.setdefault({above!r}, {new}({above!r}))\n"
+        made += f"setattr({MODULES}[{above!r}], {name!r}, {MODULES}[{dotted!r}])\n"
+        dotted = above
     return made
 
 
-def module_text(data: bytes, others: dict[str, bytes], used: set[str]) -> str:
+def module_text(data: bytes, used: set[str]) -> str:
     """A module's functions, classes, plain constants and what is used of it, with what they need; else nothing."""
     try:
         cells = cells_of("module.py", data)
@@ -310,4 +327,6 @@ def module_text(data: bytes, others: dict[str, bytes], used: set[str]) -> str:
     wanted = [name for name in code.made if code.kinds[name] & {"definition", "import"} or name in used or
               not any("(" in code.statements[place[0]].source for place in code.made[name])]  # fmt: skip
     chosen = {place for name in wanted for place in code.needed(name, 1 << 60, set())[0]}
-    return "\n".join(with_modules(source, others, used) for _, source in code.sources(sorted(chosen)))
+    texts = [absolute(source) for _, source in code.sources(sorted(chosen))]
+    future = any(text.startswith(FUTURE) for text in texts)
+    return "\n".join([FUTURE] * future + [text.removeprefix(FUTURE) for text in texts])
