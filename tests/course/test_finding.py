@@ -64,8 +64,8 @@ CLASSES = {
     "a student's zips": (["anna/hw1.zip/x.ipynb", "anna/hw1 final.zip/y.ipynb", "bert/x.ipynb"],
                          {"anna": ["y.ipynb"], "bert": ["x.ipynb"]}),
     "a zip of a student and a notebook": (["anna.zip/old.ipynb", "anna.ipynb"], {"anna": ["anna.ipynb"]}),
-    "a helper beside notebooks": (["anna.ipynb", "bert.ipynb", "helper.py"],
-                                  {"anna": ["anna.ipynb"], "bert": ["bert.ipynb", "helper.py"]}),
+    "a helper beside notebooks": (["anna.ipynb", "bert.ipynb", "carl.ipynb", "helper.py"],
+                                  {"anna": ["anna.ipynb"], "bert": ["bert.ipynb", "helper.py"], "carl": ["carl.ipynb", "helper.py"]}),
     "a submission that another one imports": (["thief.ipynb", "victim.py"],
                                               {"thief": ["thief.ipynb"], "victim": ["victim.py"]}),
     "Moodle with an umlaut in two forms": (
@@ -95,6 +95,8 @@ def text_of(name: str) -> str:
         return "x = 1\n"
     if name.endswith(("bert.ipynb", "thief.ipynb")):
         return cases.notebook({"import": "from helper import x\nfrom victim import *\n"} | cases.HONEST)
+    if name.endswith("carl.ipynb"):
+        return cases.notebook({"run": "%run helper.py"} | cases.HONEST)
     return (
         ANSWERS if name.endswith(".json") else cases.GOOD if "ipynb" in name.lower() else "".join(cases.HONEST.values())
     )

@@ -36,7 +36,10 @@ NO_NAME = re.compile(  # what a student calls a file, and nobody calls a student
     r"|(?<![^\W\d_])(?:hw|homework|assignment|submission|abgabe|sheet|task|project|notebook|main|tools?)(?![^\W\d_])"
     r"|\bold\b|\bnew\b|\d\d_|v\d|\(\d+\)|checkpoint", re.IGNORECASE)  # fmt: skip
 MAIN, ASIDE = (".ipynb", ".py"), re.compile(r"answers-lesson\d+\.json")
-IMPORTS = re.compile(r"\b(?:from[ \t]+\.?(\w+)[ \t]+import\b|import[ \t]+(\w+(?:[ \t]*,[ \t]*\w+)*))")
+IMPORTS = re.compile(
+    r"\b(?:from[ \t]+\.?(\w+)[ \t]+import\b|import[ \t]+(\w+(?:[ \t]*,[ \t]*\w+)*))"
+    r"|%run[ \t]+(?:-\w+[ \t]+)*(?:\./)?(\w+)"
+)
 
 
 @dataclass(frozen=True)
