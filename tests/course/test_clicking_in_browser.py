@@ -122,20 +122,56 @@ def bundles(path: Path) -> list[dict]:
     return [data[answers.MIME] for data in outputs if answers.MIME in data]
 
 
-def test_what_is_clicked_is_saved_with_the_notebook_and_comes_back_after_a_restart(tmp_path, browser):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
+def notebook_of_one_question(tmp_path: Path) -> Path:
+    """The folder of a notebook that asks one question."""
     folder = tmp_path / "student"
     folder.mkdir()
     cells = ['from minitransformer.course import quiz\nquiz("1.q6", answer="")']
     spec = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells], metadata=spec)
     nbformat.write(book, folder / NAME)
+    return folder
+
+
+def click(browser, label: str) -> None:
+    from selenium.webdriver.common.by import By
+
+    buttons = browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea .widget-button")
+    next(each for each in buttons if each.text == label).click()
+
+
+def in_file(folder: Path) -> list[str]:
+    kept = json.loads((folder / answers.file_name(1)).read_text())["answers"]
+    return [each["answer"] for each in kept["1.q6"]]
+
+
+def test_after_the_page_is_loaded_anew_the_answer_stands_there_and_the_next_click_is_kept(tmp_path, browser):
+    from selenium.webdriver.common.keys import Keys
+
+    folder, other = notebook_of_one_question(tmp_path), next(each for each in "abcd" if each != RIGHT)
     with jupyterlab(folder) as address:
         run_all(browser, address, folder, "1_unanswered.png")
-        buttons = browser.find_elements(By.CSS_SELECTOR, ".jp-OutputArea .widget-button")
-        next(each for each in buttons if each.text == RIGHT).click()
+        click(browser, other)
+        until(lambda: f"your answer {other} is kept" in shown(browser), "the word that it is kept")
+        press_keys(browser, Keys.CONTROL, "s")
+        until(lambda: bundles(folder / NAME), "the answer in the saved notebook")
+        browser.refresh()
+        until(lambda: f"{other}: ✗ not it" in shown(browser), "the reply in the page that was loaded anew")
+        assert f"your answer {other} is kept" in shown(browser) and "A click that gets no reply" in shown(browser)
+        click(browser, RIGHT)
+        until(lambda: f"{RIGHT}: ✓ right" in shown(browser), "the reply to the second answer")
+        assert in_file(folder) == [other, RIGHT] and "to another answer, run the cell again" in shown(browser)
+        run_all(browser, address, folder, "2_run_again.png")
+        until(lambda: f"your answer {RIGHT} (attempt 2) is kept" in shown(browser), "the second answer in the cell")
+
+
+def test_what_is_clicked_is_saved_with_the_notebook_and_comes_back_after_a_restart(tmp_path, browser):
+    from selenium.webdriver.common.keys import Keys
+
+    folder = notebook_of_one_question(tmp_path)
+    with jupyterlab(folder) as address:
+        run_all(browser, address, folder, "1_unanswered.png")
+        click(browser, RIGHT)
         until(lambda: f"your answer {RIGHT} is kept" in shown(browser), "the word that it is kept")
         until(lambda: "✓ right" in shown(browser), "the reply")
         browser.save_screenshot(str(tmp_path / "2_clicked.png"))
@@ -143,8 +179,7 @@ def test_what_is_clicked_is_saved_with_the_notebook_and_comes_back_after_a_resta
         expected = [{"id": "1.q6", "answer": RIGHT, "student": "", "attempts": 1}]
         until(lambda: bundles(folder / NAME) == expected, "the answer in the saved notebook")
         assert 'answer=""' in nbformat.read(folder / NAME, 4).cells[0].source
-        kept = json.loads((folder / answers.file_name(1)).read_text())["answers"]
-        assert kept == {"1.q6": [{"answer": RIGHT, "student": ""}]}
+        assert in_file(folder) == [RIGHT]
     with jupyterlab(folder) as address:  # another kernel, another day
         run_all(browser, address, folder, "3_after_a_restart.png")
         until(
