@@ -150,8 +150,8 @@ CHANGES = {
         ("rate-still-too-small", "0.03", "0.0005"),
         ("rate-too-large", "0.03", "3.0"),
         ("uphill-for-downhill", "lr=0.03", "lr=0.03, maximize=True"),
-        ("prompt-not-in-optimizer", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
-        ("prompt-not-in-optimizer", "prompt.parameters()", "[each.detach().clone() for each in prompt.parameters()]"),
+        ("prompt-does-not-move", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
+        ("prompt-does-not-move", "prompt.parameters()", "[each.detach().clone() for each in prompt.parameters()]"),
         ("rate-still-too-small", "Adam(prompt.parameters(), lr=0.03)", "SGD(prompt.parameters(), lr=0.001)"),
         ("rate-still-too-small", "lr=0.03", "lr=0.03, eps=10.0"),
     ],
@@ -174,7 +174,7 @@ CHANGES = {
             "freeze(model)\n        [weight.data.mul_(0.99) for weight in model.parameters()]",
         ),
         ("uphill-for-downhill", "lr=0.03", "lr=0.03, maximize=True"),
-        ("prompt-not-in-optimizer", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
+        ("prompt-does-not-move", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
     ],
 }
 ANSWERS = with_mistakes(CHANGES)
