@@ -267,33 +267,34 @@ def right_preparation(call, rng):
 
 def base_as_it_was(model: JudgesModel, facts: dict) -> None:
     """Neither moved nor trainable, at any time."""
-    *_, later, last = (model.weights_after(standing) for standing in facts["model"])
-    if any(not torch.equal(last[name], later[name]) for name in last):
+    asked, (prepared, later, last) = list(model.seen), facts["model"]
+    model.take(prepared)
+    at_first = model.facts()
+    model.take(later)
+    trainable = max(each["trainable"] for each in [at_first, *asked])
+    moves = any(each["changed"] for each in [*asked, model.facts()])
+    if at_first["changed"]:
+        raise Misconception("base-changed", "the model's weights are not what they were, before any step was taken")
+    if moves and not trainable:
+        raise Misconception(
+            "base-moves", f"in the run's {STEPS} steps the model's weights change, although they take no gradients"
+        )
+    before, after = (model.weights_after(standing) for standing in (later, last))
+    if any(not torch.equal(after[name], before[name]) for name in after):
         raise Misconception(
             "base-in-optimizer", "the optimizer still holds weights of the model: it is to hold the prompt's alone"
         )
-    model.take(facts["model"][1])
-    in_the_end = model.facts()
-    model.take(facts["model"][0])
-    at_first = model.facts()
-    if at_first["changed"]:
-        raise Misconception("base-changed", "the model's weights are not what they were, before any step was taken")
-    trainable = max(each["trainable"] for each in [at_first, *model.seen])
     if trainable == at_first["weights"] and facts["eval"]:
         raise Misconception(
             "eval-for-frozen",
             "`eval()` switches layers such as dropout to their use; it freezes nothing, and every weight still "
             "collects gradients",
         )
-    if trainable or any(each["gradients"] for each in [at_first, *model.seen]):
+    if moves or trainable or any(each["gradients"] for each in [at_first, *asked]):
         raise Misconception(
             "base-left-trainable",
             f"the optimizer leaves the model alone now, but {trainable} of its {at_first['weights']} weights "
             "still collect gradients: freeze all of them as well",
-        )
-    if any(each["changed"] for each in [in_the_end, *model.seen]):
-        raise Misconception(
-            "base-moves-later", f"somewhere in the run's {STEPS} steps the model's weights change; they are to stay"
         )
 
 

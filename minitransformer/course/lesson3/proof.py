@@ -59,6 +59,7 @@ MESSAGES = {
         "zero-for-flow": "a gradient of 0 inside a block: nothing flowed there",
         "last-one-decides": LAST,
         "sums-for-flow": "numbers that are not 0 can add up to 0: look at each by itself",
+        "positive-only": "a gradient below 0 has flowed as well: you look for numbers above 0",
     },
 }
 NOTICED = {  # what the message says where no known mistake explains the answer
