@@ -368,8 +368,8 @@ quiz("5.q15")
 # ### Exercise 5.2: the `keys_values` hook
 #
 # Own P keys and P values for each layer, $(L, G, P, d)$ each, which start as 0.3 times a normal draw (a new one for
-# each prefix; the 0.3 belongs to the start alone). Other names and forms of the parameters are as right; but what you call `keys[l]` and `values[l]` goes
-# in front of layer $l$'s keys and values.
+# each prefix; the 0.3 belongs to the start alone). Other names and forms of the parameters are as right; but what you
+# call `keys[l]` and `values[l]` goes in front of layer $l$'s keys and values.
 
 
 # %% exercise="5.2"
