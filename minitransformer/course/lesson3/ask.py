@@ -1,5 +1,7 @@
 """Beside the student's objects of lesson 3: a gradient by hand, the training loop, its evidence, and four repairs."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -46,8 +48,14 @@ def prompt_of(vectors, config: Config) -> PromptTuning:
 
 
 def evidence(gather, cases):
-    """The facts that `gather` reports in each case."""
-    return [{str(name): bool(fact) for name, fact in gather(*objects(**case)).items()} for case in cases]
+    """The facts that `gather` reports in each case; nothing where it reports no dict, and for a fact that is a text."""
+    return [truths(gather(*objects(**case))) for case in cases]
+
+
+def truths(facts):
+    if not isinstance(facts, Mapping):
+        return None
+    return {str(name): None if isinstance(fact, str) else bool(fact) for name, fact in facts.items()}
 
 
 def objects(config, weights, gradients, before, vectors, own_gradients, others, groups, inside) -> tuple:

@@ -231,11 +231,17 @@ def about(fact: str):
         cases = [Training(fact, what, rng).arrays() for what in [*proper, *all_faults]]
         order = rng.permutation(len(cases))
         gathered = call([cases[place] for place in order])
+        if None in gathered:
+            raise Misconception("facts-missing", f"expected a dict with the facts {', '.join(FACTS)}; yours is none")
         if lacking := [name for name in FACTS if any(name not in facts for facts in gathered)]:
             raise Misconception(
                 "facts-missing", f"expected a dict with the facts {', '.join(FACTS)}; yours lacks {lacking[0]!r}"
             )
         said = [gathered[int(place)][fact] for place in np.argsort(order)]
+        if None in said:
+            raise Misconception(
+                "wrong-type", f"{fact!r} should be True or False; yours is a text, which is always true"
+            )
         right = [True] * len(proper) + [False] * (len(cases) - len(proper))
         if said == right:
             return

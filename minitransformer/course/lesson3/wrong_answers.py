@@ -120,6 +120,8 @@ CHANGES = {
         ("positive-only", "(grad != 0).any(-1)", "(grad > 0).any(-1)"),
         ("positive-only", "(grad != 0).any())", "(grad > 0).any())"),
         ("facts-missing", f'"flowed": {FLOWED},', ""),
+        ("facts-missing", "return {", "{"),
+        ("wrong-type", FLOWED, f"str({FLOWED})"),
     ],
     "3.4": [
         ("not-rate", '"labels"', '"rate"'),
