@@ -95,7 +95,7 @@ def lengthened(hook: Callable, *arguments):
     texts = [each for each in arguments if isinstance(each, Tensor)]  # (…, T, width) each
     versions = [None if text.is_inference() else text._version for text in texts]
     result = hook(*arguments)
-    results = result if isinstance(result, tuple) else (result,)
+    results = result if isinstance(result, (tuple, list)) and len(texts) > 1 else (result,)
     name = f"{type(getattr(hook, '__self__', hook)).__name__}.{hook.__name__}"
     if len(results) != len(texts):
         raise ValueError(f"{name} should return {len(texts)} tensors, as many as it was given; got {len(results)}")

@@ -22,6 +22,7 @@ from minitransformer import (
     Cache,
     Gate,
     Hooks,
+    KeyValuePrefix,
     PromptTuning,
     Recorder,
     Stack,
@@ -367,6 +368,11 @@ class Wider(Hooks):
         return torch.cat((keys, keys), 3), values
 
 
+class InAList(Hooks):
+    def embed(self, x):
+        return [x]
+
+
 @pytest.mark.parametrize(
     ("hooks", "message"),
     [
@@ -376,6 +382,7 @@ class Wider(Hooks):
         (Behind(), r"^Behind.embed changes the text's own part"),
         (Nothing(), r"^Nothing.embed should return a tensor like \(2, 9, 32\), or longer in front; got NoneType$"),
         (KeysOnly(), r"^KeysOnly.keys_values should return 2 tensors, as many as it was given; got 1$"),
+        (InAList(), r"^InAList.embed should return a tensor like \(2, 9, 32\), or longer in front; got list$"),
         (Wider(), r"^Wider.keys_values should return a tensor like \(2, 2, 9, 8\), .*; got \(2, 2, 9, 16\)$"),
     ],
     ids=lambda it: type(it).__name__,
@@ -386,6 +393,16 @@ def test_a_hook_that_changes_the_text_s_own_part_is_refused_by_name(model, hooks
     freeze(model)
     with torch.no_grad(), pytest.raises(ValueError, match=message):
         model(text(model), hooks)
+
+
+def test_keys_and_values_may_come_as_a_list(model):
+    class InTwo(KeyValuePrefix):
+        def keys_values(self, layer, keys, values):
+            return [*super().keys_values(layer, keys, values)]
+
+    plain, listed = (kind(3, model.config).to(model.embedding.weight.dtype) for kind in (KeyValuePrefix, InTwo))
+    for hooks in (listed, Stack(prompt(0).double(), listed)):
+        assert torch.equal(model(text(model), hooks), model(text(model), plain))
 
 
 def test_in_generation_and_in_training_alike(model):
