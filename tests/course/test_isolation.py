@@ -236,7 +236,7 @@ def test_a_plain_number_that_is_not_finite_arrives_as_what_cannot_be_compared(bo
     kind, came = box.ask("call", "minitransformer.course.lesson1.ask", "mask", "visible", False, 1, 1, seconds=20)
     assert kind == "gave" and type(came["mask"]) is NotFinite
     assert np.array_equal(float(came["mask"].text), float(number), equal_nan=True)
-    assert difference(came["mask"], 1.0) is not None
+    assert difference(came["mask"], float(number), "the mask", 0.1).name == "not-finite"
 
 
 @pytest.mark.parametrize(

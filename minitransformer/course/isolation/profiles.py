@@ -23,17 +23,25 @@ ROOT = os.geteuid() == 0
 SYS_ADMIN = 1 << 21
 SCRATCH = Path("/graded")  # inside: in memory, and gone with the box
 SIZE, FILES = 256 << 20, 100_000
+DEVICES = "null zero full random urandom"
 SEEN = ("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/bin", "/lib", "/lib64")
 # where root starts it, the child gives up what is left of root itself; others get a user namespace
 APART = "--unshare-pid --unshare-net --unshare-ipc --unshare-uts --cap-add CAP_SETUID --cap-add CAP_SETGID"
 UNSHARED = "setpriv --pdeathsig=KILL unshare --mount --pid --fork --kill-child --net --ipc --uts sh -ec"
 APART_FOR_OTHERS = "--unshare-all --unshare-user --disable-userns"
-WALLS = """
+# the loopback is up in a new network, as with bwrap: a program may talk with itself
+LOOPBACK = """
+import fcntl, socket, struct
+with socket.socket() as one:
+    fcntl.ioctl(one, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+"""
+WALLS = f"""
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+"$0" -I -S -c '{LOOPBACK}'
 mount -t tmpfs -o mode=755,size=4m walls /sys # nothing that is needed lies there
 cd /sys
 while [ "$1" != -- ]; do
-  if [ -d "$1" ]; then mkdir -p ".$1"; else mkdir -p ".${1%/*}"; : > ".$1"; fi
+  if [ -d "$1" ]; then mkdir -p ".$1"; else mkdir -p ".${{1%/*}}"; : > ".$1"; fi
   mount --bind "$1" ".$1"
   mount -o remount,bind,ro,nosuid,nodev ".$1"
   shift
@@ -41,7 +49,8 @@ done
 shift
 if [ -d ".$1" ]; then mount -t tmpfs -o ro,mode=755,size=4k hidden ".$1"; fi
 mkdir -p proc dev old ".$2"
-for each in null zero full random urandom; do : > dev/$each; mount --bind /dev/$each dev/$each; done
+ln -s "$2" dev/shm # what processes share lies there, and counts
+for each in {DEVICES}; do : > dev/$each; mount --bind /dev/$each dev/$each; done
 mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t tmpfs -o "mode=1777,nosuid,nodev,size=$3,nr_inodes=$4" scratch ".$2"
 pivot_root . old
@@ -119,14 +128,19 @@ def bubblewrap(course: Path, user: list[str]) -> list[str]:
         walls += ["--perms", "0755", "--dir", folder]
     for path in paths:
         walls += ["--ro-bind", path, path, *(("--tmpfs", PACKAGE) if PACKAGE.is_relative_to(path) else ())]
-    walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    walls += ["--proc", "/proc", "--perms", "0755", "--tmpfs", "/dev", "--symlink", SCRATCH, "/dev/shm"]
+    walls += [each for name in DEVICES.split() for each in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
+    walls += ["--remount-ro", "/dev"]
     walls += ["--perms", "1777", "--size", SIZE, "--tmpfs", SCRATCH, "--remount-ro", "/", "--chdir", SCRATCH]
     return [*map(str, (program, *walls)), *user]
 
 
 def uid_drop(course: Path, user: list[str]) -> list[str]:
     hidden = PACKAGE if any(PACKAGE.is_relative_to(path) for path in seen(course)) else "/-"
-    return [*map(str, (*UNSHARED.split(), WALLS, "sh", *seen(course), "--", hidden, SCRATCH, SIZE, FILES)), *user]
+    return [
+        *map(str, (*UNSHARED.split(), WALLS, sys.executable, *seen(course), "--", hidden, SCRATCH, SIZE, FILES)),
+        *user,
+    ]
 
 
 GRADED = {"bubblewrap": bubblewrap, "uid-drop": uid_drop}  # those that give grades
