@@ -77,9 +77,30 @@ def test_what_auto_fell_back_from_is_said_with_what_is_missing(monkeypatch):
 def test_root_without_its_rights_is_told_what_to_start_the_container_with(monkeypatch):
     monkeypatch.setattr(profiles, "SYS_ADMIN", 1 << 60)
     monkeypatch.setattr(profiles, "ROOT", True)
-    assert "docker run --cap-add SYS_ADMIN" in problem("uid-drop")
+    assert f"docker run {profiles.CONTAINER}" in problem("uid-drop")
     monkeypatch.setattr(profiles, "ROOT", False)
     assert problem("uid-drop") == "only root can give the code another user"
+
+
+# what root may do in a container that is started without options
+IN_DOCKER = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,\
++sys_chroot,+mknod,+audit_write,+setfcap"
+CHOOSES = "from minitransformer.course.isolation import choose\nprint(choose('auto'))"
+
+
+@needs_both
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ("", "uid-drop: root has no CAP_SYS_ADMIN here"),
+        (",+sys_admin", "Chosen(name='uid-drop', missing=('bubblewrap: bwrap: loopback"),
+        (",+sys_admin,+net_admin", "Chosen(name='bubblewrap'"),
+    ],
+)
+def test_in_a_container_root_gives_grades_with_the_rights_that_the_page_names_and_not_without(added, said):
+    rights = "setpriv", f"--bounding-set={IN_DOCKER}{added}", "--inh-caps=-all"
+    done = subprocess.run([*rights, sys.executable, "-c", CHOOSES], capture_output=True, text=True)
+    assert said in done.stdout + done.stderr and (done.returncode == 0) == bool(added)
 
 
 @needs_root
