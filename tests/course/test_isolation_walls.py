@@ -113,29 +113,40 @@ def test_no_two_boxes_at_a_time_have_the_same_user():
     assert not profiles.known(taken) and profiles.known(0)
 
 
-VERSION_2 = {"cgroup": "0::/a/b", "mount": "31 23 0:28 / {root} rw - cgroup2 cgroup2 rw"}
-
-
-def made(tmp_path: Path, cgroup: str, mount: str) -> Path:
-    """A folder that looks like /proc/self of a process with these groups."""
+def process(tmp_path: Path, group: str) -> Path:
+    """A folder that looks like /proc/self of a process in this group, where groups of version 2 are."""
     (tmp_path / "proc").mkdir()
-    (tmp_path / "proc/cgroup").write_text(cgroup)
-    (tmp_path / "proc/mountinfo").write_text(mount.format(root=tmp_path / "groups") + "\n")
+    (tmp_path / "proc/cgroup").write_text(f"0::{group}")
+    (tmp_path / "proc/mountinfo").write_text(f"31 23 0:28 / {tmp_path}/groups rw - cgroup2 cgroup2 rw\n")
     return tmp_path / "proc"
 
 
-def test_groups_of_version_2_are_made_where_they_may_count(tmp_path):
-    folder = tmp_path / "groups/a/b"
+def made(folder: Path, **files: str) -> Path:
     folder.mkdir(parents=True)
-    for name, text in ("controllers", "cpu io memory pids"), ("subtree_control", "pids"), ("procs", ""):
+    for name, text in {"controllers": "cpu io memory pids", "subtree_control": "pids", **files}.items():
         (folder / f"cgroup.{name}").write_text(text)
-    found = cgroups.places.__wrapped__(made(tmp_path, **VERSION_2))
+    return folder
+
+
+@pytest.mark.parametrize(("group", "inside"), [("/a/b", False), ("/a/b/grader", False), ("/a/b", True)])
+def test_groups_of_version_2_are_made_where_they_may_count(tmp_path, group, inside):
+    """In our own group, or in that above where we are in a group for the grader, which is made where it is needed."""
+    folder = made(tmp_path / "groups/a/b", procs=f"{os.getpid()}" if inside else "")
+    found = cgroups.places.__wrapped__(process(tmp_path, group))
     assert found == dict.fromkeys(("cpu", "memory", "pids"), cgroups.Place(2, folder))
     assert (folder / "cgroup.subtree_control").read_text() == "+cpu +memory"
+    moved = folder / "grader/cgroup.procs"
+    assert moved.exists() == inside and (not inside or int(moved.read_text()) == os.getpid())
+
+
+def test_who_shares_a_group_with_others_does_not_move_them(tmp_path):
+    folder = made(tmp_path / "groups/a/b", procs=f"1\n{os.getpid()}")
+    cgroups.places.__wrapped__(process(tmp_path, "/a/b"))
+    assert not (folder / "grader").exists()  # a real kernel then refuses the rest
 
 
 def test_where_no_group_can_be_made_nothing_is_found_and_all_of_it_is_missing(tmp_path, monkeypatch):
-    assert cgroups.places.__wrapped__(made(tmp_path, **VERSION_2)) == {}
+    assert cgroups.places.__wrapped__(process(tmp_path, "/a/b")) == {}
     assert cgroups.places.__wrapped__(tmp_path / "no-such") == {}
     monkeypatch.setattr(cgroups, "places", dict)
     assert cgroups.gaps() == (*cgroups.COUNTS.values(),)
