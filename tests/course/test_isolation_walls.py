@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -211,6 +212,17 @@ def test_the_filter_refuses_what_it_names_and_lets_the_rest_through():
     found = json.loads(done.stdout)
     assert found["set"] and set(found["refused"].values()) == {1} and found["clone3"] == 38 and not found["getpid"]
     assert found["sockets"][:2] == [0, 0] and set(found["sockets"][3:]) == {1}  # where there is no IPv6, ten says so
+
+
+@pytest.mark.parametrize(("place", "header"), [(0, "x86_64-linux-gnu/asm/unistd_64.h"), (1, "asm-generic/unistd.h")])
+def test_the_numbers_of_system_calls_are_the_kernel_s(place, header):
+    if not (path := Path("/usr/include", header)).exists():
+        pytest.skip("the kernel's headers are not installed")
+    known = {name: int(number) for name, number in re.findall(r"#define __NR_(\w+)\s+(\d+)", path.read_text())}
+    ours = {name: numbers[place] for name, numbers in seccomp.REFUSED.items() if numbers[place] >= 0}
+    _, _, clone, socket = [*seccomp.MACHINES.values()][place]
+    ours |= {"clone": clone, "socket": socket, "clone3": seccomp.CLONE3}
+    assert len(known) > 200 and {name: known.get(name, number) for name, number in ours.items()} == ours
 
 
 I386 = """
