@@ -56,8 +56,8 @@ def closed_modules() -> set[str]:
 
 
 def open_front() -> str:
-    """The package's `__init__.py` with the imports from open files only."""
-    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    """The package's public names, with the imports from open files only."""
+    tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
     opened = {name.replace("/", ".") for name in OPEN}
     tree.body = [node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module in opened)]
     return ast.unparse(tree)
