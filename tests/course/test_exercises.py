@@ -49,8 +49,9 @@ def test_the_reference_gets_full_marks(each, seed):
 
 
 @every_exercise
-def test_every_exercise_has_two_unusual_right_answers(each):
-    assert len(known_answers(each.lesson, "right")[each.id]) >= 2
+def test_every_exercise_has_a_bank_of_unusual_right_answers_and_one_of_wrong_ones(each):
+    assert len(known_answers(each.lesson, "right")[each.id]) >= 5
+    assert len(known_answers(each.lesson, "wrong")[each.id]) >= 6
 
 
 @pytest.mark.parametrize(("exercise_id", "answer"), UNUSUAL)
