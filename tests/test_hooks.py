@@ -247,7 +247,7 @@ def test_attention_is_written_out_for_who_watches_the_weights(model, fused):
 
 
 def test_an_unknown_site_is_refused():
-    message = "a Recorder knows the sites embedding, input, .*, logits; got attentoin, output_"
+    message = "site must be one of embedding, input, .*, logits; got 'output_'"
     with pytest.raises(ValueError, match=message):
         Recorder(["output_", "attentoin", "logits"])
 

@@ -134,7 +134,7 @@ def test_a_fresh_model_is_nearly_indifferent():
 
 @pytest.mark.parametrize("name", ["rope_base", "eps"])
 def test_a_config_wants_positive_numbers(name):
-    with pytest.raises(ValueError, match=r"Config\.rope_base and \.eps must be positive; got .*-1"):
+    with pytest.raises(ValueError, match=f"{name} must be a finite number above 0; got -1"):
         Config(50, 64, 32, 3, 4, 2, 48, **{name: -1.0})
 
 
@@ -142,7 +142,7 @@ def test_a_config_wants_positive_numbers(name):
 @pytest.mark.parametrize("value", [0, -1, 2.0, "4", True, None])
 def test_a_config_wants_whole_numbers(name, value):
     shape = dict(vocab=50, context=64, width=32, layers=3, heads=4, kv_heads=2, hidden=48)
-    with pytest.raises(ValueError, match=f"Config.{name} must be a whole number of at least 1; got {value!r}"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; got {value!r}"):
         Config(**shape | {name: value})
 
 
@@ -152,8 +152,8 @@ def test_a_config_wants_whole_numbers(name, value):
         ((50, 64, 30, 3, 4, 2, 48), "Config.width must be a multiple of heads; got width=30 and heads=4: change"),
         ((50, 64, 32, 3, 4, 3, 48), "Config.heads must be a multiple of kv_heads; got heads=4 and kv_heads=3: change"),
         ((50, 64, 12, 3, 4, 2, 48), "a head must have an even width to rotate in pairs; got width / heads = 3"),
-        ((50, 64, 32, 3, 4, 2, 48, 1e4, 1e-5, 50), "Config.end must be a token id from 0 to 49, or None; got 50"),
-        ((50, 64, 32, 3, 4, 2, 48, 1e4, 1e-5, -1), "Config.end must be a token id from 0 to 49, or None; got -1"),
+        ((50, 64, 32, 3, 4, 2, 48, 1e4, 1e-5, 50), "end must be a whole number from 0 to 49; got 50"),
+        ((50, 64, 32, 3, 4, 2, 48, 1e4, 1e-5, -1), "end must be a whole number from 0 to 49; got -1"),
     ],
 )
 def test_a_config_that_does_not_fit_says_what_to_change(shape, message):

@@ -211,7 +211,7 @@ def test_two_gates_side_by_side_or_a_negative_strength_are_refused(model):
     with pytest.raises(ValueError, match="cannot tell its own keys from others: put it around the whole Stack"):
         model(text(model), gates)
     for strength in -0.1, float("nan"):
-        with pytest.raises(ValueError, match=r"a strength is a number from 0 \(no effect\) upwards; got"):
+        with pytest.raises(ValueError, match="strength must be a finite number from 0 upwards; got"):
             Gate(prompt(3), TINY, strength)
 
 
@@ -275,12 +275,12 @@ def test_a_prefix_for_a_model_of_another_depth_is_refused(model, method, layers)
 @pytest.mark.parametrize("method", [PromptTuning, PrefixTuning, KeyValuePrefix])
 @pytest.mark.parametrize("length", [-1, 2.0, None])
 def test_a_length_is_a_number_of_virtual_tokens(method, length):
-    with pytest.raises(ValueError, match=f"a number of virtual tokens, 0 or more; got {length!r}"):
+    with pytest.raises(ValueError, match=f"length must be a whole number of at least 0; got {length!r}"):
         method(length, TINY)
 
 
 def test_tokens_that_the_model_does_not_know_cannot_start_a_prompt(model):
-    with pytest.raises(ValueError, match="token ids run from 0 to 49; got 50"):
+    with pytest.raises(ValueError, match="tokens must be token ids from 0 to 49; got 50 among them"):
         PromptTuning.from_tokens(model, [3, 50])
 
 
