@@ -3,7 +3,7 @@ to do. What may be None goes through `given`: `expect.whole(1, **given(top_k=top
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import index
 from os import PathLike
 
@@ -23,6 +23,7 @@ HOW = {  # to come by one
     "Trace": "gradients.Trace(hooks) is one",
     "Plane": "gradients.principal_plane(model.embedding.weight) is one",
     "Step": "gradients.record_step makes one",
+    "Frame": "gradients.film makes them",
     "Module": "a model is one, and hooks are",
     "Tensor": "torch.tensor(…) makes one",
 }
@@ -115,6 +116,16 @@ def several(**values: object) -> None:
     for name, value in values.items():
         if not isinstance(value, Collection) or isinstance(value, str | bytes) or not len(value):
             raise ValueError(f"{name} must be a list that is not empty; got {shown(value)}: put what you mean in [ ]")
+
+
+def table(**values: object) -> None:
+    """Lines that are equally long."""
+    several(**values)
+    for name, value in values.items():
+        for line in value:
+            several(**{f"each line of {name}": line})
+            if isinstance(line, Mapping) or len(line) != len(next(iter(value))):
+                raise ValueError(f"{name} must be lists of one length; got {shown(value)}: make them equally long")
 
 
 def different(known: Collection[int], /, **values: Sequence[int]) -> None:

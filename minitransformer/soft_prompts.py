@@ -47,7 +47,8 @@ class PromptTuning(SoftPrompt):
     @classmethod
     def from_tokens(cls, model: Transformer, tokens: Sequence[int]) -> "PromptTuning":
         """Starts as the embeddings of these tokens: a word, or an instruction."""
-        return cls.from_vectors(model, model.embedding(one_row(model, tokens))[0])
+        row = one_row(model, tokens)
+        return cls.from_vectors(model, model.embedding(row)[0])
 
     @classmethod
     def from_mean(cls, length: int, model: Transformer) -> "PromptTuning":
@@ -296,8 +297,9 @@ class Residual(nn.Module):
 def one_row(model: Transformer, tokens: Sequence[int]) -> Tensor:  # -> (1, T)
     expect.a(Transformer, model=model)
     row = expect.ids(model.config.vocab, "tokens", tokens)
-    if not row:
-        raise ValueError("tokens must hold at least one token to start as; got none: give the ids of a word or a text")
+    if not 0 < len(row) <= model.config.context:
+        most = model.config.context
+        raise ValueError(f"tokens must be 1 to {most} token ids to start as; got {len(row)}: give a word or a text")
     return torch.tensor([row], device=model.embedding.weight.device)
 
 
