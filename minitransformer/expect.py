@@ -24,6 +24,7 @@ HOW = {  # to come by one
     "Plane": "gradients.principal_plane(model.embedding.weight) is one",
     "Step": "gradients.record_step makes one",
     "Frame": "gradients.film makes them",
+    "Alone": "distributed.Alone() is one process by itself",
     "Module": "a model is one, and hooks are",
     "Tensor": "torch.tensor(…) makes one",
 }
@@ -39,7 +40,8 @@ def a(kind: type, /, **values: object) -> None:
         if not isinstance(value, kind):
             wanted = getattr(kind, "__name__", str(kind))
             how = HOW.get(wanted, f"give a {wanted}")
-            raise ValueError(f"{name} must be a {wanted}; got {shown(value)}: {how}")
+            article = "an" if wanted[0] in "AEIOU" else "a"
+            raise ValueError(f"{name} must be {article} {wanted}; got {shown(value)}: {how}")
 
 
 def whole(least: int, most: int | None = None, /, **values: object) -> None:
