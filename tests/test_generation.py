@@ -192,3 +192,10 @@ def test_accuracy_counts_what_generate_says_under_every_method(method):
     targets[2, len(prompt)] += 1
     targets[3, -1] += 1
     assert accuracy(model, (tokens, targets), hooks) == 0.5
+
+
+def test_the_token_before_which_the_top_p_is_reached_exactly_is_not_drawn():
+    """Four equal chances are exactly a quarter each: two of them hold one half, and no third is needed."""
+    sampler = torch.Generator().manual_seed(0)
+    assert len(set(choose(torch.zeros(200, 4), 1.0, None, 0.5, sampler).tolist())) == 2
+    assert len(set(choose(torch.zeros(200, 4), 1.0, None, 0.51, sampler).tolist())) == 3

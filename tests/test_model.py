@@ -1,5 +1,8 @@
 """The model against plain NumPy and finite differences, and the messages of bad input."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -204,3 +207,24 @@ def test_the_cache_counts_towards_the_context_too(model):
     model(text(model, 1, 60), cache=cache)
     with pytest.raises(ValueError, match="65 positions are needed"):
         model(text(model, 1, 5), cache=cache)
+
+
+def test_what_writes_into_the_stream_starts_smaller_the_more_blocks_write():
+    for layers in 2, 8:
+        model = Transformer(replace(TINY, width=64, hidden=128, layers=layers))
+        for name, weight in model.named_parameters():
+            if weight.dim() == 2:
+                writes = name.endswith(("attention.output.weight", "down.weight"))
+                expected = 0.02 / (2 * layers) ** 0.5 if writes else 0.02
+                assert weight.std().item() == pytest.approx(expected, rel=0.08), name
+
+
+@torch.no_grad()
+def test_a_cache_serves_one_model_only():
+    """Two models of one shape: the other's keys and values fit, and would give wrong logits."""
+    one, other = random_model(0), random_model(1)
+    cache = Cache()
+    one(text(one, length=4), cache=cache)
+    with pytest.raises(ValueError, match=r"keys and values of another model, .*; start with a new Cache\(\)"):
+        other(text(one, length=1), cache=cache)
+    equal(one(text(one, length=1), cache=copy.deepcopy(cache)), one(text(one, length=1), cache=cache))

@@ -1,5 +1,7 @@
 """Every tuning method keeps every law, and the facts worth teaching are exact."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from laws import (
@@ -25,6 +27,7 @@ from minitransformer import (
     PromptTuning,
     Recorder,
     Stack,
+    Transformer,
     bake,
     compile_prefix,
     loss,
@@ -288,3 +291,20 @@ def test_layers_of_a_prefix_must_exist_and_differ():
     for layers in [3], [-1], [0, 0]:
         with pytest.raises(ValueError, match=r"layers must be different numbers from 0 to 2; got \["):
             PrefixTuning(2, TINY, layers=layers)
+
+
+def test_a_prompt_made_of_vectors_has_a_copy_of_them(model):
+    """Training moves the prompt and leaves what it was made of, be it the model's own embeddings."""
+    vectors, words = torch.ones(2, 32), model.embedding.weight.detach().clone()
+    given = PromptTuning.from_vectors(model, vectors)
+    given.vectors.data += 1
+    PromptTuning.from_vectors(model, model.embedding.weight).vectors.data += 1
+    PromptTuning.from_vectors(model, model.embedding.weight[:3]).vectors.data += 1
+    assert torch.equal(vectors, torch.ones(2, 32)) and torch.equal(model.embedding.weight, words)
+
+
+def test_keys_and_values_do_not_fit_a_model_with_other_heads_of_the_same_width():
+    prefix, other = KeyValuePrefix(2, TINY), replace(TINY, kv_heads=4)
+    assert other.width == TINY.width and other.layers == TINY.layers
+    with pytest.raises(ValueError, match=r"with 2 key/value heads of 8, .* with 4 key/value heads of 8"):
+        Transformer(other)(torch.zeros(1, 2, dtype=torch.long), prefix)
