@@ -159,7 +159,8 @@ def chosen(names: Sequence[str]) -> dict[str, Method]:
     unknown = [name for name in names if not isinstance(name, str) or name not in METHODS]
     if unknown:
         raise ValueError(
-            f"the methods are {', '.join(METHODS)}; got {expect.shown(unknown)}: pass your own as {{name: class}}"
+            f"the methods are {', '.join(METHODS)}; got {', '.join(map(str, unknown))}: "
+            "pass one of your own as {name: class}"
         )
     return {name: METHODS[name] for name in names}
 

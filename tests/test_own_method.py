@@ -18,7 +18,6 @@ from minitransformer import (
     compare,
     compile_prefix,
     export_peft,
-    freeze,
     generate,
     import_peft,
     load,
@@ -119,7 +118,7 @@ def test_it_is_compared_beside_the_package_s_own(base, book):
     model, tokenizer = base
     task = skill_task(book, tokenizer, "shout", rows=8, count=20)
     methods = {"prompt": PromptTuning, "mine": Mine}
-    rows = compare(freeze(model), [task], methods, lengths=[2], seeds=[0], steps=3, progress=False)
+    rows = compare(model, [task], methods, lengths=[2], seeds=[0], steps=3, progress=False)
     assert [(row["method"], row["length"]) for row in rows] == [("prompt", 2), ("mine", 2)]
     with pytest.raises(ValueError, match=r"the methods are prompt, prefix, key/value; got mine: pass one of your own"):
         compare(model, [task], ["mine"])
@@ -128,7 +127,7 @@ def test_it_is_compared_beside_the_package_s_own(base, book):
 def test_other_processes_are_told_that_they_cannot_see_a_class_of_a_notebook(base, book):
     local = type("Local", (Mine,), {"__module__": "__main__"})
     with pytest.raises(ValueError, match="other processes cannot see 'mine': put its class into a file"):
-        compare(base[0], [], {"mine": local}, processes=2)
+        compare(base[0], [skill_task(book, base[1], "shout", count=2)], {"mine": local}, processes=2)
 
 
 @pytest.mark.parametrize("name", ["of one's own", "a subclass of a prompt", "reparametrised"])

@@ -146,10 +146,10 @@ def test_a_loss_that_explodes_leaves_the_prompt_as_it_was_when_its_loss_was_last
 
 def test_a_loss_that_explodes_leaves_the_best_prompt_where_there_are_scores(model):
     prompt, seen = PromptTuning(2, CONFIG), []
-    scores = iter([0.5, 0.9, 0.1])
+    scores = iter([0.5, 0.9, 0.1, 0.1])
     settings = dict(steps=9, every=1, validate=lambda: next(scores), progress=False)
-    with pytest.raises(ValueError, match=r"the loss became nan at step 3; .* with the best parameters"):
-        train(model, explode_after(model, 3), prompt, on_step=lambda step: seen.append(weights(prompt)), **settings)
+    with pytest.raises(ValueError, match=r"the loss became nan at step 4; .* with the best parameters"):
+        train(model, explode_after(model, 4), prompt, on_step=lambda step: seen.append(weights(prompt)), **settings)
     assert same(weights(prompt), seen[1])
 
 
