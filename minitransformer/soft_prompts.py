@@ -270,6 +270,7 @@ def bake(hooks: Hooks) -> Hooks:
 
 def plain_tensors(hooks: Hooks) -> dict[str, Tensor]:
     """What the state of these hooks would be once baked."""
+    expect.a(Hooks, hooks=hooks)
     tensors = {name: tensor for name, tensor in hooks.state_dict().items() if "parametrizations" not in name}
     for place, owner in hooks.named_modules():
         for name in getattr(owner, "parametrizations", ()):

@@ -288,7 +288,7 @@ BAD = {
         (lambda: compile_prefix(MODEL, Recorder()), "compile the soft prompt alone"),
     ],
     "export_peft": [(lambda: export_peft(PromptTuning(2, OTHER), MODEL, NOWHERE), "was made for another model")],
-    "fingerprint": [(lambda: fingerprint(), "missing 1 required positional argument: 'model'")],
+    "fingerprint": [(lambda: fingerprint(None), "model must be a Transformer; got None")],
     "freeze": [(lambda: freeze(None), "model must be a Module; got None: a model is one")],
     "from_gguf": [(lambda: from_gguf(), "missing 1 required positional argument: 'path'")],
     "from_huggingface": [(lambda: from_huggingface(NOWHERE), "no such folder")],
@@ -347,7 +347,11 @@ BAD = {
         (lambda: reparametrise(soft(), hidden=0), "hidden must be a whole number of at least 1; got 0"),
         (lambda: reparametrise(reparametrise(soft())), "these hooks train through an MLP already"),
     ],
-    "save": [(lambda: save(Recorder, NOWHERE), "missing")],
+    "save": [
+        (lambda: save(Recorder, NOWHERE), "got the class Recorder itself, not called"),
+        (lambda: save(MODEL, NOWHERE), "hooks must be a Hooks; got a Transformer"),
+        (lambda: save(soft(), NOWHERE, model="mine"), "model must be a Transformer; got 'mine'"),
+    ],
     "shared_loss": [
         (lambda: shared_loss(MODEL, TOKENS, NOTHING, soft()), "every target is -100"),
         (lambda: shared_loss(MODEL, TOKENS, TARGETS, None), "hooks must be a Hooks; got None"),
