@@ -3,6 +3,7 @@ to do. What may be None goes through `given`: `expect.whole(1, **given(top_k=top
 """
 
 import math
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import index
 from os import PathLike
@@ -69,7 +70,7 @@ def positive(**values: object) -> None:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def text(**values: object) -> None:

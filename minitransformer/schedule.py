@@ -19,6 +19,7 @@ class Schedule:
     def __post_init__(self):
         expect.whole(1, steps=self.steps)
         expect.positive(peak=self.peak)
+        expect.number(0, 100, peak=self.peak)  # AdamW moves each parameter by about so much a step
         expect.whole(0, warmup=self.warmup)
 
     def rate(self, step: int) -> float:

@@ -19,8 +19,8 @@ class SoftPrompt(Hooks):
 
     def __init__(self, length: int, config: Config):
         super().__init__()
-        expect.whole(0, length=length)
         expect.a(Config, config=config)
+        expect.whole(0, length=length)
         self.made_for = self.shape(config)
 
     def shape(self, config: Config) -> str:
@@ -53,15 +53,15 @@ class PromptTuning(SoftPrompt):
     @classmethod
     def from_mean(cls, length: int, model: Transformer) -> "PromptTuning":
         """Starts as the mean of all embeddings, the same vector at every place."""
-        expect.whole(0, length=length)
         expect.a(Transformer, model=model)
+        expect.whole(0, length=length)
         return cls.from_vectors(model, model.embedding.weight.mean(0).expand(length, -1))
 
     @classmethod
     def from_vocabulary(cls, length: int, model: Transformer, seed: int = 0) -> "PromptTuning":
         """Starts at random, with the mean and spread of the vocabulary's embeddings."""
-        expect.whole(0, length=length)
         expect.a(Transformer, model=model)
+        expect.whole(0, length=length)
         weight = model.embedding.weight
         return cls.from_vectors(model, weight.mean(0) + weight.std(0) * normal((length, weight.shape[1]), 1.0, seed))
 
@@ -313,4 +313,4 @@ def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:
     """Random numbers that depend on the seed alone."""
     expect.number(0, scale=scale)
     expect.whole(*expect.SEEDS, seed=seed)
-    return nn.Parameter(scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)))
+    return nn.Parameter(float(scale) * torch.randn(shape, generator=torch.Generator().manual_seed(seed)))

@@ -360,6 +360,7 @@ BAD = {
     "train": [
         (lambda: learn(clip=-1), "clip must be a finite number above 0; got -1"),
         (lambda: learn(peak=NAN), "peak must be a finite number above 0; got nan"),
+        (lambda: learn(peak=1e30), "peak must be a finite number from 0 to 100; got 1e+30"),
         (lambda: learn(peak=0.0), "peak must be a finite number above 0; got 0.0"),
         (lambda: learn(steps=0), "steps must be a whole number of at least 1; got 0"),
         (lambda: learn(steps=None), "steps must be a whole number of at least 1; got None"),
