@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
+from . import expect
 from .distributed import Alone, team
 from .gradients import gradients_set_aside
 from .hooks import NO_HOOKS, Hooks
@@ -133,7 +134,10 @@ def compare(
     processes takes its share of the runs, and all of them get all rows.
     `results.spread(rows)` draws the seeds together.
     """
+    check_runs(model, tasks, lengths, seeds, steps, processes)
     together, named = team(), methods if isinstance(methods, Mapping) else chosen(methods)
+    expect.several(methods=named)
+    expect.function(**named)
     runs = list(product(tasks, named.items(), lengths, seeds))[together.rank :: together.size]
     with pool(processes) as workers:
         work, quiet = partial(run, model, steps), together.rank > 0 or not progress
@@ -142,11 +146,25 @@ def compare(
         return together.gather(list(tqdm(rows, total=len(runs), disable=quiet, unit="run", dynamic_ncols=True)))
 
 
+def check_runs(model, tasks, lengths, seeds, steps, processes) -> None:
+    expect.a(Transformer, model=model)
+    expect.several(tasks=tasks, lengths=lengths, seeds=seeds)
+    for task in tasks:
+        expect.a(Task, task=task)
+    for length, seed in product(lengths, seeds):
+        expect.whole(1, length=length)
+        expect.whole(*expect.SEEDS, seed=seed)
+    expect.whole(1, steps=steps)
+    expect.whole(0, processes=processes)
+
+
 def chosen(names: Sequence[str]) -> dict[str, Method]:
-    unknown = [name for name in names if name not in METHODS]
+    expect.several(methods=names)
+    unknown = [name for name in names if not isinstance(name, str) or name not in METHODS]
     if unknown:
         raise ValueError(
-            f"the methods are {', '.join(METHODS)}; got {', '.join(unknown)}: pass one of your own as {{name: class}}"
+            f"the methods are {', '.join(METHODS)}; got {', '.join(map(str, unknown))}: "
+            "pass one of your own as {name: class}"
         )
     return {name: METHODS[name] for name in names}
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from . import expect
 from .files.checkpoints import fill, read, write
 
 
@@ -23,9 +23,17 @@ class History:
     seconds: float = field(default=0.0, compare=False)
     proof: dict = field(default_factory=dict)  # what `FreezeProof` found, where soft prompts were trained
 
+    def __post_init__(self):
+        expect.a(list, loss=self.loss, grad_norm=self.grad_norm, rate=self.rate, validation=self.validation)
+        expect.a(dict, proof=self.proof)
+        for each in (*self.loss, *self.grad_norm, *self.rate, self.seconds):
+            expect.number(number=each)
+        for pair in self.validation:
+            if not isinstance(pair, tuple) or len(pair) != 2 or not all(map(expect.is_number, pair)):
+                raise ValueError(f"validation must be pairs (step, score); got {expect.shown(pair)}: give two numbers")
+
     def note(self, loss: float, grad_norm: float, rate: float, seconds: float) -> None:
-        if not math.isfinite(loss):
-            raise ValueError(f"the loss became {loss} at step {len(self.loss)}; try a learning rate below {rate:.2g}")
+        expect.number(loss=loss, grad_norm=grad_norm, rate=rate, seconds=seconds)
         self.loss.append(loss)
         self.grad_norm.append(grad_norm)
         self.rate.append(rate)

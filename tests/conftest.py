@@ -58,7 +58,9 @@ def tokenizer(book) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def base() -> tuple[Transformer, Tokenizer]:
-    return pretrained()
+    """Frozen from the start, so that no test finds it as another test left it; who trains it takes a copy."""
+    model, tokenizer = pretrained()
+    return freeze(model), tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """The seam: hooks that change nothing, stacks of them, and recorders that only look."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -248,7 +250,7 @@ def test_attention_is_written_out_for_who_watches_the_weights(model, fused):
 
 
 def test_an_unknown_site_is_refused():
-    message = "a Recorder knows the sites embedding, input, .*, logits; got attentoin, output_"
+    message = "site must be one of embedding, input, .*, logits; got 'output_'"
     with pytest.raises(ValueError, match=message):
         Recorder(["output_", "attentoin", "logits"])
 
@@ -441,3 +443,11 @@ def test_it_is_saved_and_loaded_like_a_soft_prompt(model, method, tmp_path):
     model = model.float()
     save(hooks, tmp_path / "hooks", model)
     assert torch.equal(model(text(model), load(tmp_path / "hooks", model)), model(text(model), hooks))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_each_part_of_a_stack_has_to_fit_the_model(model, place):
+    hooks = [PromptTuning(2, TINY).double() for _ in range(3)]
+    hooks[place] = PromptTuning(2, replace(TINY, layers=1)).double()
+    with pytest.raises(ValueError, match="this soft prompt was made for another model"):
+        model(text(model), Stack(*hooks))

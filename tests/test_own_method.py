@@ -18,7 +18,6 @@ from minitransformer import (
     compare,
     compile_prefix,
     export_peft,
-    freeze,
     generate,
     import_peft,
     load,
@@ -119,7 +118,7 @@ def test_it_is_compared_beside_the_package_s_own(base, book):
     model, tokenizer = base
     task = skill_task(book, tokenizer, "shout", rows=8, count=20)
     methods = {"prompt": PromptTuning, "mine": Mine}
-    rows = compare(freeze(model), [task], methods, lengths=[2], seeds=[0], steps=3, progress=False)
+    rows = compare(model, [task], methods, lengths=[2], seeds=[0], steps=3, progress=False)
     assert [(row["method"], row["length"]) for row in rows] == [("prompt", 2), ("mine", 2)]
     with pytest.raises(ValueError, match=r"the methods are prompt, prefix, key/value; got mine: pass one of your own"):
         compare(model, [task], ["mine"])

@@ -80,7 +80,7 @@ def die_on_the_way(folder: Path) -> None:
 def complaints(folder: Path) -> list[str]:
     """What is said when the processes do not fit together; the second one does not see the first one's checkpoint."""
     told, rank = [], int(os.environ["RANK"])
-    one_row = [tuple(part[:1] for part in next(iter(Uneven())))]
+    one_row = [tuple(part[:1] for part in next(iter(Uneven())))] * SETTINGS["steps"]
     mine = (tuple(part[2 * rank :] for part in batch) for batch in Uneven())
     alone = folder / ("begun by one" if rank == 0 else "nowhere")
     for batches, settings in (one_row, {}), (mine, {}), (Uneven(), {"checkpoint": alone}):

@@ -22,6 +22,7 @@ from minitransformer import (
     shared_loss,
     train,
 )
+from minitransformer.freezing import FreezeProof
 
 CONFIG = Config(vocab=20, context=32, width=16, layers=2, heads=2, kv_heads=1, hidden=24)
 
@@ -114,8 +115,99 @@ def test_training_what_is_frozen_says_what_to_do(model):
 def test_a_loss_that_explodes_stops_the_training(model):
     with torch.no_grad():
         model.norm.weight.fill_(float("inf"))
-    with pytest.raises(ValueError, match="the loss became nan at step 0; try a learning rate below"):
+    with pytest.raises(
+        ValueError, match=r"the loss became nan at step 0; .* last good parameters: try a learning rate"
+    ):
         train(model, Successor(), steps=2, progress=False)
+
+
+def explode_after(model, steps):
+    """Batches of which one, after so many steps, makes the model's numbers infinite."""
+    for number, examples in enumerate(Successor()):
+        if number == steps:
+            model.norm.weight.data.fill_(float("inf"))
+        yield examples
+
+
+def test_a_loss_that_explodes_leaves_the_prompt_as_it_was_when_its_loss_was_last_finite(model):
+    """The step after which the loss exploded may be the one that made the prompt bad, so it is taken back too."""
+    prompt, seen = PromptTuning(2, CONFIG), []
+    with pytest.raises(ValueError, match=r"the loss became nan at step 3; .* with the last good parameters"):
+        train(
+            model,
+            explode_after(model, 3),
+            prompt,
+            steps=9,
+            on_step=lambda step: seen.append(weights(prompt)),
+            progress=False,
+        )
+    assert same(weights(prompt), seen[1]) and not same(seen[1], seen[2])
+
+
+def test_a_loss_that_explodes_leaves_the_best_prompt_where_there_are_scores(model):
+    prompt, seen = PromptTuning(2, CONFIG), []
+    scores = iter([0.5, 0.9, 0.1, 0.1])
+    settings = dict(steps=9, every=1, validate=lambda: next(scores), progress=False)
+    with pytest.raises(ValueError, match=r"the loss became nan at step 4; .* with the best parameters"):
+        train(model, explode_after(model, 4), prompt, on_step=lambda step: seen.append(weights(prompt)), **settings)
+    assert same(weights(prompt), seen[1])
+
+
+def test_a_gradient_that_explodes_stops_the_training_before_a_step_is_taken(model):
+    prompt = PromptTuning(2, CONFIG)
+    before = weights(prompt)
+    prompt.vectors.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(ValueError, match=r"the gradient became nan at step 0; .*: try a learning rate below 0.003"):
+        train(model, Successor(), prompt, steps=2, progress=False)
+    assert same(weights(prompt), before)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), None])
+def test_a_score_that_is_no_number_stops_the_training_with_the_best_parameters(model, wrong):
+    prompt, seen, scores = PromptTuning(2, CONFIG), [], iter([0.9, 0.5, wrong])
+    settings = dict(steps=9, every=1, validate=lambda: next(scores), progress=False)
+    with pytest.raises(ValueError, match=f"the score became {wrong} at step 3; .* with the best parameters"):
+        train(model, Successor(), prompt, on_step=lambda step: seen.append(weights(prompt)), **settings)
+    assert same(weights(prompt), seen[0])
+
+
+def test_a_first_score_that_is_no_number_stops_the_training_at_once(model):
+    with pytest.raises(ValueError, match=r"the score became nan at step 2; .* last good parameters: let validate"):
+        train(model, Successor(), steps=9, every=2, validate=lambda: float("nan"), progress=False)
+
+
+def test_numbers_that_are_not_finite_are_not_saved(model, tmp_path):
+    """Training goes on from the state before, as if it had been interrupted there."""
+    whole, state = copy.deepcopy(model), tmp_path / "state"
+    settings = dict(steps=6, every=2, progress=False)
+    train(whole, Successor(), PromptTuning(2, CONFIG), **settings)
+    prompt = PromptTuning(2, CONFIG)
+    with pytest.raises(ValueError, match="the loss became nan at step 3"):
+        train(model, explode_after(model, 3), prompt, checkpoint=state, **settings)
+    again, expected = PromptTuning(2, CONFIG), PromptTuning(2, CONFIG)
+    resumed = train(whole, Successor(), again, checkpoint=state, **settings)
+    assert resumed == train(whole, Successor(), expected, **settings)
+    assert same(weights(again), weights(expected))
+
+
+def test_too_few_batches_are_refused_before_a_step_is_taken_where_they_can_be_counted(model):
+    before, few = weights(model), list(islice(Successor(), 7))
+    with pytest.raises(ValueError, match=r"100 steps need 100 batches; got 7: repeat them with itertools\.cycle"):
+        train(model, few, steps=100, progress=False)
+    assert same(weights(model), before)
+
+
+def test_batches_that_end_too_early_are_no_quiet_end(model):
+    with pytest.raises(ValueError, match=r"100 steps need 100 batches; got 7: .* or train for 7 steps"):
+        train(model, islice(Successor(), 7), steps=100, progress=False)
+    assert len(train(model, islice(Successor(), 7), steps=7, progress=False).loss) == 7
+
+
+def test_gradients_are_clipped_before_the_step(model):
+    """Clipped to far less than the optimizer's epsilon, they hardly move anything; after the step they would."""
+    before = weights(model)
+    train(model, Successor(), steps=2, clip=1e-13, progress=False)
+    assert all((old - new).abs().max() < 1e-5 for old, new in zip(before, weights(model), strict=True))
 
 
 def test_gradients_are_clipped_and_the_history_tells_their_norm_before(model):
@@ -176,6 +268,25 @@ def test_the_proof_notices_a_prompt_row_that_nothing_reaches(model):
 
     with pytest.raises(RuntimeError, match=r"'prompt_rows_reached': 2.*rows not reached: \['vectors'\]"):
         train(model, Successor(), Forgetful(3, CONFIG), steps=2, progress=False)
+
+
+def test_the_proof_looks_at_every_step(model):
+    """A row that only the first batch reaches was reached."""
+    prompt = PromptTuning(2, CONFIG)
+    proof = FreezeProof(freeze(model), prompt)
+    for row in range(2):
+        prompt.vectors.grad = torch.zeros(2, CONFIG.width)
+        prompt.vectors.grad[row] = 1.0
+        proof.note(*next(iter(Successor())))
+    assert proof.conclude()["prompt_rows_reached"] == 2
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_training_leaves_no_gradients_behind(model, tune):
+    """The proof takes gradients of its own in the end; the next training must not add to them."""
+    prompt = PromptTuning(2, CONFIG) if tune else None
+    train(model, Successor(), prompt, steps=2, progress=False)
+    assert all(parameter.grad is None for parameter in (prompt or model).parameters())
 
 
 def test_hooks_that_change_the_text_itself_are_refused(model):

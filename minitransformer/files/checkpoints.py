@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from .. import expect
 from ..model import Config, Transformer
 from ..tokenizer import Tokenizer
 
@@ -69,6 +70,7 @@ def tensors_of(path: str | Path, expected: str) -> tuple[dict[str, Tensor], dict
 
 def fingerprint(model: Transformer) -> str:
     """Sixteen hex digits that change with any bit of the model; a soft prompt names its model by them."""
+    expect.a(Transformer, model=model)
     digest = hashlib.sha256(repr(model.config).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())

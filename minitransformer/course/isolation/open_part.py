@@ -16,8 +16,8 @@ from ..exercise import Exercise
 
 PACKAGE = Path(__file__).parents[2]
 OPEN = (
-    "base", "cache", "distributed", "freezing", "generation", "gradients", "grammar", "history", "hooks", "losses",
-    "model", "optional", "phrasebook", "results", "schedule", "stopping", "tokenizer", "training",
+    "base", "cache", "distributed", "expect", "freezing", "generation", "gradients", "grammar", "history", "hooks",
+    "losses", "model", "optional", "phrasebook", "results", "schedule", "stopping", "tokenizer", "training",
     "files/__init__", "files/byte_pairs", "files/checkpoints", "files/gguf", "files/llama",
 )  # fmt: skip
 UNUSED = ("plots", "pictures", "course/__init__")  # imported by every lesson, and only their use is refused
