@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .distributed import team
 from .files.checkpoints import fingerprint, load_model, save_model, write_whole
+from .history import forget
 from .losses import Batch, accuracy
 from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
@@ -80,7 +81,7 @@ def pretrain(
     if together.rank == 0:
         save_model(path, model, tokenizer, card)
         write_whole(path.with_suffix(".md"), describe(card).encode())
-        unfinished.unlink()
+        forget(unfinished)
     return card
 
 

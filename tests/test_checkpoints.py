@@ -4,9 +4,10 @@ import os
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
-from minitransformer import Config, Tokenizer, Transformer, fingerprint
+from minitransformer import Config, PromptTuning, Tokenizer, Transformer, fingerprint, save
 from minitransformer.files.checkpoints import load_model, read, save_model, write
 
 CONFIG = Config(vocab=3, context=8, width=8, layers=1, heads=2, kv_heads=1, hidden=8, end=0)
@@ -18,6 +19,13 @@ def path(tmp_path):
     """A good model file."""
     save_model(tmp_path / "model.safetensors", Transformer(CONFIG), TOKENIZER, {"seed": 1})
     return tmp_path / "model.safetensors"
+
+
+def as_a_first_one(path, tensors):
+    """The same file in the format before this one, which has no sum, with other tensors."""
+    with safe_open(path, "pt") as file:
+        about = {name: text for name, text in file.metadata().items() if name != "sha256"}
+    save_file(dict(tensors), path, about | {"format": "minitransformer 1"})
 
 
 def test_a_model_comes_back_bit_for_bit_with_its_tokenizer_and_card(tmp_path):
@@ -56,23 +64,30 @@ def test_text_in_place_of_a_model_is_refused(path):
 
 def test_a_foreign_file_is_refused(path):
     save_file({"weight": torch.zeros(2)}, path)
-    with pytest.raises(ValueError, match="was not written by this minitransformer: expected 'minitransformer 1', got"):
+    with pytest.raises(
+        ValueError, match="was not written by this minitransformer: expected 'minitransformer 2' or 'min"
+    ):
         load_model(path)
 
 
 def test_a_file_of_another_kind_is_refused(path):
-    write(path, "soft prompt", {"vectors": torch.zeros(1, 8)}, {})
+    save(PromptTuning(1, CONFIG), path)
     with pytest.raises(ValueError, match="holds a soft prompt, not a model"):
         load_model(path)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_a_file_with_nan_or_infinity_is_refused(path, number):
+def test_nan_and_infinity_are_neither_read_nor_written(path, number):
     model, tokenizer, card = load_model(path)
     with torch.no_grad():
         model.norm.weight[2] = number
-    save_model(path, model, tokenizer, card)
-    with pytest.raises(ValueError, match=r"holds NaN or infinite numbers in 'norm\.weight'"):
+    before = path.read_bytes()
+    complaint = r"holds NaN or infinite numbers in 'norm\.weight'"
+    with pytest.raises(ValueError, match=f"{complaint}; it was not written, and what stood there is still there: mend"):
+        save_model(path, model, tokenizer, card)
+    assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
+    as_a_first_one(path, model.state_dict())
+    with pytest.raises(ValueError, match=f"{complaint}; write or train this model again"):
         load_model(path)
 
 

@@ -204,7 +204,7 @@ def test_a_damaged_folder_is_refused(model, tmp_path):
     folder = folder_of(METHODS["prefix"](3), model, tmp_path)
     whole = {name: (folder / name).read_bytes() for name in (ABOUT, TENSORS)}
     (folder / ABOUT).write_bytes(whole[ABOUT][:40])
-    with pytest.raises(ValueError, match=rf"{ABOUT} is damaged \(.*\); write or fetch it again"):
+    with pytest.raises(ValueError, match=rf"{ABOUT} is damaged or is no .*\(.*\); write or fetch it again"):
         import_peft(folder, model)
     (folder / ABOUT).write_text("[1, 2]")
     with pytest.raises(ValueError, match=r"should hold PEFT's configuration, names with values; got \[1, 2\]"):
