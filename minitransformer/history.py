@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import warnings
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -63,12 +62,18 @@ def suspend(
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
     idle = sorted({*range(len(trained(optimizer)))} - optimizer.state_dict()["state"].keys())
     about = {"settings": settings, "history": asdict(history), "without_gradient": idle}
-    state = contents(path, KIND, tensors, about)
-    if Path(path).exists():
-        with suppress(ValueError):  # a broken one is not worth keeping
-            read(path, KIND)
-            write_whole(previous(path), Path(path).read_bytes())
+    state = contents(path, KIND, tensors, about, "remove it, and train with a lower learning rate, peak=")
+    if whole(path):
+        write_whole(previous(path), Path(path).read_bytes())
     write_whole(path, state)
+
+
+def whole(path: str | Path) -> bool:
+    """Whether there is a state that is not broken."""
+    try:
+        return bool(read(path, KIND))
+    except (ValueError, FileNotFoundError):
+        return False
 
 
 def trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
@@ -95,13 +100,7 @@ def resume(
     """
     if path is None or not Path(path).exists():
         return History(), {}
-    try:
-        about, parts = read_state(path, learner, optimizer)
-    except ValueError as error:
-        if not previous(path).exists():
-            raise
-        about, parts = read_state(previous(path), learner, optimizer)
-        warnings.warn(f"{error}; training goes on from {previous(path)}, the state before it", stacklevel=3)
+    about, parts = last_whole(path, learner, optimizer)
     if about["settings"] != settings:
         raise ValueError(
             f"{path} was begun with {about['settings']}, not {settings}; use the same, or remove that file"
@@ -114,6 +113,18 @@ def resume(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     about["history"]["validation"] = [tuple(entry) for entry in about["history"]["validation"]]
     return History(**about["history"]), parts["best"]
+
+
+def last_whole(path: str | Path, learner: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict, dict]:
+    try:
+        return read_state(path, learner, optimizer)
+    except ValueError as error:
+        try:
+            state = read_state(previous(path), learner, optimizer)
+        except (ValueError, FileNotFoundError):
+            raise error from None
+        warnings.warn(f"{error}. Training goes on from {previous(path)}, the state before it.", stacklevel=4)
+        return state
 
 
 def read_state(

@@ -25,9 +25,15 @@ def write(path: str | Path, kind: str, tensors: Mapping[str, Tensor], about: Map
     write_whole(path, contents(path, kind, tensors, about))
 
 
-def contents(path: str | Path, kind: str, tensors: Mapping[str, Tensor], about: Mapping) -> bytes:
+def contents(
+    path: str | Path,
+    kind: str,
+    tensors: Mapping[str, Tensor],
+    about: Mapping,
+    remedy: str = "mend it, or train it again",
+) -> bytes:
     """What `write` writes: the same bytes for the same tensors and meaning."""
-    source = Source(path, "it was not written, and what stood there is still there: mend that, then write it again")
+    source = Source(path, f"it was not written, and what stood there is still there: {remedy}")
     about = json.loads(json.dumps(about, default=lambda value: f"no data but a {type(value).__name__}"))
     source.conforms(about, ABOUT[kind], "what it says")
     metadata = {"format": FORMAT, "kind": kind, "about": json.dumps(about, ensure_ascii=False, sort_keys=True)}

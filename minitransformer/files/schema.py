@@ -208,7 +208,7 @@ HISTORY = table(
     {
         "loss": list_of(FINITE),
         "grad_norm": list_of(LOSS),
-        "rate": list_of(FINITE),
+        "rate": list_of(number(0)),
         "validation": list_of(row_of(whole(1), LOSS)),
         "seconds": number(0),
         "proof": table({}, others=anything),
