@@ -18,7 +18,9 @@ from minitransformer import BytePairs, Hooks, Tokenizer, Transformer
 from minitransformer.files.checkpoints import digest
 
 ODD = [None, -1, 10**7, 10**8, 2**70, 1.5, float("nan"), "x", [], {}, True, [[1]]]
-CAME = re.compile(r"expected|should|lacks|holds|has|damaged|fit|describes|sets|keeps|names|promises|says|written|say")
+CAME = re.compile(
+    r"expected|should|lacks|holds|has|damaged|fit|describes|sets|keeps|names|promises|says|written|begun|say"
+)
 TO_DO = re.compile(r"again|fetch|load|train|remove|pass|expected")
 
 

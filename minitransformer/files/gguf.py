@@ -39,6 +39,14 @@ CONFIG_NAMES = {  # our names -> theirs
     "hidden": "llama.feed_forward_length",
     "eps": "llama.attention.layer_norm_rms_epsilon",
 }
+TOKENIZER_NAMES = {
+    "kind": "tokenizer.ggml.model",
+    "cut": "tokenizer.ggml.pre",
+    "end": "tokenizer.ggml.eos_token_id",
+    "vocabulary": "tokenizer.ggml.tokens",
+    "types": "tokenizer.ggml.token_type",
+    "merges": "tokenizer.ggml.merges",
+}
 VOCAB, KV_HEADS, ROPE_BASE = "llama.vocab_size", "llama.attention.head_count_kv", "llama.rope.freq_base"
 HEAD = ("llama.rope.dimension_count", "llama.attention.key_length", "llama.attention.value_length")
 ADDED = ("tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_space_prefix")
@@ -219,9 +227,9 @@ def read_tensor(gguf: ModuleType, name: str, place: Place, data: memoryview, sou
 
 def read_tokenizer(about: dict, config: Config, source: Source) -> BytePairs | None:
     """The tokenizer that the file describes."""
-    kind = about.get("tokenizer.ggml.model")
-    if kind is None:
+    if not any(key.startswith("tokenizer.ggml.") for key in about):
         return None
+    kind, cut, end, vocabulary, types, merges = renamed(about, TOKENIZER_NAMES, source).values()
     if kind != "gpt2":
         raise source.wrong(f"has a tokenizer of the kind {kind!r}; byte-level pairs, 'gpt2', are read here only")
     added = [key for key in ADDED if about.get(key)]
@@ -229,15 +237,12 @@ def read_tokenizer(about: dict, config: Config, source: Source) -> BytePairs | N
         raise replace(source, remedy="fetch a model whose tokenizer adds nothing").wrong(
             f"sets {added[0]}, so every text gets something added, and a prompt and its answer cannot be encoded apart"
         )
-    parts = [f"tokenizer.ggml.{part}" for part in ("tokens", "token_type", "merges")]
-    vocabulary, types, merges = renamed(about, dict(zip(parts, parts, strict=True)), source).values()
     if not len(types) == len(set(vocabulary)) == len(vocabulary) == config.vocab:
         raise source.wrong(
             f"should name {config.vocab} different tokens and their types, and names {len(set(vocabulary))} and "
             f"{len(types)} types"
         )
     special = [token for token, kind in zip(vocabulary, types, strict=True) if kind in SPECIAL]
-    cut, end = about.get("tokenizer.ggml.pre", "gpt-2"), about.get("tokenizer.ggml.eos_token_id")
     try:
         return BytePairs.from_merges(vocabulary, merges, special, cut, end)
     except ValueError as error:
