@@ -1,9 +1,10 @@
 """Files in format 1, which the second edition wrote before format 2, are read as before.
 
-`fixtures/format1` was written by that code: a small model, soft prompts, PEFT's folders, a training that was broken off,
-and the logits of all of them in float32 on one machine.
+`fixtures/format1` was written by that code: a small model, soft prompts, folders for PEFT, a training that was broken
+off, and the logits of all of them in float32 on one machine.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from minitransformer import PromptTuning, freeze, import_peft, load, train
-from minitransformer.files.checkpoints import load_model
+from minitransformer.files.checkpoints import ENTRIES, FIRST_FORMAT, FORMAT, load_model
+from minitransformer.files.schema import ABOUT, LARGEST, LONGEST
 
 FILES = Path(__file__).parent / "fixtures" / "format1"
 EXPECTED = load_file(FILES / "expected.safetensors")
@@ -58,3 +60,11 @@ def test_what_the_files_say_is_what_format_1_said():
     with safe_open(FILES / "prompt.safetensors", "pt") as file:
         assert file.metadata().keys() == {"format", "kind", "about"}
         assert file.metadata()["format"] == "minitransformer 1"
+
+
+def test_the_page_on_files_names_what_the_schema_knows():
+    page = (FILES.parents[2] / "lessons" / "FILES.md").read_text(encoding="utf-8")
+    assert {f"`{kind}`" for kind in ABOUT} <= set(re.findall(r"`[^`]+`", page))
+    assert f"`{FORMAT}`" in page and f"`{FIRST_FORMAT}`" in page
+    assert all(f"`{entry}`" in page for entry in ENTRIES[FORMAT])
+    assert LARGEST == 2**24 and LONGEST == 2**20 and "2²⁴" in page and "2²⁰" in page

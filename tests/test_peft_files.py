@@ -280,7 +280,7 @@ def test_a_prompt_keeps_its_type_of_numbers_and_a_prefix_its_32_bits_or_more(tmp
         assert again.vectors.dtype == dtype and torch.equal(again.vectors, prompt.vectors)
         again = import_peft(folder_of(prefix, model, tmp_path / "b"), model)
         assert again.keys[0].dtype == torch.promote_types(dtype, torch.float32)
-        equal(again.keys[0].double(), prefix.keys[0].double(), within=1e-6)
+        equal(again.keys[0].double(), prefix.keys[0].double(), within=1e-6 if dtype == torch.float64 else 1e-2)
 
 
 def test_an_export_in_the_place_of_another_of_its_size_leaves_a_whole_folder_when_it_fails(
