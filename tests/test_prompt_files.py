@@ -224,3 +224,16 @@ def test_what_could_not_be_read_again_is_not_written(model, tmp_path, notes, com
     with pytest.raises(ValueError, match=complaint):
         save(METHODS["prompt"](), tmp_path / "p", model, **notes)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_prompt_that_its_model_could_not_load_is_not_written(model, tmp_path):
+    other = Transformer(Config(**(vars(CONFIG) | dict(width=32))))
+    with pytest.raises(
+        ValueError, match=r"'vectors' should be \(3, 32\) and is \(3, 16\); it was not written: save it"
+    ):
+        save(METHODS["prompt"](), tmp_path / "p", other)
+    grown = METHODS["prompt"]()
+    grown.vectors.data = torch.zeros(4, 16)
+    with pytest.raises(ValueError, match=r"'vectors' should be \(3, 16\) and is \(4, 16\); it was not written"):
+        save(grown, tmp_path / "p", model)
+    assert os.listdir(tmp_path) == []

@@ -18,7 +18,7 @@ from ..hooks import Hooks
 from ..model import Config, Transformer
 from ..soft_prompts import plain_tensors
 from .checkpoints import OwnFile, fill, fingerprint, read, write
-from .schema import Source
+from .schema import Source, fits, outlines
 
 if TYPE_CHECKING:
     from ..history import History
@@ -38,9 +38,14 @@ def save(
 ) -> None:
     """Write a soft prompt in its plain form, with the fingerprint of the model that it was trained on or is given."""
     tensors, arguments = plain_tensors(hooks), {}
+    method, numbers = outline(hooks, arguments), sum(tensor.numel() for tensor in tensors.values())
+    if model is not None:
+        source = Source(path, "it was not written: save it with its own model, and in the shape that it was made in")
+        again = made_again(method, arguments, model, numbers, source)
+        fits(outlines(tensors), outlines(again.state_dict()), source)
     about = {
-        "method": outline(hooks, arguments),
-        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "method": method,
+        "parameters": numbers,
         "base": hooks.base if model is None else fingerprint(model),
         "task": task,
         "score": score,
