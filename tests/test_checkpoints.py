@@ -174,6 +174,16 @@ def test_the_shapes_that_are_expected_are_those_of_the_model():
     assert weight_shapes(config) == shapes
 
 
+def test_a_name_that_is_said_twice_is_refused(path):
+    tensors, metadata = damage.opened(path.read_bytes())
+    about = metadata["about"].replace('"seed": 1', '"seed": 2, "seed": 1')
+    path.write_bytes(damage.sealed(tensors, metadata | {"about": about}))
+    with pytest.raises(
+        ValueError, match=r"is damaged or is no .* \('seed' stands there twice\); write or train this model"
+    ):
+        load_model(path)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_a_model_keeps_its_type_of_numbers(tmp_path, dtype):
     model, tokens = Transformer(CONFIG).to(dtype), torch.tensor([[1, 2]])
