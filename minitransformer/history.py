@@ -150,7 +150,7 @@ def read_state(
         wanted[f"optimizer.{number}.step"] = Outline(torch.float32, ())
     fits(file.outlines, wanted, file.source, exact=True)
     parts: dict[str, dict[str, Tensor]] = {"learner": {}, "best": {}, "optimizer": {}}
-    for key, tensor in file.tensors().items():
+    for key, tensor in file.copies().items():
         part, name = key.split(".", 1)
         parts[part][name] = tensor
         if name.endswith(".step") and part == "optimizer" and tensor.item() not in range(1, max(steps) + 1):

@@ -237,3 +237,11 @@ def test_a_prompt_that_its_model_could_not_load_is_not_written(model, tmp_path):
     with pytest.raises(ValueError, match=r"'vectors' should be \(3, 16\) and is \(4, 16\); it was not written"):
         save(grown, tmp_path / "p", model)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_tells_another_number_of_parameters_is_refused(model, tmp_path):
+    save(METHODS["prompt"](), tmp_path / "p", model)
+    tensors, about = read(tmp_path / "p", "soft prompt")
+    write(tmp_path / "p", "soft prompt", tensors, about | {"parameters": 47})
+    with pytest.raises(ValueError, match="should hold 47 numbers and holds 48; write or train this soft prompt again"):
+        load(tmp_path / "p", model)

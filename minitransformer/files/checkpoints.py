@@ -90,6 +90,13 @@ class Opened:
         finite(tensors, self.source)
         return tensors
 
+    def copies(self) -> dict[str, Tensor]:
+        """Copies of them, since the file may be replaced; refused where the file keeps a sum and it is not right."""
+        metadata, tensors = self.metadata.copy(), self.tensors()
+        if metadata.pop("sha256", None) not in (None, digest(tensors, metadata)):
+            raise self.source.wrong("is damaged: what it holds is not what was written, by the sum that it keeps")
+        return {name: tensor.clone() for name, tensor in tensors.items()}
+
 
 class OwnFile(Opened):
     """A file of this package, of one kind."""
@@ -109,17 +116,11 @@ class OwnFile(Opened):
         self.about = self.source.parsed(self.metadata["about"], "no description of what it holds")
         self.source.conforms(self.about, ABOUT[kind], "what it says")
 
-    def tensors(self):
-        metadata, tensors = self.metadata.copy(), super().tensors()
-        if metadata.pop("sha256", None) not in (None, digest(tensors, metadata)):
-            raise self.source.wrong("is damaged: what it holds is not what was written, by the sum that it keeps")
-        return {name: tensor.clone() for name, tensor in tensors.items()}  # the file may be replaced
-
 
 def read(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict]:
     """The tensors of a file of this kind and what it says about them; refused if damaged, foreign or not finite."""
     file = OwnFile(path, kind)
-    return file.tensors(), file.about
+    return file.copies(), file.about
 
 
 def fingerprint(model: Transformer) -> str:
@@ -146,7 +147,7 @@ def load_model(path: str | Path) -> tuple[Transformer, Tokenizer, dict]:
     fits(file.outlines, sketch(config, len(file.outlines), file.source), file.source)
     same_words(config, file.about["vocabulary"], file.source)
     model = Transformer(config)
-    fill(model, file.tensors(), file.source)
+    fill(model, file.copies(), file.source)
     model.cosine, model.sine = (table.to(model.embedding.weight.dtype) for table in (model.cosine, model.sine))
     return model, Tokenizer(file.about["vocabulary"]), file.about["card"]
 

@@ -17,7 +17,7 @@ from ..optional import library
 from .byte_pairs import BytePairs
 from .checkpoints import config_from
 from .llama import assemble, renamed
-from .schema import GGUF_ABOUT, Outline, Source
+from .schema import GGUF_ABOUT, Outline, Source, finite
 
 WEIGHT_NAMES = {  # our names -> theirs
     "embedding.": "token_embd.",
@@ -78,6 +78,7 @@ def from_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Tra
 
     def read() -> dict[str, Tensor]:
         weights = {name: read_tensor(gguf, name, place, data, source) for name, place in places.items()}
+        finite(weights, source)
         for layer in range(config.layers):
             for name, heads in ("attn_q", config.heads), ("attn_k", config.kv_heads):
                 name = f"blk.{layer}.{name}.weight"

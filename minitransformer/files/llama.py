@@ -10,7 +10,7 @@ from torch import Tensor
 from ..model import Config, Transformer
 from .byte_pairs import BytePairs
 from .checkpoints import Opened, config_from
-from .schema import INDEX, LLAMA_CONFIG, Outline, Source, finite, fits, sketch
+from .schema import INDEX, LLAMA_CONFIG, Outline, Source, fits, sketch
 
 WEIGHT_NAMES = {  # our names -> theirs
     "embedding.": "model.embed_tokens.",
@@ -100,7 +100,7 @@ def assemble(
     dtype: torch.dtype,
     source: Source,
 ) -> Transformer:
-    """A model made of the weights that `read` gives, which `held` outlines under the names that `name` gives.
+    """A model made of the weights that `read` gives, all finite; `held` outlines them, `name` gives them their names.
 
     They are taken themselves, not copied, where they already have the dtype.
     """
@@ -122,7 +122,6 @@ def assemble(
             f"{source.path} keeps {rounded[0]!r} as torch.float64; pass dtype=torch.float64, or {dtype} would round it"
         )
     weights = read()
-    finite(weights, source)
     with torch.device("meta"):  # nothing is drawn at random only to be thrown away
         model = Transformer(config)
     model.load_state_dict({ours: weights[name(ours)].to(dtype) for ours in shapes}, assign=True)

@@ -62,7 +62,7 @@ def load(path: str | Path, model: Transformer) -> Hooks:
             f"{path} was made for the model with fingerprint {file.about['base']}, this one has {own}; "
             "load it with its own model, or train it again on this one"
         )
-    tensors = file.tensors()
+    tensors = file.copies()
     arguments = {name: tensors.pop(name) for name in list(tensors) if name.startswith(ARGUMENT)}
     numbers = sum(tensor.numel() for tensor in tensors.values())
     method = file.about["method"]

@@ -327,10 +327,9 @@ def finite(tensors: Mapping[str, Tensor], source: Source) -> None:
 
 def sketch(config: Config, tensors: int, source: Source) -> dict[str, Outline]:
     """The weights of a model of this shape; nothing is allocated, and not more layers are named than there can be."""
-    if config.layers > tensors or config.context > LONGEST:
+    if config.layers > tensors:
         raise source.wrong(
-            f"describes a model of {config.layers} layers and a context of {config.context}; expected at most "
-            f"{tensors} layers, as it holds {tensors} tensors, and a context of at most {LONGEST}"
+            f"describes a model of {config.layers} layers; expected at most {tensors}, as it holds {tensors} tensors"
         )
     return {name: Outline(torch.float32, shape) for name, shape in weight_shapes(config).items()}
 
