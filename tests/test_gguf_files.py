@@ -234,7 +234,7 @@ def test_a_file_that_claims_another_number_of_things_is_refused(small, path, pla
     ("change", "message"),
     [
         ({"llama.context_length": 10**8}, "llama.context_length should be a whole number from 1 to 1048576"),
-        ({"llama.block_count": 10**7}, "describes a model of 10000000 layers .* expected at most"),
+        ({"llama.block_count": 10**7}, "describes a model of 10000000 layers; expected at most 11, as it holds 11 tensors"),
         ({"llama.embedding_length": 10**9}, "llama.embedding_length should be"),
         ({"general.alignment": 7}, "general.alignment should be 8 or 16"),
         ({"general.alignment": 64}, "should begin at"),
