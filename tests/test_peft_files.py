@@ -171,6 +171,8 @@ def test_a_crash_while_writing_leaves_no_folder_that_could_be_mistaken_for_a_who
         (dict(num_layers=5), "for this model and its tensor, .* should say num_layers 3 and says 5"),
         (dict(num_attention_heads=4), "should say num_attention_heads 2 and says 4"),
         (dict(token_dim=32), "should say token_dim 16 and says 32"),
+        (dict(num_transformer_submodules=True), "num_transformer_submodules should be a whole number from 0 to .*True"),
+        (dict(num_layers=3.0), "num_layers should be a whole number .* and is 3.0; write or fetch it again"),
         (dict(num_transformer_submodules=2), "should say num_transformer_submodules 1 and says 2"),
     ],
     ids=str,
