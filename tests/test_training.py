@@ -346,6 +346,15 @@ def test_without_a_whole_state_training_says_what_is_wrong_with_the_last_one(beg
         resumed(begun)
 
 
+@pytest.mark.parametrize("step", [0.0, 2.5, 5.0])
+def test_a_state_whose_steps_are_not_those_of_its_history_is_refused(begun, step):
+    previous(begun).unlink()
+    tensors, metadata = damage.opened(begun.read_bytes())
+    begun.write_bytes(damage.sealed(tensors | {"optimizer.0.step": torch.tensor(step)}, metadata))
+    with pytest.raises(ValueError, match=rf"steps up to 4 in 'optimizer\.0\.step' and holds {step}; write or train"):
+        resumed(begun)
+
+
 def test_a_state_that_is_not_finite_leaves_the_last_good_ones_as_they_were(model, begun):
     before, prompt = (begun.read_bytes(), previous(begun).read_bytes()), PromptTuning(2, CONFIG)
 
