@@ -207,6 +207,7 @@ def test_a_tokenizer_of_other_words_is_neither_saved_nor_loaded(path):
         save_model(path, Transformer(CONFIG), Tokenizer(["Look", "<end>", "out"]))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks on folders")
 def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path):
     code = """if True:
         import os, signal, sys
