@@ -16,6 +16,11 @@ class BytePairs:
     def __len__(self) -> int:
         return self.pairs.get_vocab_size()
 
+    @property
+    def highest(self) -> int:
+        """The largest of its token ids."""
+        return max(self.pairs.get_vocab().values(), default=-1)
+
     def encode(self, text: str) -> list[int]:
         return self.pairs.encode(text, add_special_tokens=False).ids
 
