@@ -129,7 +129,7 @@ BAD = {
         (lambda: draw(tokenizer=None), "tokenizer must have encode, end; got None"),
         (lambda: draw(seed="x"), "seed must be a whole number"),
     ],
-    "BytePairs": [(lambda: BytePairs(), "missing 2 required positional arguments")],
+    "BytePairs": [(lambda: BytePairs("pairs", 0), "pairs must have encode, decode, get_vocab_size; got 'pairs'")],
     "Cache": [
         (lambda: MODEL(text(MODEL, 2, 1), cache=read_by(random_model(1, torch.float32))), "keys and values of another"),
         (lambda: MODEL(text(MODEL, 3, 1), cache=read_by(MODEL)), "this cache holds 2 rows and cannot go on with 3"),
@@ -287,11 +287,18 @@ BAD = {
         (lambda: compile_prefix(MODEL, PromptTuning(2, OTHER)), "this soft prompt was made for another model"),
         (lambda: compile_prefix(MODEL, Recorder()), "compile the soft prompt alone"),
     ],
-    "export_peft": [(lambda: export_peft(PromptTuning(2, OTHER), MODEL, NOWHERE), "was made for another model")],
+    "export_peft": [(lambda: export_peft(PromptTuning(2, OTHER), MODEL, NOWHERE), "was made for another model"),
+        (lambda: export_peft(None, MODEL, NOWHERE), "hooks must be a Hooks; got None"),
+        (lambda: export_peft(soft(), None, NOWHERE), "model must be a Transformer; got None"),
+        (lambda: export_peft(soft(), MODEL, 7), "folder must be the path of a file or folder; got 7"),
+    ],
     "fingerprint": [(lambda: fingerprint(None), "model must be a Transformer; got None")],
     "freeze": [(lambda: freeze(None), "model must be a Module; got None: a model is one")],
-    "from_gguf": [(lambda: from_gguf(), "missing 1 required positional argument: 'path'")],
-    "from_huggingface": [(lambda: from_huggingface(NOWHERE), "no such folder")],
+    "from_gguf": [(lambda: from_gguf(7), "path must be the path of a file or folder; got 7")],
+    "from_huggingface": [
+        (lambda: from_huggingface(NOWHERE), "no such folder"),
+        (lambda: from_huggingface(None), "folder must be the path of a file or folder; got None"),
+    ],
     "generate": [
         (lambda: generate(broken(), [[1]]), "the logits must be finite to choose a token"),
         (lambda: generate(None, [[1]]), "model must be a Transformer; got None"),
@@ -320,8 +327,14 @@ BAD = {
         (lambda: gradients.attention_weights(seen(), 0, head=-1), "head must be a whole number from 0 to 3; got -1"),
         (lambda: gradients.attention_weights(seen(), 0, row=3), "row must be a whole number from 0 to 2; got 3"),
     ],
-    "import_peft": [(lambda: import_peft(NOWHERE, MODEL), "no such folder")],
-    "load": [(lambda: load(NOWHERE, MODEL), "no such folder")],
+    "import_peft": [
+        (lambda: import_peft(NOWHERE, MODEL), "no such folder"),
+        (lambda: import_peft("", MODEL), "folder must be the path of a file or folder; got ''"),
+    ],
+    "load": [
+        (lambda: load(NOWHERE, MODEL), "no such folder"),
+        (lambda: load(None, MODEL), "path must be the path of a file or folder; got None"),
+    ],
     "loss": [
         (lambda: loss(MODEL, TOKENS, NOTHING), "every target is -100, which is ignored: there is no loss"),
         (lambda: loss(MODEL, TOKENS, TARGETS[:, :4]), "targets must be a LongTensor of the tokens' shape (3, 9)"),
@@ -350,6 +363,9 @@ BAD = {
     "save": [
         (lambda: save(Recorder, NOWHERE), "got the class Recorder itself, not called"),
         (lambda: save(MODEL, NOWHERE), "hooks must be a Hooks; got a Transformer"),
+        (lambda: save(soft(), None), "path must be the path of a file or folder; got None"),
+        (lambda: save(soft(), NOWHERE, score=float("nan")), "score should be a finite number and is nan"),
+        (lambda: save(soft(), NOWHERE, task=7), "task should be a text and is 7"),
         (lambda: save(soft(), NOWHERE, model="mine"), "model must be a Transformer; got 'mine'"),
     ],
     "shared_loss": [

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from .. import expect
 from ..optional import library
 
 
@@ -11,6 +12,7 @@ class BytePairs:
     """Byte-pair encoding with the same few methods as the `Tokenizer` of the phrasebook."""
 
     def __init__(self, pairs, end: int | None):  # a tokenizers.Tokenizer
+        expect.methods("encode", "decode", "get_vocab_size", pairs=pairs)
         self.pairs, self.end = pairs, end
 
     def __len__(self) -> int:

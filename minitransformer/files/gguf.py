@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import expect
 from ..model import Config, Transformer
 from ..optional import library
 from .byte_pairs import BytePairs
@@ -67,6 +68,7 @@ def gguf_name(name: str) -> str:
 
 def from_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Transformer, BytePairs | None]:
     """The model in a GGUF file, dequantised, and its tokenizer where the file holds one."""
+    expect.path(path=path)
     gguf, source = library("gguf", "reading a GGUF file"), Source(path, "fetch it again")
     about, places, data = header(gguf, source)
     config = gguf_config(about, source)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .. import expect
 from ..model import Config, Transformer
 from .byte_pairs import BytePairs
 from .checkpoints import Opened, config_from
@@ -59,6 +60,7 @@ def from_huggingface(folder: str | Path, dtype: torch.dtype = torch.float32) -> 
 
     Weights that are kept in this dtype stay on the disk until they are needed; others are converted.
     """
+    expect.path(folder=folder)
     folder = Path(folder)
     source = Source(folder, "fetch it again, with all its parts")
     config = llama_config(folder / "config.json")

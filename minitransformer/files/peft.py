@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .. import expect
 from ..hooks import Hooks
 from ..model import Config, Transformer
 from ..soft_prompts import KeyValuePrefix, PromptTuning, compile_prefix
@@ -26,6 +27,9 @@ def export_peft(hooks: Hooks, model: Transformer, folder: str | Path, base_model
 
     PEFT knows prompts and prefixes. What is not a plain prompt is written as the keys and values that it amounts to.
     """
+    expect.a(Hooks, hooks=hooks)
+    expect.a(Transformer, model=model)
+    expect.path(folder=folder)
     about, rows = as_peft(hooks, model)
     own = fingerprint(model)
     if hooks.base not in (None, own):
@@ -46,6 +50,7 @@ def export_peft(hooks: Hooks, model: Transformer, folder: str | Path, base_model
 
 def import_peft(folder: str | Path, model: Transformer) -> Hooks:
     """The soft prompts in such a folder, ready to use and to train on; refused if they do not fit the model."""
+    expect.path(folder=folder)
     own, config = fingerprint(model), model.config
     about = read_about(Path(folder) / ABOUT)
     file = Opened(

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.utils.parametrize import type_before_parametrizations
 from torch.overrides import TorchFunctionMode
 
+from .. import expect
 from ..hooks import Hooks
 from ..model import Config, Transformer
 from ..soft_prompts import plain_tensors
@@ -37,6 +38,8 @@ def save(
     history: "History | None" = None,
 ) -> None:
     """Write a soft prompt in its plain form, with the fingerprint of the model that it was trained on or is given."""
+    expect.path(path=path)
+    expect.a(Transformer, **expect.given(model=model))
     tensors, arguments = plain_tensors(hooks), {}
     method, numbers = outline(hooks, arguments), sum(tensor.numel() for tensor in tensors.values())
     if model is not None:
@@ -56,6 +59,7 @@ def save(
 
 def load(path: str | Path, model: Transformer) -> Hooks:
     """The soft prompt in a file, ready to use and to train on; refused if it was made for another model."""
+    expect.path(path=path)
     file, own = OwnFile(path, "soft prompt"), fingerprint(model)
     if file.about["base"] not in (None, own):
         raise ValueError(
