@@ -60,6 +60,8 @@ def ctrl_c_ends_at_once() -> Iterator[None]:
 
 
 def end(why: str, code: int) -> None:
+    if code == 1:
+        sys.exit(f"minitransformer: {why}")
     say(why)
     sys.exit(code)
 

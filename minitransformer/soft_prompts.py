@@ -163,7 +163,7 @@ class KeyValuePrefix(SoftPrompt):
             expect.tensor(own_keys.shape, values=own_values)
         known = {layer: bias for layer, bias in enumerate(biases) if bias is not None}
         for layer, bias in known.items():
-            expect.tensor((1, keys[layer].shape[1]), biases=bias)
+            expect.tensor((1, keys[layer].shape[1]), biases=bias.clamp(min=-1e9))  # minus infinity closes a gate
         prefix = cls([tensor.shape[1] for tensor in keys], config, gated=list(known))
         for own, given in (prefix.keys, keys), (prefix.values, values):
             for parameter, tensor in zip(own, given, strict=True):

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import sys
 
 import pytest
@@ -73,3 +74,11 @@ def world(book) -> list[Sentence]:
             if sentence not in book.phrases:
                 sentences[sentence.english] = sentence
     return list(sentences.values())
+
+
+@pytest.fixture
+def heeded():
+    """Ctrl-C, even where the tests run in the background, which ignores it and hands that down."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -51,7 +51,7 @@ def test_generate_draws_as_many_samples_as_asked_and_the_same_ones_twice(capsys)
     ("arguments", "complaint"),
     [
         (["generate", "Look ought!"], "'ought' (near it: fought, bought, brought) is none of them"),
-        (["generate", "Look out!", "--temperature", "-1"], "expected temperature >= 0"),
+        (["generate", "Look out!", "--temperature", "-1"], "temperature must be a finite number from 0 upwards"),
         (["generate", "Look out!", "--temperature", "nan"], "expected a number, got 'nan'"),
         (["grade", "x", "--lesson", "1", "--call", "-1"], "expected seconds, more than 0, got '-1'"),
         (["demo", "--out", "/proc/picture"], "No such file or directory: /proc/picture"),
@@ -75,14 +75,6 @@ def test_pretrain_writes_a_model_of_the_size_asked_for_and_its_card(capsys, tmp_
     said = path.with_suffix(".md").read_text(encoding="utf-8")
     assert "| chinese |" in said and "width 32" in said and "--steps 2 --size tiny`" in said
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.md", "tiny.safetensors"]
-
-
-@pytest.fixture
-def heeded():
-    """Ctrl-C, even where the tests run in the background, which ignores it and hands that down."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
@@ -165,7 +157,7 @@ def test_too_little_memory_is_told_in_a_sentence(capsys, monkeypatch, error):
 
     monkeypatch.setattr("minitransformer.commands.pretrained", fails)
     _, said = run(capsys, "generate", "Look out!")
-    assert said == "minitransformer: there is not enough memory for this: close other programs, or ask for less\n1"
+    assert said == "minitransformer: there is not enough memory for this: close other programs, or ask for less"
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ def test_a_command_that_is_killed_leaves_nothing_and_goes_on_where_it_was(tmp_pa
     assert student_pages(out) == set(names)
 
 
-def test_a_ctrl_c_is_one_line_and_ends_everything(tmp_path):
+def test_a_ctrl_c_is_one_line_and_ends_everything(tmp_path, heeded):
     folder = handed_in(tmp_path / "class", [f"student{number}" for number in range(6)], SLOW)
     out, temporary = tmp_path / "out", tmp_path / "temporary"
     with command(folder, out, temporary) as running:
@@ -208,7 +208,7 @@ def test_a_ctrl_c_is_one_line_and_ends_everything(tmp_path):
         said, warned = running.communicate(timeout=30)
     lines = [line for line in warned.replace("\r", "\n").splitlines() if line.strip() and "submission/s" not in line
              and "s/submission" not in line]  # fmt: skip
-    assert len(lines) == 1 and lines[0].startswith("stopped: ") and not said
+    assert len(lines) == 1 and lines[0].startswith("minitransformer: stopped: ") and not said
     assert lines[0].endswith(" of 6 graded; run the same command to go on")
     assert running.returncode == 130 and all_ended(family) and nothing_in(temporary)
 

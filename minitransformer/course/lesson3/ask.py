@@ -111,7 +111,7 @@ def rate(Program, config, vectors, steps, factor, *, served=None):
         return named, None
     prompt = prompt_of(vectors, Config(**config))
     optimizer = program.optimizer(prompt)
-    if not usable(optimizer):
+    if not usable(optimizer, "step"):
         return named, None
     for group in optimizer.param_groups if factor != 1 else ():
         group["lr"] *= factor
@@ -121,10 +121,9 @@ def rate(Program, config, vectors, steps, factor, *, served=None):
     return named, prompt.vectors
 
 
-def usable(optimizer) -> bool:
-    """Whether it has what the lesson's run calls; a class has it, too, and cannot be called so."""
-    methods = (getattr(optimizer, name, None) for name in ("zero_grad", "step"))
-    return all(map(callable, methods)) and not isinstance(optimizer, type)
+def usable(optimizer, *methods) -> bool:
+    """Whether it has what is called here; a class has it, too, and cannot be called so."""
+    return all(callable(getattr(optimizer, name, None)) for name in methods) and not isinstance(optimizer, type)
 
 
 def prepared(Program, config, weights, vectors, tokens, steps, gradients, *, served=None):
@@ -139,7 +138,7 @@ def prepared(Program, config, weights, vectors, tokens, steps, gradients, *, ser
     prompt = prompt_of(vectors, model.config)
     with torch.enable_grad():  # and whatever the preparation turns off comes back afterwards
         optimizer = program.prepare(model, prompt)
-        if not usable(optimizer):
+        if not usable(optimizer, "zero_grad", "step"):
             return named, None
         facts = {"recording": torch.is_grad_enabled(), "prompt trainable": prompt.vectors.requires_grad}
         facts |= {"eval": not model.training, "model": [plain(model.standing())], "vectors": [plain(prompt.vectors)]}

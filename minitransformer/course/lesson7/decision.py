@@ -16,7 +16,7 @@ from ...phrasebook import Phrasebook
 from ...tokenizer import IGNORED, batch
 from ..differences import unpack
 from ..exercise import Call, Exercise, Misconception, Part
-from ..plain_data import Plain, rebuilt
+from ..plain_data import NotFinite, Plain, rebuilt
 from ..small_models import random_weights
 from . import ask
 from .ask import METHODS
@@ -44,7 +44,7 @@ def handed_in(call: Call) -> tuple[dict, Hooks]:
     if lacking:
         raise Misconception("incomplete", f"a decision is a dict with {', '.join(PARTS)}; yours lacks {lacking[0]}")
     decision = {name: meant(decision[name], kind) for name, kind in PARTS.items()}
-    wrong = [name for name, kind in PARTS.items() if type(decision[name]) is not kind]
+    wrong = [name for name, kind in PARTS.items() if not fits(decision[name], kind)]
     if wrong or decision["method"] not in METHODS or not 1 <= decision["length"] <= 64:
         place = wrong[0] if wrong else "method" if decision["method"] not in METHODS else "length"
         raise Misconception(
@@ -65,6 +65,11 @@ def handed_in(call: Call) -> tuple[dict, Hooks]:
         for mine, learned in zip(own, decision["vectors"], strict=True):
             mine.copy_(torch.from_numpy(np.asarray(learned)))
     return decision, hooks
+
+
+def fits(value: Plain, kind: type) -> bool:
+    """Whether it is of this kind; a number that is not finite is a number, and is judged as such."""
+    return type(value) is kind or (kind is float and type(value) is NotFinite)
 
 
 def meant(value: Plain, kind: type) -> Plain:
@@ -114,7 +119,8 @@ def within_the_keys(call, rng):
 
 def good_enough(call, rng):
     decision, hooks = handed_in(call)
-    if not all(np.isfinite(each).all() for each in (decision["accuracy"], *decision["vectors"])):
+    numbers = () if type(decision["accuracy"]) is NotFinite else (decision["accuracy"], *decision["vectors"])
+    if not numbers or not all(np.isfinite(each).all() for each in numbers):
         raise Misconception("not-finite", "your accuracy, and every number of your vectors, should be finite")
     try:
         holds_here(decision["accuracy"], hooks, rng)
