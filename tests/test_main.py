@@ -132,7 +132,7 @@ def test_a_training_that_is_gone_is_told_in_a_sentence():
             time.sleep(0.05)
         work[0].kill()
         said = process.communicate(timeout=300)[1]
-    assert process.returncode == 1 and "a process was ended, perhaps for want of memory" in said
+    assert process.returncode and "a process was ended, perhaps for want of memory" in said
     assert "Traceback" not in said
 
 

@@ -1,7 +1,7 @@
 """A lesson in every form in which people hand it in, graded by the command: solved earns everything, blank nothing.
 
 The exports are made by their own programs: nbconvert, and where they are installed jupytext and nbgrader.
-Lessons 1 and 6 are quick; `GRADING=1` takes all.
+Lesson 1 is quick; `GRADING=1` takes all.
 """
 
 import json
@@ -20,7 +20,7 @@ from minitransformer.course import catalogue
 from minitransformer.course.assignment import Assignment
 
 ROOT = Path(__file__).parents[2]
-LESSONS = [*catalogue.lessons()] if "GRADING" in os.environ else [1, 6]
+LESSONS = [*catalogue.lessons()] if "GRADING" in os.environ else [1]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux can shut students' code in")
 
 
