@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 
 import psutil
 import torch
@@ -212,14 +212,14 @@ def begun(workers: Executor, work: Callable, runs: Sequence) -> Iterator[Row]:
 @contextmanager
 def ctrl_c_for_us_alone() -> Iterator[None]:
     """Processes that start now hear no Ctrl-C: it is for this one, which then ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if current_thread() is not main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
 
 
 def row(name: str, task: Task, parameters: int, score: float, seconds: float = 0.0, flops: float = 0.0) -> Row:
