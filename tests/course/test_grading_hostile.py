@@ -56,7 +56,7 @@ def graded(tmp_path_factory, temporary):
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session", params=working)
+@pytest.fixture(scope="session", params=working if os.environ.get("GRADING") == "all" else working[:1])
 def boxed(request, tmp_path_factory, temporary):
     """The attacks on the box, their honest twins, and after every fifth one an honest submission; for each profile."""
     folder, out, planted = map(tmp_path_factory.mktemp, ("class", "out", "neighbours"))
