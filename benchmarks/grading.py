@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 
@@ -34,11 +35,15 @@ def fill(folder: Path, count: int) -> None:
 
 
 def watch(sizes: list[int], done: threading.Event) -> None:
-    """The memory of this process and of those that judge for it, every second; not of students' code."""
+    """The memory of this process and of those that judge for it, every second; not of students' code.
+
+    Judges share most of theirs with the process that they are forked from: each counts with its part.
+    """
     here = psutil.Process()
     while not done.wait(1):
-        mine = [here, *(each for each in here.children() if "spawn_main" in " ".join(each.cmdline()))]
-        sizes.append(sum(each.memory_info().rss for each in mine))
+        with suppress(psutil.Error):
+            judges = [each for each in here.children(recursive=True) if "spawn_main" in " ".join(each.cmdline())]
+            sizes.append(sum(each.memory_full_info().pss for each in (here, *judges)))
 
 
 def main() -> None:

@@ -18,11 +18,12 @@ from minitransformer.course.lesson_text import Cell, cells, lessons_folder
 LESSONS = lessons_folder()
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
+    "language_info": {"name": "python", "file_extension": ".py"},  # without it, nbconvert would write a .txt
 }
 REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 INSTEAD = re.compile(r"^ *### INSTEAD\n", re.MULTILINE)
 PREDICTION = re.compile(r"^predict\((\"[^\"]+\"), .+\)", re.DOTALL | re.MULTILINE)
+QUESTION_POINTS = re.compile(r"question_points\((\d+)\)")
 NOISE = re.compile(r"0x[0-9a-f]{8,}|(?<![\w.])/(?:tmp|home|root|work|usr|var|opt)/")
 QUIET = {
     "OMP_NUM_THREADS": "1",
@@ -66,6 +67,10 @@ def code_cell(cell: Cell, solved: bool, source: Path) -> NotebookNode:
         metadata = {"tags": ["question"]}
     elif role == "setup":
         metadata = {"nbgrader": nbgrader(name, locked=True), "tags": ["setup"]}
+    elif sum_of := QUESTION_POINTS.fullmatch(text):
+        points = sum(each.points for each in catalogue.questions(int(sum_of[1])).values())
+        name = f"points-{sum_of[1]}"
+        metadata = {"nbgrader": nbgrader(name, grade=True, points=points)}  # its value is what nbgrader counts
     if not solved:
         text = PREDICTION.sub(r"predict(\1, None)", text)
     made = nbformat.v4.new_code_cell(text, metadata=metadata)
@@ -97,7 +102,8 @@ def blanked(text: str, exercise_id: str, source: Path) -> str:
 
 def executed(book: NotebookNode) -> NotebookNode:
     """Run in a fresh kernel and an empty folder; what the outputs keep is the same each time."""
-    os.environ.update(QUIET)
+    surroundings = os.environ | QUIET
+    surroundings.pop("JPY_SESSION_NAME", None)  # where we are started by a notebook, answers are not kept beside it
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             book,
@@ -109,7 +115,7 @@ def executed(book: NotebookNode) -> NotebookNode:
             coalesce_streams=True,
             store_widget_state=False,
         )
-        client.execute()
+        client.execute(env=surroundings)
     book.metadata = METADATA
     for cell in book.cells:
         if cell.cell_type == "code":

@@ -1,74 +1,8 @@
-"""A Transformer to read in one sitting, and the soft prompts that enter it through its hooks."""
+"""A Transformer to read in one sitting, and the soft prompts that enter it through its hooks.
 
-from importlib import import_module
+The public names stand in `__init__.pyi`. Each is imported when it is first asked for, since torch alone takes seconds.
+"""
 
-from .bank import PromptBank
-from .base import pretrained
-from .cache import Cache
-from .comparison import compare
-from .files.byte_pairs import BytePairs
-from .files.checkpoints import fingerprint
-from .files.gguf import from_gguf
-from .files.llama import from_huggingface
-from .files.peft import export_peft, import_peft
-from .files.prompts import load, save
-from .freezing import freeze
-from .generation import generate
-from .history import History
-from .hooks import Hooks, Recorder, Stack
-from .losses import accuracy, loss, shared_loss
-from .model import Config, Transformer
-from .phrasebook import Batches, Phrasebook
-from .soft_prompts import Gate, KeyValuePrefix, PrefixTuning, PromptTuning, bake, compile_prefix, reparametrise
-from .tokenizer import Tokenizer, batch
-from .training import train
+import lazy_loader
 
-__all__ = [
-    "Batches",
-    "BytePairs",
-    "Cache",
-    "Config",
-    "Gate",
-    "History",
-    "Hooks",
-    "KeyValuePrefix",
-    "Phrasebook",
-    "PrefixTuning",
-    "PromptBank",
-    "PromptTuning",
-    "Recorder",
-    "Stack",
-    "Tokenizer",
-    "Transformer",
-    "accuracy",
-    "bake",
-    "batch",
-    "check",
-    "compare",
-    "compile_prefix",
-    "export_peft",
-    "fingerprint",
-    "freeze",
-    "from_gguf",
-    "from_huggingface",
-    "generate",
-    "gradients",
-    "import_peft",
-    "load",
-    "loss",
-    "plots",
-    "pretrained",
-    "reparametrise",
-    "save",
-    "shared_loss",
-    "train",
-]
-
-
-def __getattr__(name: str):
-    """What only lessons and pictures need is imported when it is first asked for."""
-    if name in ("gradients", "plots"):
-        return import_module(f".{name}", __name__)
-    if name == "check":
-        return import_module(".course", __name__).check
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

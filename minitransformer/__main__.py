@@ -1,130 +1,73 @@
-"""The command line: `minitransformer demo`, or `python -m minitransformer demo`, and what else `--help` names."""
+"""`minitransformer`, or `python -m minitransformer`: whatever stops a command, one sentence says so.
 
-import argparse
-import io
+The commands stand in `command_line`, what they do in `commands`.
+"""
+
+import errno
+import os
+import signal
 import sys
-import tomllib
-from contextlib import redirect_stdout
-from importlib import metadata
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 
-from .base import BASE, RECIPE, SIZES
-from .commands import answer_text, compare_methods, demo, grade_class, lab, pretrain_base, show_card, tune_real_model
-from .distributed import team
-from .phrasebook import WORLD
-from .real.data import SNIPPETS
+NO_MEMORY = "there is not enough memory for this: close other programs, or ask for less"
+STOPPED = "stopped: files are written whole or not at all, so nothing is half-written"
+NOBODY_READS = "whoever read the output has stopped reading, so this stops, too"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="minitransformer", description="Soft prompts on a small frozen Transformer.")
-    parser.add_argument("--version", action="version", version=f"minitransformer {version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    command = commands.add_parser("demo", help="tune four vectors in a minute and see where the gradient went")
-    command.add_argument("--steps", type=at_least_one, default=100, help="training steps (default 100)")
-    command.add_argument("--out", type=Path, default=Path("demo"), help="folder for the picture (default demo/)")
-    command.set_defaults(run=demo)
-
-    command = commands.add_parser("generate", help="let the base model answer, token by token")
-    command.add_argument("text", help='for example "Look out!" or "in Chinese: Look out!"')
-    command.add_argument("--temperature", type=float, default=0.0, help="0: the likeliest answer; 1: drawn (default 0)")
-    command.add_argument("--top-k", type=int, help="draw from the k likeliest tokens only")
-    command.add_argument("--top-p", type=float, help="draw from the likeliest tokens that hold this probability only")
-    command.add_argument("--seed", type=int, default=0, help="the same seed draws the same answer (default 0)")
-    command.add_argument("--samples", type=at_least_one, default=1, help="how many answers (default 1)")
-    command.set_defaults(run=answer_text)
-
-    command = commands.add_parser("compare", help="tune every method on every skill and print the table of accuracies")
-    command.add_argument("skills", nargs="*", help="the skills to compare on (default all)")
-    command.add_argument("--length", type=at_least_one, default=4, help="virtual tokens (default 4)")
-    command.add_argument("--seeds", type=at_least_one, default=3, help="trainings of each (default 3)")
-    command.add_argument("--steps", type=at_least_one, default=250, help="training steps (default 250)")
-    command.add_argument("--processes", type=at_least_one, default=1, help="trainings at the same time (default 1)")
-    command.set_defaults(run=compare_methods)
-
-    command = commands.add_parser("pretrain", help="train the base model again; interrupted, it goes on where it was")
-    command.add_argument("--seed", type=int, default=0, help="decides the first weights and the data (default 0)")
-    steps = RECIPE["steps"]
-    command.add_argument("--steps", type=at_least_one, default=steps, help=f"training steps (default {steps})")
-    command.add_argument("--size", choices=SIZES, default="base", help="how large (default base, the one that ships)")
-    command.add_argument("--out", type=Path, default=Path("phrasebook.safetensors"), help="the file to write")
-    command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
-    command.set_defaults(run=pretrain_base)
-
-    command = commands.add_parser(
-        "card", help="measure a base model again and print its card: what it can do, and how well"
-    )
-    command.add_argument("model", nargs="?", type=Path, default=BASE, help="its file (default: the one that ships)")
-    command.add_argument("--world", type=Path, default=WORLD, help="the words and sentences (default English, Chinese)")
-    command.set_defaults(run=show_card)
-
-    command = commands.add_parser("real", help="the same on a real model, SmolLM2-135M, and on real data")
-    command.add_argument("tasks", nargs="*", help="antonyms, sentiment, chinese (default all)")
-    command.add_argument("--length", type=at_least_one, default=10, help="virtual tokens (default 10)")
-    command.add_argument("--seeds", type=at_least_one, default=1, help="trainings of each (default 1)")
-    command.add_argument("--steps", type=at_least_one, help="training steps (default: what each task needs)")
-    command.add_argument("--dtype", choices=("float32", "bfloat16"), help="numbers (default: the faster ones here)")
-    command.add_argument("--snippets", type=Path, default=Path("real") / SNIPPETS, help="the sentences on films")
-    command.add_argument("--out", type=Path, default=Path("real"), help="folder for results and pictures")
-    command.set_defaults(run=tune_real_model)
-
-    command = commands.add_parser("grade", help="grade submissions, shut in and judged outside, and write all reports")
-    command.add_argument(
-        "submissions", nargs="+", type=Path, metavar="SUBMISSION", help="a notebook, .py, zip or folder"
-    )
-    command.add_argument("--lesson", type=at_least_one, required=True, help="which lesson was handed in")
-    command.add_argument("--out", type=Path, default=Path("graded"), help="folder for the reports (default graded/)")
-    command.add_argument("--profile", default="auto", help="bubblewrap, uid-drop, local (practice) or auto (default)")
-    command.add_argument("--secret", type=Path, help="a file that tells the hidden inputs (default: made in --out)")
-    command.add_argument("--shard", type=part_of, default=(1, 1), help="2/5: the second of five parts of the class")
-    command.add_argument("--processes", type=at_least_one, help="submissions at the same time (default: the cores)")
-    command.add_argument("--call", type=float, default=20.0, help="seconds for one call (default 20)")
-    command.add_argument("--whole", type=float, default=180.0, help="seconds for one submission (default 180)")
-    command.add_argument("--attempts", type=at_least_one, help="attempts at a question that count (default: all)")
-    command.set_defaults(run=grade_class)
-
-    command = commands.add_parser("lab", help="open JupyterLab on the lessons")
-    command.add_argument(
-        "--copy-to", type=Path, metavar="FOLDER",
-        help="work on copies in this folder; what is there stays (default in a clone: no copies; otherwise "
-        "minitransformer-lessons/)",
-    )  # fmt: skip
-    command.add_argument("--port", type=at_least_one, help="where JupyterLab listens (default: a free one)")
-    command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
-    command.add_argument("further", nargs="*", metavar="OPTION", help="what stands after -- goes to JupyterLab")
-    command.set_defaults(run=lab)
-
-    options = vars(parser.parse_args(arguments))
-    del options["command"]
+    for stream in sys.stdout, sys.stderr:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show, it shows as \\u5c0f
     try:
-        with redirect_stdout(sys.stdout if team().rank == 0 else io.StringIO()):  # one voice, also under torchrun
-            options.pop("run")(**options)
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f"minitransformer: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nstopped: files are written whole or not at all, so nothing is half-written")
+        with ctrl_c_ends_at_once():
+            from .command_line import run
+        run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt as stop:
+        print(file=sys.stderr)  # behind the ^C, or an unfinished bar
+        end(str(stop) or STOPPED, 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
+        end(NOBODY_READS, 141)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        if error.errno == errno.ENOSPC:
+            end(f"the disk is full{where}; make room, and run it again", 1)
+        end(f"{error.strerror}{where}" if error.strerror else str(error), 1)
+    except (ValueError, ImportError) as error:
+        end(str(error), 1)
+    except MemoryError:
+        end(NO_MEMORY, 1)
+    except RuntimeError as error:  # torch has an error of its own for a GPU only
+        if not any(words in str(error) for words in ("not enough memory", "can't allocate memory", "out of memory")):
+            raise
+        end(NO_MEMORY, 1)
 
 
-def version() -> str:
-    """The version that is installed; in a clone that was not installed, what pyproject.toml says."""
+@contextmanager
+def ctrl_c_ends_at_once() -> Iterator[None]:
+    """Torch takes seconds to import, and swallows a KeyboardInterrupt here and there."""
+    heard = signal.getsignal(signal.SIGINT)
+    if heard is signal.default_int_handler and current_thread() is main_thread():
+        signal.signal(signal.SIGINT, lambda *_: (say(STOPPED), os._exit(130)))
     try:
-        return metadata.version("minitransformer")
-    except metadata.PackageNotFoundError:
-        pyproject = Path(__file__).parents[1] / "pyproject.toml"
-        return tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["version"]
+        yield
+    finally:
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGINT, heard)
 
 
-def at_least_one(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
+def end(why: str, code: int) -> None:
+    if code == 1:
+        sys.exit(f"minitransformer: {why}")
+    say(why)
+    sys.exit(code)
 
 
-def part_of(text: str) -> tuple[int, int]:
-    part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
-        raise argparse.ArgumentTypeError(f"expected the number of a part and of all parts, as in 2/5; got {text!r}")
-    return int(part), int(parts)
+def say(why: str) -> None:
+    print(f"minitransformer: {why}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

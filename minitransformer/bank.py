@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import expect
 from .files.checkpoints import fingerprint
 from .files.prompts import load, save
 from .generation import generate
@@ -22,11 +23,13 @@ class PromptBank:
     """
 
     def __init__(self, model: Transformer):
+        expect.a(Transformer, model=model)
         self.model, self.base = model, fingerprint(model)
         self.tenants: dict[str, KeyValuePrefix] = {}
 
     def add(self, name: str, hooks: Hooks) -> None:
         """Add a tenant under a new name."""
+        expect.text(name=name)
         if name in self.tenants:
             raise ValueError(f"there is a tenant {name!r} already; use replace, or another name")
         self.tenants = self.tenants | {name: self.compiled(hooks)}
@@ -41,11 +44,19 @@ class PromptBank:
         self.tenants = {other: prefix for other, prefix in self.tenants.items() if other != name}
 
     def compiled(self, hooks: Hooks) -> KeyValuePrefix:
+        expect.a(Hooks, hooks=hooks)
         if hooks.base not in (None, self.base):
             raise ValueError(f"this soft prompt was made for the model {hooks.base}; this bank serves {self.base}")
-        return compile_prefix(self.model, hooks).requires_grad_(False)
+        prefix = compile_prefix(self.model, hooks)
+        if not any(map(torch.numel, prefix.keys)):
+            raise ValueError(
+                "these hooks put nothing in front of the text, so the tenant would get the bare model; give a soft "
+                "prompt that is longer than 0, or ask for the bare model with None in place of a name"
+            )
+        return prefix.requires_grad_(False)
 
     def prefix(self, name: str) -> KeyValuePrefix:
+        expect.text(name=name)
         if name not in self.tenants:
             raise ValueError(f"there is no tenant {name!r}; the tenants are {', '.join(self.tenants) or 'none yet'}")
         return self.tenants[name]
@@ -56,18 +67,26 @@ class PromptBank:
 
     def rows(self, names: Sequence[str | None]) -> "Rows":
         """The hooks of one batch: each row its tenant, or None for the bare model."""
+        expect.several(names=names)
         return Rows(self.model, [None if name is None else self.prefix(name) for name in names])
 
     def forward(self, names: Sequence[str | None], tokens: Tensor) -> Tensor:
+        self.model.check(tokens)
+        self.check_rows(names, tokens)
         return self.model(tokens, self.rows(names))
 
+    def check_rows(self, names: Sequence[str | None], rows: Sequence) -> None:
+        expect.several(names=names, prompts=rows)
+        if len(names) != len(rows):
+            raise ValueError(f"each prompt needs a tenant or None; got {len(names)} for {len(rows)} prompts")
+
     def generate(self, names: Sequence[str | None], prompts: Sequence[Sequence[int]], **settings) -> list[list[int]]:
-        if len(names) != len(prompts):
-            raise ValueError(f"each prompt needs a tenant or None; got {len(names)} for {len(prompts)} prompts")
+        self.check_rows(names, prompts)
         return generate(self.model, prompts, self.rows(names), **settings)
 
     def save(self, folder: str | Path) -> None:
         """One file a tenant."""
+        expect.path(folder=folder)
         wrong = [name for name in self.tenants if name != Path(name).name or name.startswith(".")]
         if wrong:
             raise ValueError(f"cannot name a file after the tenant {wrong[0]!r}; replace it by a plain name")
@@ -76,6 +95,7 @@ class PromptBank:
 
     def load(self, folder: str | Path) -> None:
         """Add a tenant for each file, named after it; where one file is refused, none is added."""
+        expect.path(folder=folder)
         paths = sorted(Path(folder).glob("*.safetensors"))
         if not paths:
             raise FileNotFoundError(f"there are no .safetensors files in {folder}")

@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from .distributed import team
-from .files.checkpoints import fingerprint, load_model, save_model, write_whole
+from .files import schema
+from .files.checkpoints import fingerprint, load_model, save_model
+from .files.whole import write_whole
+from .history import forget
 from .losses import Batch, accuracy
 from .model import Config, Transformer
 from .phrasebook import Batches, Phrasebook
@@ -30,6 +33,21 @@ RECIPE = dict(
     unasked=dict(shout=3, backwards=3, repeat=3, count=3, first=3, last=3),  # one in three of their texts is a sentence
 )  # fmt: skip
 COLUMNS = {"with": "test", "unseen": "unseen", "words": "words"}  # what is asked for in words -> where it is drawn
+CARD = schema.table(  # what `pretrain` notes, and `describe` prints
+    {
+        "recipe": schema.table(dict.fromkeys([*RECIPE, "seed"], schema.anything)),
+        "size": schema.one_of(*SIZES),
+        "parameters": schema.whole(1),
+        "fingerprint": schema.FINGERPRINT,
+        "minutes": schema.number(0),
+        "threads": schema.whole(1),
+        "processes": schema.whole(1),
+        "torch": schema.TEXT,
+        "date": schema.TEXT,
+        "scores": schema.table({}, others=schema.table({}, others=schema.anything)),
+        "held_out": schema.list_of(schema.TEXT),
+    }
+)
 Questions = dict[str, dict[tuple[str, str], Batch]]  # skill -> (column, wording) -> texts and their answers
 
 
@@ -80,7 +98,7 @@ def pretrain(
     if together.rank == 0:
         save_model(path, model, tokenizer, card)
         write_whole(path.with_suffix(".md"), describe(card).encode())
-        unfinished.unlink()
+        forget(unfinished)
     return card
 
 
@@ -159,8 +177,11 @@ def mean(values: Iterable[float]) -> float:
 def measured_again(path: str | Path = BASE, book: Phrasebook | None = None) -> str:
     """The card of a model in a file, with its scores measured anew."""
     (model, tokenizer, card), book = load_model(path), book or Phrasebook()
-    if card.get("recipe", {}).keys() != RECIPE.keys() | {"seed"}:
-        raise ValueError(f"{path} has no card to print: expected a base model that `minitransformer pretrain` wrote")
+    try:
+        CARD(card, "card")
+    except ValueError as error:
+        expected = "expected a base model that `minitransformer pretrain` wrote"
+        raise ValueError(f"{path} has no card to print: {expected} ({error})") from None
     if tokenizer.vocabulary != book.tokenizer().vocabulary:
         raise ValueError(f"{path} was trained on other words than this world has: name its own world, --world FILE")
     return describe(card | {"scores": scores(model, questions(book, tokenizer))})

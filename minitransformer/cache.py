@@ -1,7 +1,11 @@
 """What was already read: the keys and values of every layer, kept so that nothing is computed twice."""
 
+import weakref
+
 import torch
 from torch import Tensor
+
+from . import expect
 
 
 class Cache:
@@ -12,19 +16,31 @@ class Cache:
 
     def __init__(self):
         self.layers: dict[int, tuple[Tensor, Tensor, int]] = {}  # keys, values (B, G, room, d) and how many are used
+        self.model: weakref.ref | None = None  # the one whose keys and values these are
 
     @property
     def started(self) -> bool:
         return bool(self.layers)
+
+    def begin(self, model: torch.nn.Module) -> None:
+        """Before a forward: what one model has read means nothing to another."""
+        self.model = weakref.ref(model) if self.model is None else self.model
+        if self.model() is not model:
+            raise ValueError(
+                "this cache holds keys and values of another model, which mean nothing to this one; "
+                "start with a new Cache()"
+            )
 
     def length(self, layer: int) -> int:
         return self.layers[layer][2] if layer in self.layers else 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:  # (B, G, n, d) -> (B, G, S, d)
         if layer not in self.layers:
+            self.check(layer, keys, values)
             self.layers[layer] = keys, values, keys.shape[2]
             return keys, values
         *old, used = self.layers[layer]
+        self.check(layer, keys, values, like=old[0])
         rows, room, total = len(old[0]), old[0].shape[2], used + keys.shape[2]
         if rows not in (1, len(keys)):
             raise ValueError(f"this cache holds {rows} rows and cannot go on with {len(keys)}; start a new Cache()")
@@ -37,3 +53,16 @@ class Cache:
             old[0][:, :, used:total], old[1][:, :, used:total] = keys, values
         self.layers[layer] = old[0], old[1], total
         return old[0][:, :, :total], old[1][:, :, :total]
+
+    def check(self, layer: int, keys: Tensor, values: Tensor, like: Tensor | None = None) -> None:
+        """Refuse what cannot be one layer's keys and values, or cannot stand behind those that are here."""
+        expect.whole(0, layer=layer)
+        expect.a(Tensor, keys=keys, values=values)
+        like = keys if like is None else like
+        same = keys.shape == values.shape and keys.dim() == 4 and keys.shape[1::2] == like.shape[1::2]
+        if not same or keys.dtype != like.dtype:
+            came = f"{keys.dtype} {tuple(keys.shape)} and {values.dtype} {tuple(values.shape)}"
+            raise ValueError(
+                f"keys and values must be two tensors (B, G, n, d) of the same shape, and here of type {like.dtype}, "
+                f"with G, d = {tuple(like.shape[1::2])}; got {came}: give those that one model makes"
+            )

@@ -23,6 +23,7 @@ from .results import Row, in_words, spread
 
 def demo(steps: int, out: Path) -> None:
     """Tune four vectors so that a torn base answers in Chinese, and draw where the gradient went."""
+    out.mkdir(parents=True, exist_ok=True)
     model, tokenizer = pretrained()
     book = Phrasebook()
     text = "Look out!"
@@ -51,7 +52,6 @@ def demo(steps: int, out: Path) -> None:
     from . import plots
 
     picture = plots.gradient_reach(gradients.parameter_norms(model), gradients.token_norms(four))
-    out.mkdir(parents=True, exist_ok=True)
     path = plots.save(picture.figure, out / "gradient.png")
     proof = history.proof
     print(
@@ -131,6 +131,7 @@ def tune_real_model(
     unknown = [name for name in tasks if name not in makers]
     if unknown:
         raise ValueError(f"the tasks are {', '.join(makers)}; got {', '.join(unknown)}")
+    out.mkdir(parents=True, exist_ok=True)
     every = [makers[name]() for name in tasks or makers]
     model, tokenizer, seconds = real.load_smollm2(dtype and getattr(torch, dtype))
     taken = ", ".join(f"{str(kind).removeprefix('torch.')} {1e3 * took:.0f} ms" for kind, took in seconds.items())
@@ -146,7 +147,6 @@ def tune_real_model(
         show(results, dict.fromkeys(row["method"] for row in results))
         print(f"{texts.name}: {time.perf_counter() - began:.0f} s in all", flush=True)
         rows += results
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "results.json", json.dumps(rows, indent=1).encode())
     plots.save(plots.skill_matrix(rows), out / "comparison.png")
     texts = every[0]

@@ -1,19 +1,25 @@
 """Methods side by side on the same task: soft prompts of any kind and length, and what they have to beat."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import nullcontext
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
-from multiprocessing import get_context
+from threading import Thread, current_thread, main_thread
 
+import psutil
 import torch
+from loky import ProcessPoolExecutor
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
+from . import expect
 from .distributed import Alone, team
 from .gradients import gradients_set_aside
 from .hooks import NO_HOOKS, Hooks
@@ -128,21 +134,37 @@ def compare(
     processes takes its share of the runs, and all of them get all rows.
     `results.spread(rows)` draws the seeds together.
     """
+    check_runs(model, tasks, lengths, seeds, steps, processes)
     together, named = team(), methods if isinstance(methods, Mapping) else chosen(methods)
-    if processes > 1 and (local := [name for name, method in named.items() if method.__module__ == "__main__"]):
-        raise ValueError(f"other processes cannot see {local[0]!r}: put its class into a file of its own and import it")
+    expect.several(methods=named)
+    expect.function(**named)
     runs = list(product(tasks, named.items(), lengths, seeds))[together.rank :: together.size]
     with pool(processes) as workers:
-        work = partial(run, model, steps)
-        rows, quiet = workers.map(work, runs) if workers else map(work, runs), together.rank > 0 or not progress
+        work, quiet = partial(run, model, steps), together.rank > 0 or not progress
+        with ctrl_c_for_us_alone():
+            rows = begun(workers, work, runs) if workers else map(work, runs)
         return together.gather(list(tqdm(rows, total=len(runs), disable=quiet, unit="run", dynamic_ncols=True)))
 
 
+def check_runs(model, tasks, lengths, seeds, steps, processes) -> None:
+    expect.a(Transformer, model=model)
+    expect.several(tasks=tasks, lengths=lengths, seeds=seeds)
+    for task in tasks:
+        expect.a(Task, task=task)
+    for length, seed in product(lengths, seeds):
+        expect.whole(1, length=length)
+        expect.whole(*expect.SEEDS, seed=seed)
+    expect.whole(1, steps=steps)
+    expect.whole(0, processes=processes)
+
+
 def chosen(names: Sequence[str]) -> dict[str, Method]:
-    unknown = [name for name in names if name not in METHODS]
+    expect.several(methods=names)
+    unknown = [name for name in names if not isinstance(name, str) or name not in METHODS]
     if unknown:
         raise ValueError(
-            f"the methods are {', '.join(METHODS)}; got {', '.join(unknown)}: pass one of your own as {{name: class}}"
+            f"the methods are {', '.join(METHODS)}; got {', '.join(map(str, unknown))}: "
+            "pass one of your own as {name: class}"
         )
     return {name: METHODS[name] for name in names}
 
@@ -153,11 +175,51 @@ def run(model: Transformer, steps: int, settings: tuple[Task, tuple[str, Method]
     return soft_prompt(model, task, hooks, name, seed, steps) | {"length": length}
 
 
-def pool(processes: int) -> Executor | nullcontext:
-    """Workers with one thread each, since processes with all threads each would slow each other down."""
+@contextmanager
+def pool(processes: int) -> Iterator[Executor | None]:
+    """Workers that end with this process, and at once where it is stopped."""
     if processes < 2:
-        return nullcontext()
-    return ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,))
+        yield None
+        return
+    workers = ProcessPoolExecutor(processes, initializer=worker_begins, initargs=(os.getpid(),))
+    try:
+        yield workers
+    except BaseException as stop:
+        workers.shutdown(kill_workers=True)
+        if isinstance(stop, BrokenExecutor):
+            raise ChildProcessError("a process was ended, perhaps for want of memory: take fewer of them") from None
+        raise
+    workers.shutdown()
+
+
+def worker_begins(parent: int) -> None:
+    torch.set_num_threads(1)  # with all threads each they would slow each other down
+    Thread(target=end_with, args=(parent,), daemon=True).start()
+
+
+def end_with(parent: int) -> None:
+    while os.getppid() == parent and psutil.pid_exists(parent):  # one system changes the first, another the second
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def begun(workers: Executor, work: Callable, runs: Sequence) -> Iterator[Row]:
+    """All of them, and their rows in this order."""
+    futures = [workers.submit(work, each) for each in runs]
+    return (future.result() for future in futures)
+
+
+@contextmanager
+def ctrl_c_for_us_alone() -> Iterator[None]:
+    """Processes that start now hear no Ctrl-C: it is for this one, which then ends them."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def row(name: str, task: Task, parameters: int, score: float, seconds: float = 0.0, flops: float = 0.0) -> Row:

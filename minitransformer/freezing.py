@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from . import expect
 from .files.checkpoints import fingerprint
 from .hooks import Hooks, Recorder, Stack
 from .losses import loss
@@ -10,6 +11,7 @@ from .model import Transformer
 
 def freeze(model: nn.Module) -> nn.Module:
     """Turn the gradients of every parameter off, and clear those that earlier training has left."""
+    expect.a(nn.Module, model=model)
     for parameter in model.parameters():
         parameter.requires_grad_(False).grad = None
     return model

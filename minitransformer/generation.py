@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from . import expect
 from .hooks import NO_HOOKS, Hooks
 from .model import Cache, Transformer
 
@@ -28,9 +29,14 @@ def generate(
     goes; from there on, a row whose prompt is longer is fed its own next token while the others are fed what they said.
     `on_token(row, token)` is called for each new token as it comes.
     """
-    rows = [list(prompt) for prompt in prompts]
-    if not rows or not all(rows):
-        raise ValueError("generate needs at least one prompt, and each prompt at least one token")
+    expect.a(Transformer, model=model)
+    expect.several(prompts=prompts)
+    rows = [expect.ids(model.config.vocab, "prompt", prompt) for prompt in prompts]
+    if not all(rows):
+        raise ValueError("each prompt must hold at least one token; got an empty one: begin with a word")
+    check_choice(temperature, top_k, top_p, seed)
+    expect.whole(0, max_new_tokens=max_new_tokens)
+    expect.function(**expect.given(on_token=on_token))
     sampler = torch.Generator(model.embedding.weight.device).manual_seed(seed)
     answers: list[list[int]] = [[] for _ in rows]
     going = [max_new_tokens > 0] * len(rows)
@@ -38,6 +44,8 @@ def generate(
     cache, tokens = Cache(), torch.tensor([row[:read] for row in rows], device=sampler.device)
     while any(going):
         logits = model.logits(model.hidden(tokens, hooks, cache)[:, -1])  # (B, V)
+        if not logits.amax(-1).isfinite().all():  # the largest of some numbers is NaN if one of them is
+            raise ValueError("the logits must be finite to choose a token; got NaN or infinite ones: train it again")
         chosen = choose(logits, temperature, top_k, top_p, sampler).tolist()
         for row, token in enumerate(chosen):
             if read < len(rows[row]):
@@ -57,11 +65,6 @@ def choose(
     logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, sampler: torch.Generator
 ) -> Tensor:  # (B, V) -> (B)
     """The likeliest token, or one drawn from the softmax at this temperature, cut to the top k and to the top p."""
-    if temperature < 0 or (top_k is not None and top_k < 1) or (top_p is not None and not 0 < top_p <= 1):
-        raise ValueError(
-            "expected temperature >= 0, top_k >= 1 and 0 < top_p <= 1; "
-            f"got temperature={temperature}, top_k={top_k}, top_p={top_p}"
-        )
     if temperature == 0:
         return logits.argmax(-1)
     logits, order = (logits / temperature).sort(-1, descending=True)
@@ -71,3 +74,11 @@ def choose(
         before = logits.softmax(-1).cumsum(-1) - logits.softmax(-1)  # what the likelier tokens already hold
         logits[before >= top_p] = -torch.inf
     return order.gather(-1, torch.multinomial(logits.softmax(-1), 1, generator=sampler))[:, 0]
+
+
+def check_choice(temperature: float, top_k: int | None, top_p: float | None, seed: int) -> None:
+    expect.number(0, temperature=temperature)
+    expect.whole(1, **expect.given(top_k=top_k))
+    expect.positive(**expect.given(top_p=top_p))
+    expect.number(0, 1, **expect.given(top_p=top_p))
+    expect.whole(*expect.SEEDS, seed=seed)

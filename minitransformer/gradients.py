@@ -14,15 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .hooks import NO_HOOKS, Hooks, Recorder, Stack
+from . import expect
+from .hooks import NO_HOOKS, SITES, Hooks, Recorder, Stack
 from .model import Transformer
-from .tokenizer import IGNORED, Tokenizer
+from .tokenizer import IGNORED, Tokenizer, check_targets
 
 Nested = float | None | list["Nested"]
 
 
 def parameter_norms(module: nn.Module) -> dict[str, float | None]:
     """Gradient norm of each parameter, None where there is no gradient: frozen, or never reached."""
+    expect.a(nn.Module, module=module)
     return {
         name: None if parameter.grad is None else parameter.grad.norm().item()
         for name, parameter in module.named_parameters()
@@ -31,6 +33,7 @@ def parameter_norms(module: nn.Module) -> dict[str, float | None]:
 
 def token_norms(hooks: Hooks) -> dict[str, Nested]:
     """Gradient norm per virtual token for each of the hooks' parameters: P numbers, or L lists of them."""
+    expect.a(Hooks, hooks=hooks)
     return {
         name: None if parameter.grad is None else per_token(name, parameter.grad).norm(dim=-1).tolist()
         for name, parameter in token_parameters(hooks).items()
@@ -68,6 +71,8 @@ def rows_of(norms: Nested) -> list[list[float | None]]:
 
 def activation_norms(recorder: Recorder, site: str = "output") -> list[list[float | None]]:
     """Gradient norm at each layer × position, None where none came; rows are summed, being shares of one mean loss."""
+    expect.a(Recorder, recorder=recorder)
+    expect.one_of(SITES, site=site)
     layers = sorted((layer for seen, layer in recorder.values if seen == site), key=lambda layer: layer or 0)
     if not layers:
         recorder[site, None]  # says what was recorded instead
@@ -112,6 +117,9 @@ class Step:
 
 def record_step(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks = NO_HOOKS) -> Step:
     """One plain forward and backward, looked at everywhere; every parameter's own gradient is left as it was found."""
+    expect.a(Transformer, model=model)
+    expect.a(Hooks, hooks=hooks)
+    check_targets(tokens, targets, model.config.vocab)
     recorder = Recorder(gradients=True)
     with torch.enable_grad(), gradients_set_aside(model, hooks):
         logits = model(tokens, Stack(hooks, recorder))
@@ -164,6 +172,9 @@ class Trace:
     """
 
     def __init__(self, hooks: Hooks, look: Callable[[], object] | None = None, every: int = 1):
+        expect.a(Hooks, hooks=hooks)
+        expect.function(**expect.given(look=look))
+        expect.whole(1, every=every)
         self.hooks, self.look, self.every = hooks, look, every
         self.steps: list[int] = []
         self.vectors: list[dict[str, Tensor]] = [self.copies()]  # one more than steps: as they started
@@ -221,11 +232,20 @@ class Plane:
     shares: list[float]  # of the variance, for each axis
 
     def place(self, vectors: Tensor) -> list[list[float]]:  # (…, D) -> as many pairs as there are vectors
+        expect.a(Tensor, vectors=vectors)
+        if not vectors.dim() or vectors.shape[-1] != len(self.mean):
+            came = tuple(vectors.shape)
+            raise ValueError(
+                f"vectors must be {len(self.mean)} wide, as the embeddings are; got {came}: give such ones"
+            )
         return ((vectors.detach().reshape(-1, len(self.mean)) - self.mean) @ self.axes.T).tolist()
 
 
 def principal_plane(embeddings: Tensor) -> Plane:  # (V, D)
     """Principal components, each turned so that its largest part is positive."""
+    expect.tensor((None, None), embeddings=embeddings)
+    if min(embeddings.shape) < 2:
+        raise ValueError(f"a plane needs 2 embeddings of width 2 or more; got {tuple(embeddings.shape)}: give more")
     centred = embeddings.detach() - embeddings.detach().mean(0)
     _, sizes, directions = torch.linalg.svd(centred, full_matrices=False)
     axes = directions[:2]
@@ -246,6 +266,11 @@ class Frame:
 
 def film(trace: Trace, losses: Sequence[float], plane: Plane, count: int = 14) -> list[Frame]:
     """At most `count` moments, denser at the start, where most happens; the first is the first step."""
+    expect.a(Trace, trace=trace)
+    expect.a(Plane, plane=plane)
+    expect.whole(1, count=count)
+    if not isinstance(losses, Sequence) or not trace.steps or len(losses) <= max(trace.steps):
+        raise ValueError(f"a film needs a trained trace and a loss for each of its steps; got {expect.shown(losses)}")
     steps = [step for step in trace.steps if step in trace.seen] or trace.steps
     chosen = sorted({round((len(steps) - 1) * (number / max(1, count - 1)) ** 2) for number in range(count)})
     frames = []
@@ -259,6 +284,10 @@ def film(trace: Trace, losses: Sequence[float], plane: Plane, count: int = 14) -
 
 def nearest_words(vectors: Tensor, embeddings: Tensor, tokenizer: Tokenizer, count: int = 3) -> list[list[tuple]]:
     """The words whose embeddings point most nearly the way of each vector, with their cosines: (P, D), (V, D) -> P."""
+    expect.methods("tokens", tokenizer=tokenizer)
+    expect.tensor((len(tokenizer), None), embeddings=embeddings)
+    expect.tensor((None, embeddings.shape[1]), vectors=vectors)
+    expect.whole(1, len(tokenizer), count=count)
     closeness = F.normalize(vectors.detach(), dim=-1) @ F.normalize(embeddings.detach(), dim=-1).T  # (P, V)
     best = zip(*(part.tolist() for part in closeness.topk(count)), strict=True)
     return [list(zip(tokenizer.tokens(ids), cosines, strict=True)) for cosines, ids in best]
@@ -266,5 +295,9 @@ def nearest_words(vectors: Tensor, embeddings: Tensor, tokenizer: Tokenizer, cou
 
 def attention_weights(recorder: Recorder, layer: int, head: int | None = None, row: int = 0) -> list[list[float]]:
     """Who looks at whom in one row, queries × keys: one head, or the mean over all of them."""
-    weights = recorder["weights", layer][row].detach()  # (H, T, S)
+    expect.a(Recorder, recorder=recorder)
+    weights = recorder["weights", layer]
+    expect.whole(0, len(weights) - 1, row=row)
+    expect.whole(0, weights.shape[1] - 1, **expect.given(head=head))
+    weights = weights[row].detach()  # (H, T, S)
     return (weights.mean(0) if head is None else weights[head]).tolist()

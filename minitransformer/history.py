@@ -2,14 +2,19 @@
 
 import hashlib
 import json
-import math
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from .files.checkpoints import fill, read, write
+from . import expect
+from .files.checkpoints import OwnFile, contents, read
+from .files.schema import Outline, fits, outlines
+from .files.whole import write_whole
+
+KIND = "training state"
 
 
 @dataclass
@@ -23,9 +28,17 @@ class History:
     seconds: float = field(default=0.0, compare=False)
     proof: dict = field(default_factory=dict)  # what `FreezeProof` found, where soft prompts were trained
 
+    def __post_init__(self):
+        expect.a(list, loss=self.loss, grad_norm=self.grad_norm, rate=self.rate, validation=self.validation)
+        expect.a(dict, proof=self.proof)
+        for each in (*self.loss, *self.grad_norm, *self.rate, self.seconds):
+            expect.number(number=each)
+        for pair in self.validation:
+            if not isinstance(pair, tuple) or len(pair) != 2 or not all(map(expect.is_number, pair)):
+                raise ValueError(f"validation must be pairs (step, score); got {expect.shown(pair)}: give two numbers")
+
     def note(self, loss: float, grad_norm: float, rate: float, seconds: float) -> None:
-        if not math.isfinite(loss):
-            raise ValueError(f"the loss became {loss} at step {len(self.loss)}; try a learning rate below {rate:.2g}")
+        expect.number(loss=loss, grad_norm=grad_norm, rate=rate, seconds=seconds)
         self.loss.append(loss)
         self.grad_norm.append(grad_norm)
         self.rate.append(rate)
@@ -50,30 +63,57 @@ def suspend(
     history: History,
     best: dict[str, Tensor],
 ) -> None:
-    """Write everything that training needs to go on later."""
+    """Write everything that training needs to go on later; the state before it is kept beside it."""
     tensors = {f"learner.{name}": tensor for name, tensor in learner.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
-    write(path, "training state", tensors, {"settings": settings, "history": asdict(history)})
+    idle = sorted({*range(len(trained(optimizer)))} - optimizer.state_dict()["state"].keys())
+    about = {"settings": settings, "history": asdict(history), "without_gradient": idle}
+    state = contents(path, KIND, tensors, about, "remove it, and train with a lower learning rate, peak=")
+    if whole(path):
+        write_whole(previous(path), Path(path).read_bytes())
+    write_whole(path, state)
+
+
+def whole(path: str | Path) -> bool:
+    """Whether there is a state that is not broken."""
+    try:
+        return bool(read(path, KIND))
+    except (ValueError, FileNotFoundError):
+        return False
+
+
+def trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def previous(path: str | Path) -> Path:
+    """Where the state before the last one is kept."""
+    return Path(f"{path}.previous")
+
+
+def forget(path: str | Path) -> None:
+    """Remove the states of a training that came to its end."""
+    for state in Path(path), previous(path):
+        state.unlink(missing_ok=True)
 
 
 def resume(
     path: str | Path | None, learner: nn.Module, optimizer: torch.optim.Optimizer, settings: dict
 ) -> tuple[History, dict[str, Tensor]]:
-    """The history and the best parameters so far, with learner and optimizer put back where `suspend` left them."""
+    """The history and the best parameters so far, with learner and optimizer put back where `suspend` left them.
+
+    Where the last state is damaged, a warning says so, and the one before it is used.
+    """
     if path is None or not Path(path).exists():
         return History(), {}
-    tensors, about = read(path, "training state")
+    about, parts = last_whole(path, learner, optimizer)
     if about["settings"] != settings:
         raise ValueError(
             f"{path} was begun with {about['settings']}, not {settings}; use the same, or remove that file"
         )
-    parts: dict[str, dict[str, Tensor]] = {"learner": {}, "best": {}, "optimizer": {}}
-    for key, tensor in tensors.items():
-        part, name = key.split(".", 1)
-        parts[part][name] = tensor
-    fill(learner, parts["learner"], path)
+    learner.load_state_dict(parts["learner"])
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in parts["optimizer"].items():
         number, name = key.split(".")
@@ -81,3 +121,48 @@ def resume(
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     about["history"]["validation"] = [tuple(entry) for entry in about["history"]["validation"]]
     return History(**about["history"]), parts["best"]
+
+
+def last_whole(path: str | Path, learner: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict, dict]:
+    try:
+        return read_state(path, learner, optimizer)
+    except ValueError as error:
+        try:
+            state = read_state(previous(path), learner, optimizer)
+        except (ValueError, FileNotFoundError):
+            raise error from None
+        warnings.warn(f"{error}. Training goes on from {previous(path)}, the state before it.", stacklevel=4)
+        return state
+
+
+def read_state(
+    path: str | Path, learner: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[dict, dict[str, dict[str, Tensor]]]:
+    """What a state says of itself, and its tensors: all of them, and no others, for this learner and optimizer."""
+    file = OwnFile(path, KIND)
+    history, own = file.about["history"], outlines(learner.state_dict())
+    steps = {len(history[name]) for name in ("loss", "grad_norm", "rate")}
+    if len(steps) > 1 or any(step > max(steps) for step, _ in history["validation"]):
+        raise file.source.wrong(
+            f"should tell of as many losses as norms, rates and steps, and tells of {sorted(steps)}"
+        )
+    wanted = {f"learner.{name}": outline for name, outline in own.items()}
+    if history["validation"]:
+        wanted |= {f"best.{name}": outline for name, outline in own.items()}
+    idle = file.about.get("without_gradient", ())  # the first format did not tell
+    for number, parameter in enumerate(trained(optimizer)):
+        if number in idle:
+            continue
+        for name in "exp_avg", "exp_avg_sq":
+            wanted[f"optimizer.{number}.{name}"] = Outline(parameter.dtype, tuple(parameter.shape))
+        wanted[f"optimizer.{number}.step"] = Outline(torch.float32, ())
+    fits(file.outlines, wanted, file.source, exact=True)
+    parts: dict[str, dict[str, Tensor]] = {"learner": {}, "best": {}, "optimizer": {}}
+    for key, tensor in file.copies().items():
+        part, name = key.split(".", 1)
+        parts[part][name] = tensor
+        if name.endswith(".step") and part == "optimizer" and tensor.item() not in range(1, max(steps) + 1):
+            raise file.source.wrong(
+                f"should hold a number of steps up to {max(steps)} in {key!r} and holds {tensor.item()}"
+            )
+    return file.about, parts

@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 import torch
 from torch import Tensor, nn
 
+from . import expect
+
 SITES = (
     "embedding",  # (B, P+T, D)  what enters the first block; layer is None
     "input",  # (B, P+T, D)  what enters this block
@@ -95,7 +97,7 @@ def lengthened(hook: Callable, *arguments):
     texts = [each for each in arguments if isinstance(each, Tensor)]  # (…, T, width) each
     versions = [None if text.is_inference() else text._version for text in texts]
     result = hook(*arguments)
-    results = result if isinstance(result, tuple) else (result,)
+    results = result if isinstance(result, (tuple, list)) and len(texts) > 1 else (result,)
     name = f"{type(getattr(hook, '__self__', hook)).__name__}.{hook.__name__}"
     if len(results) != len(texts):
         raise ValueError(f"{name} should return {len(texts)} tensors, as many as it was given; got {len(results)}")
@@ -128,6 +130,10 @@ class Stack(Hooks):
 
     def __init__(self, *hooks: Hooks):
         super().__init__()
+        for each in hooks:
+            expect.a(Hooks, hooks=each)
+        if len({id(each) for each in hooks}) < len(hooks):
+            raise ValueError("a Stack must hold different hooks; got the same ones twice: make a second soft prompt")
         self.hooks = nn.ModuleList(hooks)
 
     def fits(self, config):
@@ -176,9 +182,10 @@ class Recorder(Hooks):
 
     def __init__(self, sites: Collection[str] = SITES, gradients: bool = False):
         super().__init__()
-        unknown = sorted(set(sites) - set(SITES))
-        if unknown:
-            raise ValueError(f"a Recorder knows the sites {', '.join(SITES)}; got {', '.join(unknown)}")
+        expect.several(sites=sites)
+        for site in sites:
+            expect.one_of(SITES, site=site)
+        expect.flag(gradients=gradients)
         self.sites, self.gradients = frozenset(sites), gradients
         self.values: dict[tuple[str, int | None], Tensor] = {}
 

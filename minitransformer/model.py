@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import expect
 from .cache import Cache
 from .hooks import NO_HOOKS, Hooks, lengthened
 
@@ -35,20 +36,15 @@ class Config:
     end: int | None = None  # the token that ends an answer
 
     def __post_init__(self):
-        for field in fields(self)[:7]:
-            value = getattr(self, field.name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"Config.{field.name} must be a whole number of at least 1; got {value!r}")
+        expect.whole(1, **{field.name: getattr(self, field.name) for field in fields(self)[:7]})
+        expect.positive(rope_base=self.rope_base, eps=self.eps)
+        expect.whole(0, self.vocab - 1, **expect.given(end=self.end))
         for whole, part in ("width", "heads"), ("heads", "kv_heads"):
             if getattr(self, whole) % getattr(self, part):
                 came = f"{whole}={getattr(self, whole)} and {part}={getattr(self, part)}"
                 raise ValueError(f"Config.{whole} must be a multiple of {part}; got {came}: change one of them")
         if self.width // self.heads % 2:
             raise ValueError(f"a head must have an even width to rotate in pairs; got width / heads = {self.head}")
-        if not (self.rope_base > 0 and self.eps > 0):
-            raise ValueError(f"Config.rope_base and .eps must be positive; got {self.rope_base} and {self.eps}")
-        if self.end is not None and not 0 <= self.end < self.vocab:
-            raise ValueError(f"Config.end must be a token id from 0 to {self.vocab - 1}, or None; got {self.end!r}")
 
     @property
     def head(self) -> int:  # d
@@ -142,6 +138,7 @@ class Transformer(nn.Module):
 
     def __init__(self, config: Config):
         super().__init__()
+        expect.a(Config, config=config)
         self.config = config
         self.embedding = nn.Embedding(config.vocab, config.width)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
@@ -156,11 +153,12 @@ class Transformer(nn.Module):
         self.register_buffer("sine", torch.cat((-angle.sin(), angle.sin()), 1), persistent=False)
 
     def forward(self, tokens: Tensor, hooks: Hooks = NO_HOOKS, cache: Cache | None = None) -> Tensor:
-        return hooks.see("logits", None, self.logits(self.hidden(tokens, hooks, cache)))  # (B, T, V)
+        logits = self.logits(self.hidden(tokens, hooks, cache))  # (B, T, V)
+        return hooks.see("logits", None, logits)
 
     def hidden(self, tokens: Tensor, hooks: Hooks = NO_HOOKS, cache: Cache | None = None) -> Tensor:
         """Everything but the logits, (B, T) -> (B, T, D), for those who need logits at a few positions only."""
-        self.check(tokens)
+        self.check(tokens, hooks, cache)
         cache, x = Cache() if cache is None else cache, self.embedding(tokens)
         if not cache.started:
             hooks.fits(self.config)
@@ -183,12 +181,18 @@ class Transformer(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.embedding.weight)
 
-    def check(self, tokens: Tensor) -> None:
+    def check(self, tokens: Tensor, hooks: Hooks = NO_HOOKS, cache: Cache | None = None) -> None:
+        """Refuse what this model cannot read, or go on from."""
+        expect.a(Tensor, tokens=tokens)
+        expect.a(Hooks, hooks=hooks)
         if tokens.dim() != 2 or tokens.dtype != torch.long:
             raise ValueError(f"tokens must be a LongTensor (rows, tokens); got {tokens.dtype} {tuple(tokens.shape)}")
         if tokens.numel() and not 0 <= tokens.min() <= tokens.max() < self.config.vocab:
             wrong = tokens[(tokens < 0) | (tokens >= self.config.vocab)][0]
             raise ValueError(f"token ids run from 0 to {self.config.vocab - 1}; got {wrong}: use its own tokenizer")
+        if cache is not None:
+            expect.a(Cache, cache=cache)
+            cache.begin(self)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:  # (B, T, heads * d) -> (B, heads, T, d)

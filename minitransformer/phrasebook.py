@@ -14,6 +14,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from . import expect
 from .grammar import Grammar
 from .tokenizer import END, Tokenizer, batch, split
 
@@ -56,7 +57,7 @@ class Phrasebook:
     """Draws sentences, examples of a skill, and training batches; everything drawn is told by a seed."""
 
     def __init__(self, path: str | Path = WORLD):
-        world = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        world = read_world(path)
         self.grammar = Grammar(world)
         self.phrases = [Sentence(*row) for row in world["phrases"]["rows"]]
         self.fixed = {plain(phrase.english) for phrase in self.phrases}  # what no rule may say in another way
@@ -69,7 +70,8 @@ class Phrasebook:
 
     def sentence(self, rng: random.Random, part: str = "train") -> Sentence:
         """A text of this part. Set phrases are all in the training split: nobody could guess their translation."""
-        self.check_part(part)
+        expect.a(random.Random, rng=rng)
+        expect.one_of(PARTS, part=part)
         if part == "words":
             return self.random_text(rng)
         if part == "train" and rng.random() < self.share:
@@ -89,6 +91,8 @@ class Phrasebook:
 
     def practice_text(self, rng: random.Random, skill: str) -> Sentence:
         """A text to train a skill on: a sentence as people write them, and where no meaning is needed, any words."""
+        expect.a(random.Random, rng=rng)
+        expect.one_of((*self.skills, *self.held_out), skill=skill)
         kind = "sentence"
         if skill not in self.meaning:
             shares = [self.practice[kind] for kind in KINDS]
@@ -126,6 +130,8 @@ class Phrasebook:
 
     def answer(self, skill: str, sentence: Sentence) -> str:
         """What this skill makes of a sentence."""
+        expect.one_of((*self.skills, *self.held_out), skill=skill)
+        expect.a(Sentence, sentence=sentence)
         words, mark = sentence.words, sentence.mark
         if skill in self.meaning and not sentence.chinese:
             raise ValueError(
@@ -174,7 +180,11 @@ class Phrasebook:
         `part` is one of the splits, "unseen" for sentences with a pairing of words that training never shows, or
         "words" for known words at random. `instructed` may also be one wording.
         """
-        self.check_part(part)
+        expect.one_of((*self.skills, *self.held_out), skill=skill)
+        expect.one_of(PARTS, part=part)
+        expect.whole(1, count=count)
+        expect.whole(*expect.SEEDS, seed=seed)
+        expect.a(bool | str, instructed=instructed)
         if part == "words" and skill in self.meaning:
             raise ValueError(f"words at random have no meaning, so {skill} has no answer there; choose another part")
         rng, seen = random.Random(f"{seed} {skill} {part}"), {}
@@ -186,11 +196,8 @@ class Phrasebook:
             seen.setdefault(sentence, (prompt(sentence.english, wording), self.answer(skill, sentence)))
         raise ValueError(f"the {part} part is too small for {count} different texts; ask for {len(seen)} or fewer")
 
-    def check_part(self, part: str) -> None:
-        if part not in PARTS:
-            raise ValueError(f"the parts are {', '.join(PARTS)}; got {part!r}")
-
     def wordings(self, skill: str) -> list[str]:
+        expect.one_of((*self.skills, *self.held_out), skill=skill)
         return (self.skills | self.held_out)[skill]
 
     @cached_property
@@ -210,6 +217,19 @@ class Phrasebook:
         chinese = [*self.grammar.texts(english=False), *(phrase.chinese for phrase in self.phrases)]
         tokens = [token for text in (": →", *MARKS, *english, *chinese) for token in split(text)]
         return Tokenizer(list(dict.fromkeys([END, *tokens])))
+
+
+def read_world(path: str | Path) -> dict:
+    expect.path(path=path)
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}; expected a world of words like {WORLD}")
+    try:
+        world = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no TOML file ({error}); correct that line") from None
+    if missing := [part for part in tomllib.loads(WORLD.read_text(encoding="utf-8")) if part not in world]:
+        raise ValueError(f"{path} is no world of words: it has no [{missing[0]}]; see {WORLD.name}")
+    return world
 
 
 def plain(english: str) -> str:
@@ -252,6 +272,23 @@ class Batches:
     pool: int = 1
     asked: Mapping[str, int] = field(default_factory=dict)  # how often a skill is drawn with its instruction, if not 1
     unasked: Mapping[str, int] = field(default_factory=dict)  # and without it
+
+    def __post_init__(self):
+        expect.a(Phrasebook, book=self.book)
+        expect.methods("encode", "end", tokenizer=self.tokenizer)
+        expect.several(skills=self.skills)
+        expect.a(Mapping, asked=self.asked, unasked=self.unasked)
+        for skill in (*self.skills, *self.asked, *self.unasked):
+            expect.one_of((*self.book.skills, *self.book.held_out), skill=skill)
+        expect.whole(1, rows=self.rows, pool=self.pool)
+        expect.whole(*expect.SEEDS, seed=self.seed)
+        expect.number(0, 1, instructed=self.instructed)
+        expect.one_of(PARTS, part=self.part)
+        for often in self.asked, self.unasked:
+            for weight in often.values():
+                expect.number(0, weight=weight)
+            if not any(often.get(skill, 1) for skill in self.skills):
+                raise ValueError(f"some skill must be drawn; got weights of 0 for all of {expect.shown(self.skills)}")
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = random.Random(self.seed)

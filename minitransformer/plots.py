@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.patches import Rectangle
 
+from . import expect
 from .gradients import Frame, Step, whole_tokens
 from .hooks import Recorder
 from .pictures import (
@@ -103,6 +104,7 @@ def bars(ax: Axes, norms: Sequence[float | None], top: float | None = None) -> N
 @styled
 def gradient_reach(base_norms: Mapping[str, float | None], prompt_norms: Mapping, ax: Axes | None = None) -> Axes:
     """Where the gradient lands: from `gradients.parameter_norms(model)` and `gradients.token_norms(prompt)`."""
+    expect.a(Mapping, base_norms=base_norms, prompt_norms=prompt_norms)
     ax, cells = ax or Picture((9, 3.4)).panel(), []
     for name, value in base_norms.items():
         *place, kind = name.removesuffix(".weight").replace("attention.", "attn ").split(".")
@@ -122,6 +124,7 @@ def gradient_reach(base_norms: Mapping[str, float | None], prompt_norms: Mapping
 @styled
 def flows_and_lands(step: Step, tokenizer: Tokenizer, row: int = 0) -> Picture:
     """The gradient flows through the frozen model's activations (above) and lands on the prompt alone (below)."""
+    check_step(step, tokenizer, row)
     picture, values = Picture((9, 6.4)), step.activations[::-1]
     known = [value for row in values for value in row if value] or [1.0]
     rows = [*(f"block {layer} out" for layer in range(len(values) - 1)[::-1]), "embedding"]
@@ -135,6 +138,7 @@ def flows_and_lands(step: Step, tokenizer: Tokenizer, row: int = 0) -> Picture:
 @styled
 def training_diagram(step: Step, tokenizer: Tokenizer, row: int = 0, ax: Axes | None = None) -> Axes:
     """One recorded training step: embeddings go up to the loss, and the gradient's way back, to the prompt alone."""
+    check_step(step, tokenizer, row)
     words, norms, answers = tokenizer.tokens(step.tokens[row]), whole_tokens(step.token_norms), step.answers[row]
     guesses = [tokenizer.tokens((answer.predicted, answer.target)) for answer in answers]
     count, columns = len(norms), len(norms) + len(words)
@@ -178,6 +182,7 @@ def training_diagram(step: Step, tokenizer: Tokenizer, row: int = 0, ax: Axes | 
 @styled
 def attention(base: Sequence, tuned: Sequence, words: Sequence[str]) -> Picture:
     """Who looks at whom, both from `gradients.attention_weights`: query × key, the virtual keys set apart."""
+    expect.table(base=base, tuned=tuned)
     picture = Picture((9, 1.2 + 0.33 * len(tuned)))
     parts = picture.add_gridspec(1, 2, width_ratios=[len(base[0]), len(tuned[0]) + 0.4])
     for part, weights, title in zip(parts, (base, tuned), ("without soft prompt", "with soft prompt"), strict=True):
@@ -192,6 +197,9 @@ def attention(base: Sequence, tuned: Sequence, words: Sequence[str]) -> Picture:
 @styled
 def movie(frames: Sequence[Frame], losses: Sequence[float], cloud: Sequence, words: Mapping[str, Sequence]) -> Movie:
     """The prompt's vectors among the word embeddings; frames from `gradients.film`, points from a `gradients.Plane`."""
+    expect.several(frames=frames, losses=losses)
+    for frame in frames:
+        expect.a(Frame, frame=frame)
     parts = (picture := Picture((8, 3.8), 72)).add_gridspec(2, 2, width_ratios=[1.6, 1])
     everywhere = [*cloud, *(pair for frame in frames for pair in frame.points)]  # so that the axes stand still
     top = max([norm for frame in frames for norm in frame.norms if norm], default=1.0)
@@ -258,6 +266,9 @@ def skill_matrix(rows: Sequence[dict], ax: Axes | None = None) -> Axes:
 @styled
 def nearest_words(nearest: Sequence[Sequence[tuple[str, float]]], ax: Axes | None = None) -> Axes:
     """What each vector is near to, which is not always what it means: from `gradients.nearest_words`."""
+    expect.several(nearest=nearest)
+    for pairs in nearest:
+        expect.table(pairs=pairs)
     ax = ax or Picture((1.2 + 1.2 * len(nearest[0]), 0.8 + 0.45 * len(nearest))).panel()
     texts = [[f"{word}\n{cosine:.2f}" for word, cosine in row] for row in nearest]
     rows, ranks = virtual(len(nearest)), [f"nearest {rank}" for rank, _ in enumerate(nearest[0], 1)]
@@ -268,6 +279,8 @@ def nearest_words(nearest: Sequence[Sequence[tuple[str, float]]], ax: Axes | Non
 @styled
 def strip(recorder: Recorder, words: Sequence[str], row: int = 0) -> Picture:
     """One sentence through the blocks, position × feature; the colours reach to the 98th percentile of each panel."""
+    expect.a(Recorder, recorder=recorder)
+    expect.several(words=words)
     outputs = sorted((place for place in recorder.values if place[0] == "output"), reverse=True)
     places = [("logits", None), *outputs, ("embedding", None)]
     picture, width = Picture((8, 0.6 + 0.95 * len(places))), len(recorder["embedding", None][row])
@@ -282,3 +295,9 @@ def strip(recorder: Recorder, words: Sequence[str], row: int = 0) -> Picture:
         ax.set_label(f"{name}: {shape}, 98% of its numbers within ±{number(size)}.")
     ax.set_xticks([place + 0.5 for place in range(width)], [*virtual(width - len(words)), *words])
     return picture
+
+
+def check_step(step: Step, tokenizer: Tokenizer, row: int) -> None:
+    expect.a(Step, step=step)
+    expect.methods("tokens", tokenizer=tokenizer)
+    expect.whole(0, len(step.tokens) - 1, row=row)

@@ -1,19 +1,25 @@
 """Results of many runs: rows of plain numbers, summarised over seeds, and numbers put in words."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from statistics import median
+
+from . import expect
 
 Row = dict[str, str | int | float]  # one run: method, skill, length, seed, parameters, bytes, accuracy, seconds, flops
 COSTS = ("parameters", "bytes", "seconds", "flops")
 
 
-def spread(rows: Iterable[Row], by: Sequence[str] = ("method", "skill", "length")) -> list[Row]:
+def spread(rows: Collection[Row], by: Sequence[str] = ("method", "skill", "length")) -> list[Row]:
     """Mean, lowest and highest accuracy over seeds for each group of runs, and the median of what the runs cost.
 
     A seed's runs are averaged first, so that the spread is between seeds.
     """
+    expect.several(rows=rows)
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
+        if not isinstance(row, dict) or not {*by, "seed", "accuracy"} <= row.keys():
+            wanted = ", ".join((*by, "seed", "accuracy"))
+            raise ValueError(f"each row must have {wanted}; got {expect.shown(row)}: take the rows of compare(…)")
         groups.setdefault(tuple(row[key] for key in by), []).append(row)
     points = []
     for key, runs in groups.items():

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from . import expect
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -13,6 +15,12 @@ class Schedule:
     steps: int
     peak: float
     warmup: int
+
+    def __post_init__(self):
+        expect.whole(1, steps=self.steps)
+        expect.positive(peak=self.peak)
+        expect.number(0, 100, peak=self.peak)  # AdamW moves each parameter by about so much a step
+        expect.whole(0, warmup=self.warmup)
 
     def rate(self, step: int) -> float:
         if step < self.warmup:

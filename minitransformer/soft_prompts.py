@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from . import expect
 from .hooks import SITES, Hooks, Recorder, Stack, lengthened
 from .model import Config, Transformer
 
@@ -18,7 +19,8 @@ class SoftPrompt(Hooks):
 
     def __init__(self, length: int, config: Config):
         super().__init__()
-        check_length(length)
+        expect.a(Config, config=config)
+        expect.whole(0, length=length)
         self.made_for = self.shape(config)
 
     def shape(self, config: Config) -> str:
@@ -45,23 +47,28 @@ class PromptTuning(SoftPrompt):
     @classmethod
     def from_tokens(cls, model: Transformer, tokens: Sequence[int]) -> "PromptTuning":
         """Starts as the embeddings of these tokens: a word, or an instruction."""
-        row = torch.as_tensor(tokens, dtype=torch.long).reshape(1, -1)
-        model.check(row)
+        row = one_row(model, tokens)
         return cls.from_vectors(model, model.embedding(row)[0])
 
     @classmethod
     def from_mean(cls, length: int, model: Transformer) -> "PromptTuning":
         """Starts as the mean of all embeddings, the same vector at every place."""
+        expect.a(Transformer, model=model)
+        expect.whole(0, length=length)
         return cls.from_vectors(model, model.embedding.weight.mean(0).expand(length, -1))
 
     @classmethod
     def from_vocabulary(cls, length: int, model: Transformer, seed: int = 0) -> "PromptTuning":
         """Starts at random, with the mean and spread of the vocabulary's embeddings."""
+        expect.a(Transformer, model=model)
+        expect.whole(0, length=length)
         weight = model.embedding.weight
         return cls.from_vectors(model, weight.mean(0) + weight.std(0) * normal((length, weight.shape[1]), 1.0, seed))
 
     @classmethod
     def from_vectors(cls, model: Transformer, vectors: Tensor) -> "PromptTuning":
+        expect.a(Transformer, model=model)
+        expect.tensor((None, model.config.width), vectors=vectors)
         prompt = cls(len(vectors), model.config)
         prompt.vectors.data = vectors.detach().clone()
         return prompt
@@ -78,10 +85,8 @@ class PrefixTuning(SoftPrompt):
         self, length: int, config: Config, layers: Sequence[int] | None = None, scale: float = 0.05, seed: int = 0
     ):
         super().__init__(length, config)
+        expect.different(range(config.layers), **expect.given(layers=layers))
         self.layers = tuple(range(config.layers) if layers is None else layers)
-        wrong = [layer for layer in self.layers if not 0 <= layer < config.layers]
-        if wrong or len(set(self.layers)) < len(self.layers):
-            raise ValueError(f"layers must be different numbers from 0 to {config.layers - 1}; got {list(self.layers)}")
         self.vectors = normal((len(self.layers), length, config.width), scale, seed)
 
     def context(self, layer, x):
@@ -91,9 +96,9 @@ class PrefixTuning(SoftPrompt):
     @torch.no_grad()
     def from_tokens(cls, model: Transformer, tokens: Sequence[int]) -> "PrefixTuning":
         """Starts as the hidden states of this text in every layer: at first it says exactly what the text says."""
-        recorder = Recorder(("input",))
-        model.hidden(torch.as_tensor(tokens, dtype=torch.long).reshape(1, -1), recorder)
-        prefix = cls(len(tokens), model.config)
+        recorder, row = Recorder(("input",)), one_row(model, tokens)
+        model.hidden(row, recorder)
+        prefix = cls(row.shape[1], model.config)
         states = [recorder["input", layer][0] for layer in prefix.layers]
         prefix.vectors.data = torch.stack(states)
         return prefix
@@ -113,11 +118,13 @@ class KeyValuePrefix(SoftPrompt):
         seed: int = 0,
         gated: Sequence[int] = (),
     ):
+        expect.a(Config, config=config)
         lengths = list(length) if isinstance(length, Sequence) else [length] * config.layers
         if len(lengths) != config.layers:
             raise ValueError(f"expected one length, or one for each of {config.layers} layers; got {length!r}")
         for each in lengths:
-            check_length(each)
+            expect.whole(0, length=each)
+        expect.different(range(config.layers), gated=gated)
         super().__init__(max(lengths), config)
         shape = config.layers, config.kv_heads, max(lengths), config.head
         keys, values = normal((2, *shape), scale, seed).detach()  # L of (G, P, d) each, before rotation
@@ -146,7 +153,17 @@ class KeyValuePrefix(SoftPrompt):
         cls, config: Config, keys: Sequence[Tensor], values: Sequence[Tensor], biases: Sequence[Tensor | None] = ()
     ) -> "KeyValuePrefix":
         """From one (G, P, d) a layer; P may differ from layer to layer. A bias, (1, P), keeps a gate's strength."""
+        expect.a(Config, config=config)
+        expect.several(keys=keys, values=values)
+        if len({len(keys), len(values), len(biases) or len(keys), config.layers}) > 1:
+            came = f"{len(keys)} keys, {len(values)} values and {len(biases)} biases"
+            raise ValueError(f"keys, values and biases must be one for each of {config.layers} layers; got {came}")
+        for own_keys, own_values in zip(keys, values, strict=True):
+            expect.tensor((config.kv_heads, None, config.head), keys=own_keys)
+            expect.tensor(own_keys.shape, values=own_values)
         known = {layer: bias for layer, bias in enumerate(biases) if bias is not None}
+        for layer, bias in known.items():
+            expect.tensor((1, keys[layer].shape[1]), biases=bias.clamp(min=-1e9))  # minus infinity closes a gate
         prefix = cls([tensor.shape[1] for tensor in keys], config, gated=list(known))
         for own, given in (prefix.keys, keys), (prefix.values, values):
             for parameter, tensor in zip(own, given, strict=True):
@@ -166,8 +183,10 @@ class Gate(Hooks):
 
     def __init__(self, hooks: Hooks, config: Config, strength: float = 1.0):
         super().__init__()
-        if not strength >= 0:
-            raise ValueError(f"a strength is a number from 0 (no effect) upwards; got {strength}")
+        expect.a(Hooks, hooks=hooks)
+        expect.a(Config, config=config)
+        expect.number(0, strength=strength)
+        hooks.fits(config)
         self.hooks, self.lengths = hooks, virtual_lengths(hooks, config)
         self.log_strength = nn.Parameter(torch.tensor(float(strength)).log().clamp(min=self.OFF))
 
@@ -197,6 +216,8 @@ class Gate(Hooks):
 @torch.no_grad()
 def compile_prefix(model: Transformer, hooks: Hooks) -> KeyValuePrefix:
     """The keys and values that these soft prompts amount to: the same logits exactly, and no vectors to run."""
+    expect.a(Transformer, model=model)
+    expect.a(Hooks, hooks=hooks)
     if watched := [site for site in SITES if hooks.watches(site)]:
         raise ValueError(
             f"a prefix holds what stands in front of the text; {kind(hooks)} also watches {', '.join(watched)}, and "
@@ -226,6 +247,11 @@ def virtual_lengths(hooks: Hooks, config: Config) -> list[int]:
 
 def reparametrise(hooks: Hooks, hidden: int = 128, seed: int = 0) -> Hooks:
     """Train through a small residual MLP in place of the plain parameters; `bake` makes them plain again."""
+    expect.a(Hooks, hooks=hooks)
+    expect.whole(1, hidden=hidden)
+    expect.whole(*expect.SEEDS, seed=seed)
+    if any(parametrize.is_parametrized(owner) for owner in hooks.modules()):
+        raise ValueError("these hooks train through an MLP already; bake them first, or go on with them as they are")
     for owner in list(hooks.modules()):
         vectors = [(name, each) for name, each in owner.named_parameters(recurse=False) if each.dim() > 1]
         for name, parameter in vectors:
@@ -235,6 +261,7 @@ def reparametrise(hooks: Hooks, hidden: int = 128, seed: int = 0) -> Hooks:
 
 def bake(hooks: Hooks) -> Hooks:
     """Keep the vectors that the MLP makes and drop the MLP."""
+    expect.a(Hooks, hooks=hooks)
     for owner in list(hooks.modules()):
         for name in list(getattr(owner, "parametrizations", ())):
             parametrize.remove_parametrizations(owner, name)
@@ -243,6 +270,7 @@ def bake(hooks: Hooks) -> Hooks:
 
 def plain_tensors(hooks: Hooks) -> dict[str, Tensor]:
     """What the state of these hooks would be once baked."""
+    expect.a(Hooks, hooks=hooks)
     tensors = {name: tensor for name, tensor in hooks.state_dict().items() if "parametrizations" not in name}
     for place, owner in hooks.named_modules():
         for name in getattr(owner, "parametrizations", ()):
@@ -267,9 +295,13 @@ class Residual(nn.Module):
         return x + torch.tanh(x @ self.down.T) @ self.up.T
 
 
-def check_length(length: object) -> None:
-    if type(length) is not int or length < 0:
-        raise ValueError(f"the length of a soft prompt is a number of virtual tokens, 0 or more; got {length!r}")
+def one_row(model: Transformer, tokens: Sequence[int]) -> Tensor:  # -> (1, T)
+    expect.a(Transformer, model=model)
+    row = expect.ids(model.config.vocab, "tokens", tokens)
+    if not 0 < len(row) <= model.config.context:
+        most = model.config.context
+        raise ValueError(f"tokens must be 1 to {most} token ids to start as; got {len(row)}: give a word or a text")
+    return torch.tensor([row], device=model.embedding.weight.device)
 
 
 def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, T, D) -> (B, …, P+T, D)
@@ -279,4 +311,6 @@ def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, 
 
 def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:
     """Random numbers that depend on the seed alone."""
-    return nn.Parameter(scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed)))
+    expect.number(0, scale=scale)
+    expect.whole(*expect.SEEDS, seed=seed)
+    return nn.Parameter(float(scale) * torch.randn(shape, generator=torch.Generator().manual_seed(seed)))

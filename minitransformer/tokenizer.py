@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from . import expect
+
 END = "<end>"
 IGNORED = -100  # a target that the loss passes over
 LETTERS = "A-Za-z\u00c0-\u024f"  # with accents, for worlds in other languages
@@ -23,6 +25,9 @@ class Tokenizer:
     """A closed vocabulary: exact round trips for everything in it, a clear error for everything else."""
 
     def __init__(self, vocabulary: Sequence[str]):
+        expect.several(vocabulary=vocabulary)
+        for token in vocabulary:
+            expect.text(token=token)
         self.vocabulary = list(vocabulary)
         self.ids = {token: number for number, token in enumerate(self.vocabulary)}
         if len(self.ids) != len(self.vocabulary) or END not in self.ids:
@@ -33,6 +38,7 @@ class Tokenizer:
         return len(self.vocabulary)
 
     def encode(self, text: str) -> list[int]:
+        expect.a(str, text=text)
         tokens = split(text)
         try:
             return [self.ids[token] for token in tokens]
@@ -50,11 +56,7 @@ class Tokenizer:
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """One readable token for each id: the labels under a picture's columns."""
-        ids = [int(number) for number in ids]
-        wrong = [number for number in ids if not 0 <= number < len(self.vocabulary)]
-        if wrong:
-            raise ValueError(f"token ids run from 0 to {len(self.vocabulary) - 1}; got {wrong[0]}")
-        return [self.vocabulary[number] for number in ids]
+        return [self.vocabulary[number] for number in expect.ids(len(self), "ids", ids)]
 
     def unknown(self, *tokens: str) -> str:
         """What is wrong with a text that holds these tokens, and which known ones are nearest to each of them."""
@@ -83,6 +85,14 @@ def batch(tokenizer: Tokenizer, examples: Sequence[tuple[str, str]]) -> tuple[Te
 
     Each token's target is the one after it, in the answer and at its end; inside the prompt it is IGNORED.
     """
+    expect.methods("encode", "end", tokenizer=tokenizer)
+    expect.several(examples=examples)
+    for example in examples:
+        if not isinstance(example, tuple | list) or [*map(type, example)] != [str, str] or not example[0].strip():
+            raise ValueError(
+                f"each example must be a pair of texts (prompt, answer) with a word in its prompt; got "
+                f"{expect.shown(example)}: write [(prompt, answer), …]"
+            )
     encoded = [(tokenizer.encode(prompt), [*tokenizer.encode(answer), tokenizer.end]) for prompt, answer in examples]
     longest = max(len(prompt) + len(answer) - 1 for prompt, answer in encoded)
     tokens = torch.full((len(encoded), longest), tokenizer.end)
@@ -92,3 +102,21 @@ def batch(tokenizer: Tokenizer, examples: Sequence[tuple[str, str]]) -> tuple[Te
         tokens[row, : len(text) - 1] = text[:-1]
         targets[row, len(prompt) - 1 : len(text) - 1] = text[len(prompt) :]
     return tokens, targets
+
+
+def check_targets(tokens: Tensor, targets: Tensor, vocab: int) -> None:
+    """Refuse targets that are not one for each token, a token id or IGNORED, and those with nothing to learn."""
+    expect.a(Tensor, tokens=tokens, targets=targets)
+    if targets.shape != tokens.shape or targets.dtype != torch.long:
+        raise ValueError(
+            f"targets must be a LongTensor of the tokens' shape {tuple(tokens.shape)}; got {targets.dtype} "
+            f"{tuple(targets.shape)}: make both with batch(tokenizer, examples)"
+        )
+    wanted = targets[targets != IGNORED]
+    if not len(wanted):
+        raise ValueError(f"every target is {IGNORED}, which is ignored: there is no loss; give each batch some answers")
+    if not 0 <= wanted.min() <= wanted.max() < vocab:
+        raise ValueError(
+            f"targets must be token ids from 0 to {vocab - 1}, or {IGNORED}; got some from {wanted.min()} to "
+            f"{wanted.max()}: make them with the model's own tokenizer"
+        )

@@ -5,7 +5,7 @@ Its parts stand in files of their own: the learning rate in `schedule.py`, the b
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from . import expect
 from .distributed import Alone, team
 from .freezing import FreezeProof, NoProof, freeze
 from .history import History, resume, suspend
 from .hooks import Hooks
-from .losses import Batch, check_shareable, loss, shared_loss
+from .losses import Batch, check_shareable, loss, on_device_of, shared_loss
 from .model import Transformer
 from .schedule import Schedule
 from .stopping import Stopping
@@ -49,6 +50,15 @@ def train(
     one there goes on from it as if it had never stopped. `on_step(step)` may look at parameters and gradients.
     Under torchrun its processes share each batch, unless they are told to train each `by=Alone()`.
     """
+    expect.a(Transformer, model=model)
+    expect.a(Hooks, **expect.given(hooks=hooks))
+    expect.number(0, weight_decay=weight_decay)
+    expect.positive(clip=clip)
+    expect.whole(1, every=every)
+    expect.function(**expect.given(validate=validate, on_step=on_step))
+    expect.path(**expect.given(checkpoint=checkpoint))
+    expect.a(Alone, **expect.given(by=by))
+    check_enough(batches, steps)
     learner, by = model if hooks is None else hooks, team() if by is None else by
     if hooks is not None:
         freeze(model)
@@ -62,13 +72,14 @@ def train(
     stopping = Stopping(learner, history, validate and partial(by.from_first, validate), patience, best)
     with Progress(steps, history, quiet=by.rank > 0 or not progress) as bar:
         for step, batch in enumerate(islice(batches, first, steps), first):
-            tokens, targets = (part.to(model.embedding.weight.device) for part in batch)
+            tokens, targets = on_device_of(model, batch)
             if step == first and hooks is not None:
                 check_shareable(model, tokens, targets, hooks)
             rate = schedule.apply(optimizer, step)
             optimizer.zero_grad()
             value = backward(model, tokens, targets, hooks, parameters, by)
             norm = nn.utils.clip_grad_norm_(parameters, clip)
+            stopping.check(step, rate, loss=value.item(), gradient=norm.item())
             optimizer.step()
             history.note(value.item(), norm.item(), rate, bar.seconds)
             proof.note(tokens, targets)
@@ -85,7 +96,25 @@ def train(
     if hooks is not None and len(history.loss) > first:
         hooks.base, history.proof = proof.before, proof.conclude()
     optimizer.zero_grad()
+    if len(history.loss) < steps and not stopping.due:
+        raise ValueError(too_few(len(history.loss), steps))
     return history
+
+
+def check_enough(batches: Iterable[Batch], steps: int) -> None:
+    """Refuse batches that are known to be too few; those of which nobody knows are counted while they come."""
+    expect.whole(1, steps=steps)
+    if not isinstance(batches, Iterable) or isinstance(batches, str | bytes | Tensor):
+        raise ValueError(f"batches must be pairs (tokens, targets); got {expect.shown(batches)}: see Batches")
+    if isinstance(batches, Sized) and len(batches) < steps:
+        raise ValueError(too_few(len(batches), steps))
+
+
+def too_few(batches: int, steps: int) -> str:
+    return (
+        f"{steps} steps need {steps} batches; got {batches}: repeat them with itertools.cycle(batches), or train "
+        f"for {batches or 'fewer'} steps"
+    )
 
 
 def trainable(learner: nn.Module) -> list[nn.Parameter]:

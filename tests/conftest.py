@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import sys
 
 import pytest
@@ -58,7 +59,9 @@ def tokenizer(book) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def base() -> tuple[Transformer, Tokenizer]:
-    return pretrained()
+    """Frozen from the start, so that no test finds it as another test left it; who trains it takes a copy."""
+    model, tokenizer = pretrained()
+    return freeze(model), tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +74,11 @@ def world(book) -> list[Sentence]:
             if sentence not in book.phrases:
                 sentences[sentence.english] = sentence
     return list(sentences.values())
+
+
+@pytest.fixture
+def heeded():
+    """Ctrl-C, even where the tests run in the background, which ignores it and hands that down."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -147,3 +147,15 @@ def test_what_cannot_be_is_said_clearly(bank, tmp_path):
         bank.generate(["prompt", None], [[1]])
     with pytest.raises(FileNotFoundError, match=r"there are no \.safetensors files in"):
         bank.load(tmp_path)
+
+
+def test_a_tenant_is_frozen_and_the_soft_prompt_that_it_was_made_of_is_not(model):
+    """Also one that is keys and values already: the bank has its own."""
+    for hooks in PromptTuning(2, CONFIG), KeyValuePrefix(2, CONFIG):
+        bank = PromptBank(model)
+        bank.add("tenant", hooks)
+        bank.add("other", hooks)
+        bank.replace("other", hooks)
+        for name in "tenant", "other":
+            assert not any(parameter.requires_grad for parameter in bank.prefix(name).parameters())
+        assert all(parameter.requires_grad for parameter in hooks.parameters())

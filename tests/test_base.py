@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from minitransformer import Phrasebook, Tokenizer, accuracy, batch, fingerprint, generate, loss
+from minitransformer import Phrasebook, Tokenizer, accuracy, batch, fingerprint, generate, loss, pretrained
 from minitransformer.__main__ import main
 from minitransformer.base import (
     BASE,
@@ -73,8 +73,8 @@ def test_its_tokenizer_is_the_phrasebooks(base, tokenizer):
     assert {name: getattr(model.config, name) for name in SIZES["base"]} == SIZES["base"]
 
 
-def test_it_is_in_float32_and_finite_and_can_be_trained(base):
-    model, tokenizer = base
+def test_it_is_in_float32_and_finite_and_can_be_trained():
+    model, tokenizer = pretrained()
     for parameter in model.parameters():
         assert parameter.dtype == torch.float32 and parameter.isfinite().all() and parameter.requires_grad
     assert torch.isfinite(loss(model, *batch(tokenizer, [("shout: Look out! →", "LOOK OUT!")])))

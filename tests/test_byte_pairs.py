@@ -33,6 +33,15 @@ def test_smollm_splits_digits_one_by_one_and_gpt_2_does_not():
     assert made("gpt-2").tokens(made("gpt-2").encode("12")) == ["12"]
 
 
+@pytest.mark.parametrize(("gone", "text"), [("\x04", "a\x04b"), ("a", "cat"), ("\xf0", "a \N{BIRD}"), ("\xb0", "小")])
+def test_a_text_that_would_lose_a_byte_is_refused_and_names_the_sign(gone, text):
+    letter = {0x04: "\u0104"}.get(ord(gone), gone)
+    pairs = BytePairs.from_merges([each for each in VOCABULARY if each != letter], [], ["<|end|>"], "smollm", END)
+    with pytest.raises(ValueError, match=r"has no tokens for .*: take them out"):
+        pairs.encode(text)
+    assert pairs.decode(pairs.encode("the <|end|>")) == "the <|end|>"
+
+
 def test_an_unknown_way_of_cutting_is_refused():
     with pytest.raises(ValueError, match=r"the way called 'qwen2', which is not known here.*known are gpt-2, smollm"):
         made("qwen2")

@@ -147,17 +147,25 @@ def test_choosing_leaves_the_logits_alone_and_finds_tokens_in_any_order():
     assert torch.equal(logits, before)
 
 
-@pytest.mark.parametrize("settings", [dict(temperature=-1.0), dict(top_k=0), dict(top_p=0.0), dict(top_p=1.1)], ids=str)
-def test_settings_that_mean_nothing_are_refused(model, settings):
-    came = ", ".join(f"{k}={v}" for k, v in (dict(temperature=1.0, top_k=None, top_p=None) | settings).items())
-    message = rf"expected temperature >= 0, top_k >= 1 and 0 < top_p <= 1; got {came}"
-    with pytest.raises(ValueError, match=message):
-        generate(model, [[1]], **dict(temperature=1.0) | settings)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(temperature=-1.0), "temperature must be a finite number from 0 upwards; got -1.0"),
+        (dict(top_k=0), "top_k must be a whole number of at least 1; got 0"),
+        (dict(top_p=0.0), "top_p must be a finite number above 0; got 0.0"),
+        (dict(top_p=1.1), "top_p must be a finite number from 0 to 1; got 1.1"),
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing_are_refused_whether_they_are_used_or_not(model, settings, message):
+    for unused in {}, dict(max_new_tokens=0):
+        with pytest.raises(ValueError, match=message):
+            generate(model, [[1]], **unused | settings)
 
 
 @pytest.mark.parametrize("prompts", [[], [[]], [[1, 2], []]], ids=str)
 def test_there_must_be_a_prompt_and_something_in_it(model, prompts):
-    with pytest.raises(ValueError, match="generate needs at least one prompt, and each prompt at least one token"):
+    with pytest.raises(ValueError, match=r"prompts must be a list that is not|each prompt must hold at least"):
         generate(model, prompts)
 
 
@@ -184,3 +192,10 @@ def test_accuracy_counts_what_generate_says_under_every_method(method):
     targets[2, len(prompt)] += 1
     targets[3, -1] += 1
     assert accuracy(model, (tokens, targets), hooks) == 0.5
+
+
+def test_the_token_before_which_the_top_p_is_reached_exactly_is_not_drawn():
+    """Four equal chances are exactly a quarter each: two of them hold one half, and no third is needed."""
+    sampler = torch.Generator().manual_seed(0)
+    assert len(set(choose(torch.zeros(200, 4), 1.0, None, 0.5, sampler).tolist())) == 2
+    assert len(set(choose(torch.zeros(200, 4), 1.0, None, 0.51, sampler).tolist())) == 3

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import damage
 import numpy as np
 import pytest
 import torch
@@ -185,4 +186,85 @@ def test_missing_and_damaged_files_are_refused(theirs, path):
 def test_without_the_library_it_is_said_what_to_install(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(ImportError, match=r"pip install --no-deps -r lessons/requirements-real\.txt"):
+        from_gguf(path)
+
+
+@pytest.fixture
+def small() -> Transformer:
+    return random_model(dtype=torch.float32, vocab=len(VOCABULARY), width=8, hidden=6, layers=1, heads=2, kv_heads=1)
+
+
+def spots(data: bytes, until: int) -> list[int]:
+    """The places of a header whose bytes something else in the file speaks of."""
+    free = []
+    for name in "llama.rope.freq_base", "llama.attention.layer_norm_rms_epsilon", "llama.context_length":
+        start = data.find(name.encode()) + len(name) + 4
+        free.append(range(start, start + 4))
+    free.append(range(data.find(b"tokenizer.ggml.tokens") + 40, data.find(b"tokenizer.ggml.merges")))
+    free.append(
+        range(data.find(b"tokenizer.ggml.eos_token_id") + 27 + 4, data.find(b"tokenizer.ggml.eos_token_id") + 35)
+    )
+    return [place for place in range(until) if not any(place in part for part in free)]
+
+
+def test_no_damaged_file_is_taken_for_a_good_one(small, path):
+    data = written(path, described(small) | SPOKEN, weights(small)).read_bytes()
+    right, start = damage.plain(from_gguf(path)), data.rfind(b"output_norm.weight")
+    changed = [("longer", data + bytes(64)), *((f"cut {size}", data[:size]) for size in range(0, len(data), 997))]
+    known = spots(data, start)
+    for place in known[::7]:
+        changed.append((f"bit at {place}", data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :]))
+        for size in 2**64 - 1, 2**40:
+            around = data[:place], size.to_bytes(8, "little"), data[place + 8 :]
+            if {*range(place, place + 8)} <= {*known}:
+                changed.append((f"{size} at {place}", b"".join(around)))
+    assert damage.outcomes(lambda: from_gguf(path), path, right, changed) > 300
+
+
+@pytest.mark.parametrize("place", [8, 16], ids=["tensors", "values"])
+@pytest.mark.parametrize("count", [0, 1, 10**7, 2**40, 2**64 - 1])
+def test_a_file_that_claims_another_number_of_things_is_refused(small, path, place, count):
+    data = written(path, described(small), weights(small)).read_bytes()
+    path.write_bytes(data[:place] + count.to_bytes(8, "little") + data[place + 8 :])
+    with pytest.raises(ValueError, match=r"is damaged or is no GGUF file|lacks|holds a model of the kind|expected"):
+        from_gguf(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"llama.context_length": 10**8}, "llama.context_length should be a whole number from 1 to 1048576"),
+        (
+            {"llama.block_count": 10**7},
+            "describes a model of 10000000 layers; expected at most 11, as it holds 11 tensors",
+        ),
+        ({"llama.embedding_length": 10**9}, "llama.embedding_length should be"),
+        ({"general.alignment": 7}, "general.alignment should be 8 or 16"),
+        ({"general.alignment": 64}, "should begin at"),
+        (
+            {"tokenizer.ggml.token_type": [1, 3]},
+            "should name 258 different tokens and their types, and names 258 and 2",
+        ),
+        ({"tokenizer.ggml.merges": ["th"]}, r"merges\[0\] should be two pieces with a space between and is 'th'"),
+        ({"tokenizer.ggml.merges": ["x yz"]}, "has a tokenizer that cannot be read here: vocabulary and merges do not"),
+        ({"tokenizer.ggml.eos_token": 3}, "sets tokenizer.ggml.eos_token, which is not known here"),
+        ({"tokenizer.ggml.pre": None}, "does not say tokenizer.ggml.pre"),
+        ({"tokenizer.ggml.model": None}, "does not say tokenizer.ggml.model"),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused(small, path, change, message):
+    about = {name: value for name, value in (described(small) | SPOKEN | change).items() if value is not None}
+    written(path, about, weights(small))
+    with pytest.raises(ValueError, match=message):
+        from_gguf(path)
+
+
+def test_a_name_that_is_there_twice_is_refused(small, path):
+    data = written(path, described(small) | {"llama.block_couns": 1}, weights(small)).read_bytes()
+    path.write_bytes(data.replace(b"llama.block_couns", b"llama.block_count"))
+    with pytest.raises(ValueError, match=r"it says llama\.block_count twice"):
+        from_gguf(path)
+    data = written(path, described(small), weights(small)).read_bytes()
+    path.write_bytes(data.replace(b"blk.0.ffn_up.weight", b"blk.0.attn_q.weight"))
+    with pytest.raises(ValueError, match=r"blk\.0\.attn_q\.weight is kept as 0, or is there twice"):
         from_gguf(path)

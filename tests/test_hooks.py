@@ -1,5 +1,7 @@
 """The seam: hooks that change nothing, stacks of them, and recorders that only look."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,7 @@ from minitransformer import (
     Cache,
     Gate,
     Hooks,
+    KeyValuePrefix,
     PromptTuning,
     Recorder,
     Stack,
@@ -247,7 +250,7 @@ def test_attention_is_written_out_for_who_watches_the_weights(model, fused):
 
 
 def test_an_unknown_site_is_refused():
-    message = "a Recorder knows the sites embedding, input, .*, logits; got attentoin, output_"
+    message = "site must be one of embedding, input, .*, logits; got 'output_'"
     with pytest.raises(ValueError, match=message):
         Recorder(["output_", "attentoin", "logits"])
 
@@ -367,6 +370,11 @@ class Wider(Hooks):
         return torch.cat((keys, keys), 3), values
 
 
+class InAList(Hooks):
+    def embed(self, x):
+        return [x]
+
+
 @pytest.mark.parametrize(
     ("hooks", "message"),
     [
@@ -376,6 +384,7 @@ class Wider(Hooks):
         (Behind(), r"^Behind.embed changes the text's own part"),
         (Nothing(), r"^Nothing.embed should return a tensor like \(2, 9, 32\), or longer in front; got NoneType$"),
         (KeysOnly(), r"^KeysOnly.keys_values should return 2 tensors, as many as it was given; got 1$"),
+        (InAList(), r"^InAList.embed should return a tensor like \(2, 9, 32\), or longer in front; got list$"),
         (Wider(), r"^Wider.keys_values should return a tensor like \(2, 2, 9, 8\), .*; got \(2, 2, 9, 16\)$"),
     ],
     ids=lambda it: type(it).__name__,
@@ -386,6 +395,16 @@ def test_a_hook_that_changes_the_text_s_own_part_is_refused_by_name(model, hooks
     freeze(model)
     with torch.no_grad(), pytest.raises(ValueError, match=message):
         model(text(model), hooks)
+
+
+def test_keys_and_values_may_come_as_a_list(model):
+    class InTwo(KeyValuePrefix):
+        def keys_values(self, layer, keys, values):
+            return [*super().keys_values(layer, keys, values)]
+
+    plain, listed = (kind(3, model.config).to(model.embedding.weight.dtype) for kind in (KeyValuePrefix, InTwo))
+    for hooks in (listed, Stack(prompt(0).double(), listed)):
+        assert torch.equal(model(text(model), hooks), model(text(model), plain))
 
 
 def test_in_generation_and_in_training_alike(model):
@@ -424,3 +443,11 @@ def test_it_is_saved_and_loaded_like_a_soft_prompt(model, method, tmp_path):
     model = model.float()
     save(hooks, tmp_path / "hooks", model)
     assert torch.equal(model(text(model), load(tmp_path / "hooks", model)), model(text(model), hooks))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_each_part_of_a_stack_has_to_fit_the_model(model, place):
+    hooks = [PromptTuning(2, TINY).double() for _ in range(3)]
+    hooks[place] = PromptTuning(2, replace(TINY, layers=1)).double()
+    with pytest.raises(ValueError, match="this soft prompt was made for another model"):
+        model(text(model), Stack(*hooks))

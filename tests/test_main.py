@@ -1,5 +1,6 @@
 """The command line, as a student would use and misuse it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 
 from minitransformer.__main__ import main
@@ -49,7 +51,10 @@ def test_generate_draws_as_many_samples_as_asked_and_the_same_ones_twice(capsys)
     ("arguments", "complaint"),
     [
         (["generate", "Look ought!"], "'ought' (near it: fought, bought, brought) is none of them"),
-        (["generate", "Look out!", "--temperature", "-1"], "expected temperature >= 0"),
+        (["generate", "Look out!", "--temperature", "-1"], "temperature must be a finite number from 0 upwards"),
+        (["generate", "Look out!", "--temperature", "nan"], "expected a number, got 'nan'"),
+        (["grade", "x", "--lesson", "1", "--call", "-1"], "expected seconds, more than 0, got '-1'"),
+        (["demo", "--out", "/proc/picture"], "No such file or directory: /proc/picture"),
         (["demo", "--steps", "0"], "expected a whole number of at least 1, got '0'"),
         (["pretrain", "--steps", "many"], "expected a whole number of at least 1, got 'many'"),
         (["dance"], "invalid choice: 'dance'"),
@@ -72,14 +77,6 @@ def test_pretrain_writes_a_model_of_the_size_asked_for_and_its_card(capsys, tmp_
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tiny.md", "tiny.safetensors"]
 
 
-@pytest.fixture
-def heeded():
-    """Ctrl-C, even where the tests run in the background, which ignores it and hands that down."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
 def test_ctrl_c_stops_with_a_word_and_leaves_nothing_half_written(tmp_path, heeded):
     command = [sys.executable, "-m", "minitransformer", "pretrain", "--out", str(tmp_path / "base.safetensors")]
@@ -87,9 +84,80 @@ def test_ctrl_c_stops_with_a_word_and_leaves_nothing_half_written(tmp_path, heed
         while "step/s" not in process.stderr.readline(200):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=60)[1]
-    assert process.returncode == 1 and "stopped: files are written whole or not at all" in said
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode == 130 and "stopped: files are written whole or not at all" in said
     assert "Traceback" not in said and list(tmp_path.iterdir()) == []
+
+
+def begun(*words: str, **more) -> subprocess.Popen:
+    command = [sys.executable, "-m", "minitransformer", *words]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, **more)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 1.0, 1.4, 1.8])
+def test_ctrl_c_while_torch_is_imported_is_one_line(seconds, heeded):
+    with begun("pretrain", "--out", "/proc/nowhere/base.safetensors") as process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode == 130 and said.strip().count("\n") == 0 and "minitransformer: stopped" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+@pytest.mark.parametrize("how", ["Ctrl-C", "a kill"])
+def test_trainings_side_by_side_end_with_the_command(how, heeded):
+    with begun("compare", "shout", "--processes", "2", stdout=subprocess.DEVNULL) as process:
+        whole = psutil.Process(process.pid)
+        family = []
+        while sum("--process-name" in each.cmdline() for each in family) < 2:
+            time.sleep(0.05)
+            family = whole.children(recursive=True)
+        if how == "a kill":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: everyone hears it
+        said = process.communicate(timeout=300)[1]
+    _, alive = psutil.wait_procs(family, timeout=300)
+    assert not [each for each in alive if each.status() != psutil.STATUS_ZOMBIE]
+    if how == "Ctrl-C":
+        assert process.returncode == 130 and "Traceback" not in said and said.count("minitransformer: stopped") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
+def test_a_training_that_is_gone_is_told_in_a_sentence():
+    with begun("compare", "shout", "--processes", "2", stdout=subprocess.DEVNULL) as process:
+        whole = psutil.Process(process.pid)
+        while not (work := [each for each in whole.children() if "--process-name" in each.cmdline()]):
+            time.sleep(0.05)
+        work[0].kill()
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode and "a process was ended, perhaps for want of memory" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no /dev/full")
+def test_a_full_disk_a_reader_that_is_gone_and_a_terminal_that_knows_no_chinese():
+    asked = "generate", "in Chinese: Look out!"
+    with open("/dev/full", "w") as full, begun(*asked, stdout=full) as process:
+        assert process.communicate(timeout=300)[1] == "minitransformer: the disk is full; make room, and run it again\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with begun(*asked, stdout=writer) as process:
+        assert process.communicate(timeout=300)[1].startswith("minitransformer: whoever read the output has stopped")
+    os.close(writer)
+    with begun(*asked, stdout=subprocess.PIPE, env=os.environ | {"PYTHONIOENCODING": "ascii"}) as process:
+        assert process.communicate(timeout=300) == ("in Chinese: Look out! \\u2192 \\u5c0f\\u5fc3!\n", "")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 7 bytes")])
+def test_too_little_memory_is_told_in_a_sentence(capsys, monkeypatch, error):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr("minitransformer.commands.pretrained", fails)
+    _, said = run(capsys, "generate", "Look out!")
+    assert said == "minitransformer: there is not enough memory for this: close other programs, or ask for less"
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """The model against plain NumPy and finite differences, and the messages of bad input."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -134,7 +137,7 @@ def test_a_fresh_model_is_nearly_indifferent():
 
 @pytest.mark.parametrize("name", ["rope_base", "eps"])
 def test_a_config_wants_positive_numbers(name):
-    with pytest.raises(ValueError, match=r"Config\.rope_base and \.eps must be positive; got .*-1"):
+    with pytest.raises(ValueError, match=f"{name} must be a finite number above 0; got -1"):
         Config(50, 64, 32, 3, 4, 2, 48, **{name: -1.0})
 
 
@@ -142,7 +145,7 @@ def test_a_config_wants_positive_numbers(name):
 @pytest.mark.parametrize("value", [0, -1, 2.0, "4", True, None])
 def test_a_config_wants_whole_numbers(name, value):
     shape = dict(vocab=50, context=64, width=32, layers=3, heads=4, kv_heads=2, hidden=48)
-    with pytest.raises(ValueError, match=f"Config.{name} must be a whole number of at least 1; got {value!r}"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; got {value!r}"):
         Config(**shape | {name: value})
 
 
@@ -152,8 +155,8 @@ def test_a_config_wants_whole_numbers(name, value):
         ((50, 64, 30, 3, 4, 2, 48), "Config.width must be a multiple of heads; got width=30 and heads=4: change"),
         ((50, 64, 32, 3, 4, 3, 48), "Config.heads must be a multiple of kv_heads; got heads=4 and kv_heads=3: change"),
         ((50, 64, 12, 3, 4, 2, 48), "a head must have an even width to rotate in pairs; got width / heads = 3"),
-        ((50, 64, 32, 3, 4, 2, 48, 1e4, 1e-5, 50), "Config.end must be a token id from 0 to 49, or None; got 50"),
-        ((50, 64, 32, 3, 4, 2, 48, 1e4, 1e-5, -1), "Config.end must be a token id from 0 to 49, or None; got -1"),
+        ((50, 64, 32, 3, 4, 2, 48, 1e4, 1e-5, 50), "end must be a whole number from 0 to 49; got 50"),
+        ((50, 64, 32, 3, 4, 2, 48, 1e4, 1e-5, -1), "end must be a whole number from 0 to 49; got -1"),
     ],
 )
 def test_a_config_that_does_not_fit_says_what_to_change(shape, message):
@@ -204,3 +207,24 @@ def test_the_cache_counts_towards_the_context_too(model):
     model(text(model, 1, 60), cache=cache)
     with pytest.raises(ValueError, match="65 positions are needed"):
         model(text(model, 1, 5), cache=cache)
+
+
+def test_what_writes_into_the_stream_starts_smaller_the_more_blocks_write():
+    for layers in 2, 8:
+        model = Transformer(replace(TINY, width=64, hidden=128, layers=layers))
+        for name, weight in model.named_parameters():
+            if weight.dim() == 2:
+                writes = name.endswith(("attention.output.weight", "down.weight"))
+                expected = 0.02 / (2 * layers) ** 0.5 if writes else 0.02
+                assert weight.std().item() == pytest.approx(expected, rel=0.08), name
+
+
+@torch.no_grad()
+def test_a_cache_serves_one_model_only():
+    """Two models of one shape: the other's keys and values fit, and would give wrong logits."""
+    one, other = random_model(0), random_model(1)
+    cache = Cache()
+    one(text(one, length=4), cache=cache)
+    with pytest.raises(ValueError, match=r"keys and values of another model, .*; start with a new Cache\(\)"):
+        other(text(one, length=1), cache=cache)
+    equal(one(text(one, length=1), cache=copy.deepcopy(cache)), one(text(one, length=1), cache=cache))

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -101,11 +100,3 @@ def test_the_classroom_s_pins_are_what_the_readme_s_two_commands_need():
 def test_what_the_real_model_needs_is_pinned_within_the_extra():
     pinned = names(line for line in (ROOT / "lessons/requirements-real.txt").read_text().splitlines() if "==" in line)
     assert names(EXTRAS["real"]) <= pinned
-
-
-def test_nobody_asks_for_what_is_not_used_any_more():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    files = [ROOT / name for name in listed.stdout.split()] or [*ROOT.glob("*.*"), *ROOT.glob("lessons/*.md")]
-    texts = [path for path in files if path.suffix in (".py", ".md", ".toml", ".txt", ".yml") and path.is_file()]
-    gone = "jupy" + "text"
-    assert texts and not [path for path in texts if gone in path.read_text(encoding="utf-8")]

@@ -3,6 +3,7 @@
 import json
 import os
 
+import damage
 import pytest
 import torch
 from laws import METHODS, TINY, equal, random_model, soft, text
@@ -170,6 +171,8 @@ def test_a_crash_while_writing_leaves_no_folder_that_could_be_mistaken_for_a_who
         (dict(num_layers=5), "for this model and its tensor, .* should say num_layers 3 and says 5"),
         (dict(num_attention_heads=4), "should say num_attention_heads 2 and says 4"),
         (dict(token_dim=32), "should say token_dim 16 and says 32"),
+        (dict(num_transformer_submodules=True), "num_transformer_submodules should be a whole number from 0 to .*True"),
+        (dict(num_layers=3.0), "num_layers should be a whole number .* and is 3.0; write or fetch it again"),
         (dict(num_transformer_submodules=2), "should say num_transformer_submodules 1 and says 2"),
     ],
     ids=str,
@@ -204,7 +207,7 @@ def test_a_damaged_folder_is_refused(model, tmp_path):
     folder = folder_of(METHODS["prefix"](3), model, tmp_path)
     whole = {name: (folder / name).read_bytes() for name in (ABOUT, TENSORS)}
     (folder / ABOUT).write_bytes(whole[ABOUT][:40])
-    with pytest.raises(ValueError, match=rf"{ABOUT} is damaged \(.*\); write or fetch it again"):
+    with pytest.raises(ValueError, match=rf"{ABOUT} is damaged or is no .*\(.*\); write or fetch it again"):
         import_peft(folder, model)
     (folder / ABOUT).write_text("[1, 2]")
     with pytest.raises(ValueError, match=r"should hold PEFT's configuration, names with values; got \[1, 2\]"):
@@ -219,14 +222,75 @@ def test_a_damaged_folder_is_refused(model, tmp_path):
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("-inf")])
-def test_numbers_that_are_none_are_refused(model, tmp_path, number):
+def test_numbers_that_are_none_are_neither_written_nor_read(model, tmp_path, number):
     prompt = METHODS["prompt"](3)
+    folder = folder_of(prompt, model, tmp_path)
+    before = {name: (folder / name).read_bytes() for name in (ABOUT, TENSORS)}
     prompt.vectors.data[1, 2] = number
-    with pytest.raises(ValueError, match="holds NaN or infinite numbers in 'prompt_embeddings'"):
-        import_peft(folder_of(prompt, model, tmp_path), model)
+    complaint = "holds NaN or infinite numbers in 'prompt_embeddings'"
+    with pytest.raises(ValueError, match=f"{complaint}; it was not written, and what stood there is still there"):
+        export_peft(prompt, model, folder)
+    assert before == {name: (folder / name).read_bytes() for name in (ABOUT, TENSORS)}
+    save_file({"prompt_embeddings": prompt.vectors.detach()}, folder / TENSORS)
+    with pytest.raises(ValueError, match=f"{complaint}; write or fetch it again"):
+        import_peft(folder, model)
 
 
 def test_an_mlp_stays_at_home(model, tmp_path):
     """What is written is the plain form: as many numbers as the method has without its MLP."""
     export_peft(reparametrise(METHODS["prompt"](3)), model, tmp_path)
     assert load_file(tmp_path / TENSORS)["prompt_embeddings"].shape == (3, TINY.width)
+
+
+def is_free(path, value):
+    """What is for PEFT's records, or need not be said."""
+    needed = {"peft_type", "task_type", "num_virtual_tokens"}
+    return (
+        (bool(path) and (path[0] not in needed and value in (None, "gone")))
+        or path in (("base_model_name_or_path",), ("prompt_tuning_init",))
+        or (path in (("inference_mode",), ("prefix_projection",)) and value is True)
+    )
+
+
+@pytest.mark.parametrize("method", ["prompt", "key/value prefix"])
+def test_no_damaged_folder_is_taken_for_a_good_one(model, tmp_path, method):
+    folder = folder_of(METHODS[method](2), model, tmp_path)
+    path, about = folder / TENSORS, folder / ABOUT
+    data, right = path.read_bytes(), damage.plain(import_peft(folder, model))
+    changed = [*damage.bytes_changed(data, 80), *damage.tensors_changed(data)]
+    assert damage.outcomes(lambda: import_peft(folder, model), path, right, changed, folder) > 80
+    text = about.read_bytes()
+    changed = [(name, json.dumps(each).encode()) for name, each in damage.json_changed(json.loads(text), is_free)]
+    changed += [("twice", text[:-2] + b"," + text[1:]), ("deep", b"[" * 100_000)]
+    assert damage.outcomes(lambda: import_peft(folder, model), about, right, changed, folder) > 50
+
+
+@pytest.mark.parametrize("method", ["prompt", "key/value prefix"])
+def test_the_same_soft_prompt_is_the_same_bytes(model, tmp_path, method):
+    written = set()
+    for _ in range(6):
+        folder = folder_of(METHODS[method](2), model, tmp_path)
+        written.add((folder / TENSORS).read_bytes() + (folder / ABOUT).read_bytes())
+    assert len(written) == 1
+
+
+def test_a_prompt_keeps_its_type_of_numbers_and_a_prefix_its_32_bits_or_more(tmp_path):
+    for dtype in torch.float64, torch.bfloat16:
+        model = random_model(dtype=dtype)
+        prompt, prefix = METHODS["prompt"](2).to(dtype), METHODS["key/value prefix"](2).to(dtype)
+        again = import_peft(folder_of(prompt, model, tmp_path / "a"), model)
+        assert again.vectors.dtype == dtype and torch.equal(again.vectors, prompt.vectors)
+        again = import_peft(folder_of(prefix, model, tmp_path / "b"), model)
+        assert again.keys[0].dtype == torch.promote_types(dtype, torch.float32)
+        equal(again.keys[0].double(), prefix.keys[0].double(), within=1e-6 if dtype == torch.float64 else 1e-2)
+
+
+def test_an_export_in_the_place_of_another_of_its_size_leaves_a_whole_folder_when_it_fails(
+    model, tmp_path, monkeypatch
+):
+    folder = folder_of(METHODS["prompt"](2), model, tmp_path)
+    before = import_peft(folder, model).vectors
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
+    with pytest.raises(OSError, match="no space left"):
+        export_peft(PromptTuning(2, TINY, seed=5), model, folder)
+    assert torch.equal(import_peft(folder, model).vectors, before)

@@ -333,9 +333,9 @@ def test_a_text_longer_than_this_world_counts_is_refused_by_count(book):
 
 
 def test_an_unknown_skill_or_part_is_refused(book, three):
-    with pytest.raises(ValueError, match=r"the skills are chinese, shout, .*, twice; got 'dance'"):
+    with pytest.raises(ValueError, match=r"skill must be one of chinese, shout, .*, twice; got 'dance'"):
         book.answer("dance", three[0])
-    with pytest.raises(ValueError, match="the parts are train, validation, test, unseen, words; got 'exam'"):
+    with pytest.raises(ValueError, match="part must be one of train, validation, test, unseen, words; got 'exam'"):
         book.examples("chinese", "exam")
 
 

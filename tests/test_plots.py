@@ -10,7 +10,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from minitransformer import Batches, PromptTuning, Recorder, batch, freeze, gradients, plots, train
+from minitransformer import Batches, PromptTuning, Recorder, batch, gradients, plots, train
 from minitransformer.gradients import Answer, Frame, Step
 
 ROWS = [
@@ -44,7 +44,7 @@ def pictures(step, base):
     """Every picture, at toy size."""
     model, tokenizer = base
     tokens, targets = batch(tokenizer, [("Look out! →", "小心!")])
-    prompt = PromptTuning(2, freeze(model).config)
+    prompt = PromptTuning(2, model.config)
     real = gradients.record_step(model, tokens, targets, prompt)
     words = tokenizer.tokens(tokens[0])
     weights = gradients.attention_weights(real.recorder, 1)

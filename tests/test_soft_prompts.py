@@ -1,5 +1,7 @@
 """Every tuning method keeps every law, and the facts worth teaching are exact."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from laws import (
@@ -25,6 +27,7 @@ from minitransformer import (
     PromptTuning,
     Recorder,
     Stack,
+    Transformer,
     bake,
     compile_prefix,
     loss,
@@ -211,7 +214,7 @@ def test_two_gates_side_by_side_or_a_negative_strength_are_refused(model):
     with pytest.raises(ValueError, match="cannot tell its own keys from others: put it around the whole Stack"):
         model(text(model), gates)
     for strength in -0.1, float("nan"):
-        with pytest.raises(ValueError, match=r"a strength is a number from 0 \(no effect\) upwards; got"):
+        with pytest.raises(ValueError, match="strength must be a finite number from 0 upwards; got"):
             Gate(prompt(3), TINY, strength)
 
 
@@ -275,12 +278,12 @@ def test_a_prefix_for_a_model_of_another_depth_is_refused(model, method, layers)
 @pytest.mark.parametrize("method", [PromptTuning, PrefixTuning, KeyValuePrefix])
 @pytest.mark.parametrize("length", [-1, 2.0, None])
 def test_a_length_is_a_number_of_virtual_tokens(method, length):
-    with pytest.raises(ValueError, match=f"a number of virtual tokens, 0 or more; got {length!r}"):
+    with pytest.raises(ValueError, match=f"length must be a whole number of at least 0; got {length!r}"):
         method(length, TINY)
 
 
 def test_tokens_that_the_model_does_not_know_cannot_start_a_prompt(model):
-    with pytest.raises(ValueError, match="token ids run from 0 to 49; got 50"):
+    with pytest.raises(ValueError, match="tokens must be token ids from 0 to 49; got 50 among them"):
         PromptTuning.from_tokens(model, [3, 50])
 
 
@@ -288,3 +291,20 @@ def test_layers_of_a_prefix_must_exist_and_differ():
     for layers in [3], [-1], [0, 0]:
         with pytest.raises(ValueError, match=r"layers must be different numbers from 0 to 2; got \["):
             PrefixTuning(2, TINY, layers=layers)
+
+
+def test_a_prompt_made_of_vectors_has_a_copy_of_them(model):
+    """Training moves the prompt and leaves what it was made of, be it the model's own embeddings."""
+    vectors, words = torch.ones(2, 32), model.embedding.weight.detach().clone()
+    given = PromptTuning.from_vectors(model, vectors)
+    given.vectors.data += 1
+    PromptTuning.from_vectors(model, model.embedding.weight).vectors.data += 1
+    PromptTuning.from_vectors(model, model.embedding.weight[:3]).vectors.data += 1
+    assert torch.equal(vectors, torch.ones(2, 32)) and torch.equal(model.embedding.weight, words)
+
+
+def test_keys_and_values_do_not_fit_a_model_with_other_heads_of_the_same_width():
+    prefix, other = KeyValuePrefix(2, TINY), replace(TINY, kv_heads=4)
+    assert other.width == TINY.width and other.layers == TINY.layers
+    with pytest.raises(ValueError, match=r"with 2 key/value heads of 8, .* with 4 key/value heads of 8"):
+        Transformer(other)(torch.zeros(1, 2, dtype=torch.long), prefix)

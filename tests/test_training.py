@@ -1,8 +1,11 @@
 """One train function, for the base and for soft prompts: deterministic, resumable, provably frozen."""
 
 import copy
+import json
+import warnings
 from itertools import islice
 
+import damage
 import pytest
 import torch
 
@@ -22,6 +25,8 @@ from minitransformer import (
     shared_loss,
     train,
 )
+from minitransformer.freezing import FreezeProof
+from minitransformer.history import forget, previous, resume, suspend
 
 CONFIG = Config(vocab=20, context=32, width=16, layers=2, heads=2, kv_heads=1, hidden=24)
 
@@ -114,8 +119,99 @@ def test_training_what_is_frozen_says_what_to_do(model):
 def test_a_loss_that_explodes_stops_the_training(model):
     with torch.no_grad():
         model.norm.weight.fill_(float("inf"))
-    with pytest.raises(ValueError, match="the loss became nan at step 0; try a learning rate below"):
+    with pytest.raises(
+        ValueError, match=r"the loss became nan at step 0; .* last good parameters: try a learning rate"
+    ):
         train(model, Successor(), steps=2, progress=False)
+
+
+def explode_after(model, steps):
+    """Batches of which one, after so many steps, makes the model's numbers infinite."""
+    for number, examples in enumerate(Successor()):
+        if number == steps:
+            model.norm.weight.data.fill_(float("inf"))
+        yield examples
+
+
+def test_a_loss_that_explodes_leaves_the_prompt_as_it_was_when_its_loss_was_last_finite(model):
+    """The step after which the loss exploded may be the one that made the prompt bad, so it is taken back too."""
+    prompt, seen = PromptTuning(2, CONFIG), []
+    with pytest.raises(ValueError, match=r"the loss became nan at step 3; .* with the last good parameters"):
+        train(
+            model,
+            explode_after(model, 3),
+            prompt,
+            steps=9,
+            on_step=lambda step: seen.append(weights(prompt)),
+            progress=False,
+        )
+    assert same(weights(prompt), seen[1]) and not same(seen[1], seen[2])
+
+
+def test_a_loss_that_explodes_leaves_the_best_prompt_where_there_are_scores(model):
+    prompt, seen = PromptTuning(2, CONFIG), []
+    scores = iter([0.5, 0.9, 0.1, 0.1])
+    settings = dict(steps=9, every=1, validate=lambda: next(scores), progress=False)
+    with pytest.raises(ValueError, match=r"the loss became nan at step 4; .* with the best parameters"):
+        train(model, explode_after(model, 4), prompt, on_step=lambda step: seen.append(weights(prompt)), **settings)
+    assert same(weights(prompt), seen[1])
+
+
+def test_a_gradient_that_explodes_stops_the_training_before_a_step_is_taken(model):
+    prompt = PromptTuning(2, CONFIG)
+    before = weights(prompt)
+    prompt.vectors.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(ValueError, match=r"the gradient became nan at step 0; .*: try a learning rate below 0.003"):
+        train(model, Successor(), prompt, steps=2, progress=False)
+    assert same(weights(prompt), before)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), None])
+def test_a_score_that_is_no_number_stops_the_training_with_the_best_parameters(model, wrong):
+    prompt, seen, scores = PromptTuning(2, CONFIG), [], iter([0.9, 0.5, wrong])
+    settings = dict(steps=9, every=1, validate=lambda: next(scores), progress=False)
+    with pytest.raises(ValueError, match=f"the score became {wrong} at step 3; .* with the best parameters"):
+        train(model, Successor(), prompt, on_step=lambda step: seen.append(weights(prompt)), **settings)
+    assert same(weights(prompt), seen[0])
+
+
+def test_a_first_score_that_is_no_number_stops_the_training_at_once(model):
+    with pytest.raises(ValueError, match=r"the score became nan at step 2; .* last good parameters: let validate"):
+        train(model, Successor(), steps=9, every=2, validate=lambda: float("nan"), progress=False)
+
+
+def test_numbers_that_are_not_finite_are_not_saved(model, tmp_path):
+    """Training goes on from the state before, as if it had been interrupted there."""
+    whole, state = copy.deepcopy(model), tmp_path / "state"
+    settings = dict(steps=6, every=2, progress=False)
+    train(whole, Successor(), PromptTuning(2, CONFIG), **settings)
+    prompt = PromptTuning(2, CONFIG)
+    with pytest.raises(ValueError, match="the loss became nan at step 3"):
+        train(model, explode_after(model, 3), prompt, checkpoint=state, **settings)
+    again, expected = PromptTuning(2, CONFIG), PromptTuning(2, CONFIG)
+    resumed = train(whole, Successor(), again, checkpoint=state, **settings)
+    assert resumed == train(whole, Successor(), expected, **settings)
+    assert same(weights(again), weights(expected))
+
+
+def test_too_few_batches_are_refused_before_a_step_is_taken_where_they_can_be_counted(model):
+    before, few = weights(model), list(islice(Successor(), 7))
+    with pytest.raises(ValueError, match=r"100 steps need 100 batches; got 7: repeat them with itertools\.cycle"):
+        train(model, few, steps=100, progress=False)
+    assert same(weights(model), before)
+
+
+def test_batches_that_end_too_early_are_no_quiet_end(model):
+    with pytest.raises(ValueError, match=r"100 steps need 100 batches; got 7: .* or train for 7 steps"):
+        train(model, islice(Successor(), 7), steps=100, progress=False)
+    assert len(train(model, islice(Successor(), 7), steps=7, progress=False).loss) == 7
+
+
+def test_gradients_are_clipped_before_the_step(model):
+    """Clipped to far less than the optimizer's epsilon, they hardly move anything; after the step they would."""
+    before = weights(model)
+    train(model, Successor(), steps=2, clip=1e-13, progress=False)
+    assert all((old - new).abs().max() < 1e-5 for old, new in zip(before, weights(model), strict=True))
 
 
 def test_gradients_are_clipped_and_the_history_tells_their_norm_before(model):
@@ -176,6 +272,25 @@ def test_the_proof_notices_a_prompt_row_that_nothing_reaches(model):
 
     with pytest.raises(RuntimeError, match=r"'prompt_rows_reached': 2.*rows not reached: \['vectors'\]"):
         train(model, Successor(), Forgetful(3, CONFIG), steps=2, progress=False)
+
+
+def test_the_proof_looks_at_every_step(model):
+    """A row that only the first batch reaches was reached."""
+    prompt = PromptTuning(2, CONFIG)
+    proof = FreezeProof(freeze(model), prompt)
+    for row in range(2):
+        prompt.vectors.grad = torch.zeros(2, CONFIG.width)
+        prompt.vectors.grad[row] = 1.0
+        proof.note(*next(iter(Successor())))
+    assert proof.conclude()["prompt_rows_reached"] == 2
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_training_leaves_no_gradients_behind(model, tune):
+    """The proof takes gradients of its own in the end; the next training must not add to them."""
+    prompt = PromptTuning(2, CONFIG) if tune else None
+    train(model, Successor(), prompt, steps=2, progress=False)
+    assert all(parameter.grad is None for parameter in (prompt or model).parameters())
 
 
 def test_hooks_that_change_the_text_itself_are_refused(model):
@@ -251,3 +366,139 @@ def test_batches_are_taken_in_order_and_no_more_than_needed(model):
 def test_a_history_tells_how_long_ago_its_best_score_came():
     assert History().since_best() == 0
     assert History(validation=[(1, 0.5), (2, 0.7), (3, 0.7), (4, 0.1)]).since_best() == 2
+
+
+SHORT = dict(steps=6, every=2, progress=False)
+
+
+@pytest.fixture
+def begun(model, tmp_path):
+    """A training that was broken off after four of six steps, and the state that it left."""
+
+    def stop(step):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "state"
+    with pytest.raises(KeyboardInterrupt):
+        train(model, Successor(), PromptTuning(2, CONFIG), checkpoint=path, on_step=stop, validate=lambda: 0.5, **SHORT)
+    return path
+
+
+def resumed(path):
+    """What training would go on from."""
+    prompt = PromptTuning(2, CONFIG)
+    optimizer = torch.optim.AdamW(prompt.parameters(), lr=3e-2, weight_decay=0.0, fused=True)
+    settings = dict(steps=6, peak=3e-2, warmup=10, weight_decay=0.0, clip=1.0)
+    history, best = resume(path, prompt, optimizer, settings)
+    state = {name: tensor.tolist() for name, tensor in optimizer.state_dict()["state"][0].items()}
+    return prompt, vars(history), {name: tensor.tolist() for name, tensor in best.items()}, state
+
+
+def is_free(path, value):
+    """Numbers that nothing else in the file speaks of."""
+    match path:
+        case ("history", "loss" | "grad_norm" | "rate" | "seconds", *_):
+            return type(value) in (int, float)
+        case ("history", "validation", _):
+            return value == "gone"
+        case ("history", "validation", _, place):
+            return type(value) in (int, float) and place == 1
+    return path[:2] == ("history", "proof") and len(path) > 2
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["now", "the first format"])
+def test_training_does_not_go_on_from_a_damaged_state(begun, first):
+    previous(begun).unlink()
+    data = begun.read_bytes()
+    if first:
+        tensors, metadata = damage.opened(data)
+        del metadata["sha256"]
+        about = {name: part for name, part in json.loads(metadata["about"]).items() if name != "without_gradient"}
+        data = damage.sealed(tensors, metadata | {"format": "minitransformer 1", "about": json.dumps(about)})
+        begun.write_bytes(data)
+    right = damage.plain(resumed(begun))
+    changed = [*damage.tensors_changed(data), *damage.about_changed(data, is_free)]
+    changed += [] if first else damage.bytes_changed(data, 80)
+    assert damage.outcomes(lambda: resumed(begun), begun, right, changed) > 200
+
+
+def test_where_the_last_state_is_damaged_training_goes_on_from_the_one_before_and_says_so(model, begun):
+    begun.write_bytes(begun.read_bytes()[:-9])
+    with pytest.warns(
+        UserWarning, match=r"state is damaged .*\. Training goes on from .*state\.previous, the state befo"
+    ):
+        assert len(resumed(begun)[1]["loss"]) == 2
+    with pytest.warns(UserWarning, match="Training goes on from"):
+        history = train(model, Successor(), PromptTuning(2, CONFIG), checkpoint=begun, validate=lambda: 0.5, **SHORT)
+    assert len(history.loss) == 6
+
+
+def test_a_damaged_state_does_not_take_the_place_of_the_one_before(model, begun):
+    good, whole = previous(begun).read_bytes(), begun.read_bytes()
+    begun.write_bytes(b"damaged")
+    prompt = PromptTuning(2, CONFIG)
+    optimizer = torch.optim.AdamW(prompt.parameters())
+    suspend(begun, prompt, optimizer, {}, History(), {})
+    assert previous(begun).read_bytes() == good
+    begun.write_bytes(whole)
+    suspend(begun, prompt, optimizer, {}, History(), {})
+    assert previous(begun).read_bytes() == whole
+    forget(begun)
+    assert not begun.exists() and not previous(begun).exists()
+
+
+def test_without_a_whole_state_training_says_what_is_wrong_with_the_last_one(begun):
+    begun.write_bytes(begun.read_bytes()[:-9])
+    previous(begun).write_bytes(b"damaged, too")
+    with pytest.raises(
+        ValueError, match=r"state is damaged or is no safetensors file .*; write or train this training"
+    ):
+        resumed(begun)
+
+
+@pytest.mark.parametrize("step", [0.0, 2.5, 5.0])
+def test_a_state_whose_steps_are_not_those_of_its_history_is_refused(begun, step):
+    previous(begun).unlink()
+    tensors, metadata = damage.opened(begun.read_bytes())
+    begun.write_bytes(damage.sealed(tensors | {"optimizer.0.step": torch.tensor(step)}, metadata))
+    with pytest.raises(ValueError, match=rf"steps up to 4 in 'optimizer\.0\.step' and holds {step}; write or train"):
+        resumed(begun)
+
+
+def test_a_state_that_is_not_finite_leaves_the_last_good_ones_as_they_were(model, begun):
+    before, prompt = (begun.read_bytes(), previous(begun).read_bytes()), PromptTuning(2, CONFIG)
+
+    def spoil(step):
+        if step == 5:  # the last one: no loss tells
+            prompt.vectors.data[0, 0] = torch.nan
+
+    with pytest.raises(
+        ValueError, match=r"NaN or infinite numbers in 'learner.vectors'; it was not written, and what st"
+    ):
+        train(model, Successor(), prompt, checkpoint=begun, on_step=spoil, validate=lambda: 0.5, **SHORT)
+    assert (begun.read_bytes(), previous(begun).read_bytes()) == before
+
+
+def test_a_parameter_that_no_gradient_reached_is_no_obstacle(tmp_path):
+    learner = torch.nn.ModuleList([torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 2, bias=False)])
+    optimizer = torch.optim.AdamW(learner.parameters(), fused=True)
+    learner[1](torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    suspend(tmp_path / "s", learner, optimizer, {}, History([1.0], [1.0], [1.0]), {})
+    again = torch.optim.AdamW(learner.parameters(), fused=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        resume(tmp_path / "s", learner, again, {})
+    assert again.state_dict()["state"].keys() == {1}
+
+
+def test_a_training_in_double_precision_goes_on_in_it(model, tmp_path):
+    prompt = PromptTuning(2, CONFIG).double()
+    train(model, Successor(), prompt, checkpoint=tmp_path / "s", **SHORT)
+    other = PromptTuning(2, CONFIG)
+    with pytest.raises(ValueError, match=r"'learner.vectors' should hold torch.float32 and holds torch.float64"):
+        train(model, Successor(), other, checkpoint=tmp_path / "s", **SHORT)
+    again = PromptTuning(2, CONFIG).double()
+    train(model, Successor(), again, checkpoint=tmp_path / "s", **SHORT)
+    assert torch.equal(again.vectors, prompt.vectors)

@@ -234,8 +234,9 @@ quiz("3.q8")
 # ### Exercise 3.2: the training loop
 #
 # Freeze the model, train the prompt with Adam on each batch once, and return the list of losses as plain numbers
-# (`value.item()`). The model may come straight from its own training; it is frozen before the first batch and still is
-# at the end. `loss(model, tokens, targets, prompt)` is yours to use: lesson 2's.
+# (`value.item()`). The model may come straight from its own training, with gradients left in it; before the first batch
+# it is frozen and these are gone (`freeze` does both), and so it still is at the end. `loss(model, tokens, targets,
+# prompt)` is yours to use: lesson 2's.
 
 
 # %% exercise="3.2"
@@ -575,8 +576,8 @@ run(dune, optimizer, islice(translations, 60), dunes_model)
 # shows elsewhere: another tenant has a prompt that asks for the last word. It was tuned before, on the model that all
 # share.
 #
-# Repaired, the model's weights take no gradients and stay as they are, and the optimizer holds the prompt's parameters
-# and no others.
+# Repaired, the model's weights take no gradients and stay as they are, the optimizer holds the prompt's parameters and
+# no others, and the prompt still learns.
 
 # %%
 older = PromptTuning(4, model.config)

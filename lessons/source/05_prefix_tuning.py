@@ -110,7 +110,8 @@ quiz("5.q3")
 # ### Exercise 5.1: the `context` hook
 #
 # Own P vectors for each layer: $L \cdot P \cdot D$ numbers to learn, which start small, as 0.05 times a normal draw (a
-# new one for each prefix). Later cells read them as one parameter `vectors`, $(L, P, D)$, with $p^l$ as `vectors[l]`.
+# new one for each prefix). The 0.05 belongs to the start alone: what was learned goes in front as it is, and nothing
+# multiplies it on the way. Later cells read them as one parameter `vectors`, $(L, P, D)$, with $p^l$ as `vectors[l]`.
 # Other forms are as right; to go on with such a one, write `Prefix = PrefixTuning` behind the line with `use`.
 
 
@@ -367,8 +368,8 @@ quiz("5.q15")
 # ### Exercise 5.2: the `keys_values` hook
 #
 # Own P keys and P values for each layer, $(L, G, P, d)$ each, which start as 0.3 times a normal draw (a new one for
-# each prefix). Other names and forms of the parameters are as right; but what you call `keys[l]` and `values[l]` goes
-# in front of layer $l$'s keys and values.
+# each prefix; the 0.3 belongs to the start alone). Other names and forms of the parameters are as right; but what you
+# call `keys[l]` and `values[l]` goes in front of layer $l$'s keys and values.
 
 
 # %% exercise="5.2"
@@ -539,7 +540,7 @@ quiz("5.q14")
 # ### Exercise 5.5: one token at a time
 #
 # Read a text token by token through one `Cache()`, and return the logits of all positions. Joined together they must
-# be those of one forward over the whole text.
+# be those of one forward over the whole text. Leave `tokens` as they are.
 
 
 # %% exercise="5.5"
@@ -573,7 +574,7 @@ quiz("5.q12")
 #
 # A colleague's decoder first reads all but the last token of the text into the cache (that is fast), and then goes on
 # from the last token. Without soft prompts it is right. With a prefix it answers as if there were none, and nothing
-# complains. Find the cause; then repair it. Keep the cache: each token should be read once.
+# complains. Find the cause; then repair it. Keep the cache: each token should be read once. Leave `tokens` as they are.
 
 
 # %% exercise="5.6"

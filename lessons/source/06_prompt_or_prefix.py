@@ -259,8 +259,9 @@ quiz("6.q7")
 #
 # The package has a function for each, and each returns a *row*, a dict with `"method"`, `"accuracy"` and more:
 # `no_prompt(model, task)`, `instruction(model, task)`, `soft_prompt(model, task, hooks, name, steps=…)`,
-# `full_fine_tuning(model, task, steps=…)`. Return the rows in this order, with one for each of the named hooks,
-# whatever their names and however many. Each training has `steps` steps.
+# `full_fine_tuning(model, task, steps=…)`. Call them with these arguments and no others. Return the rows in this order,
+# with one for each of the named hooks, whatever their names and however many. Each training has `steps` steps, and
+# model and task are afterwards what they were.
 
 
 # %% exercise="6.3"

@@ -497,12 +497,13 @@ quiz("7.q16")
 # ### Exercise 7.4: a decision, with evidence
 #
 # Choose a method and a length, train it, measure it, and hand in what you claim. The judge puts your vectors into a
-# base of its own, measures on other unseen sentences, and counts again. It also calls your function once more, with
-# another base and another book: the accuracy that you claim there has to be the one that is measured there. Nothing
-# may be good enough there, and your function comes back all the same. Training runs inside; 60 steps of 16 rows take
+# base of its own, measures on other unseen sentences, and counts again. It also calls your function twice more, with
+# other bases and other books: the accuracy that you claim there has to be the one that is measured there. Nothing may
+# be good enough there, and your function comes back all the same. Training runs inside; 60 steps of 16 rows take
 # seconds. Return a dict with `"method"` (a word, as in 7.1), `"length"`, `"vectors"` (the list of your hooks'
-# parameters, detached), and your evidence: `"accuracy"` (the share of right answers to some hundred examples of the
-# book's `"test"` split), `"bytes"`, `"extra keys"`.
+# parameters, detached, as float32: 4 bytes for each number), and your evidence: `"accuracy"` (the share of right
+# answers to some hundred examples of the book's `"test"` split, without an instruction in words), `"bytes"`, `"extra
+# keys"`.
 
 
 # %% exercise="7.4"

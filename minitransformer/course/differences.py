@@ -9,7 +9,7 @@ import numpy as np
 from . import catalogue
 from .exercise import Misconception
 from .lesson_text import lesson_of
-from .plain_data import Plain, plain
+from .plain_data import NotFinite, Plain, plain
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ def unpack(got: Plain, count: int, what: str) -> list[Plain]:
 
 
 def difference(got: Plain, expected: Plain, what: str, tolerance: float) -> Misconception | None:
+    if type(got) is NotFinite:
+        return Misconception("not-finite", f"{what} should be finite; yours is NaN or infinite")
     if type_in_words(got) != type_in_words(expected):
         types = f"{what} should be {type_in_words(expected)}; yours is {type_in_words(got)}"
         return Misconception("wrong-type", types)

@@ -1,14 +1,23 @@
 """What may pass between a student's code and its judge: plain data, and no code; and what both make of it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from minitransformer import Config, Transformer, freeze
 
-ARRAYS = ("bool", "int64", "float32", "float64")  # the types of numbers that arrays may hold
+ARRAYS = ("bool", "int64", "float32", "float64")  # the types of numbers that arrays may hold; smaller ones are widened
 SCALARS = (bool, int, float, str, type(None))
 
 Plain = np.ndarray | bool | int | float | str | None | list | tuple | dict
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """In place of a plain number that is NaN or infinite and came from a student's process: nobody can compare it."""
+
+    text: str
 
 
 def plain(value: object) -> Plain:
@@ -17,7 +26,8 @@ def plain(value: object) -> Plain:
     if kind in SCALARS:
         return value
     if kind in (torch.Tensor, torch.nn.Parameter):
-        value = value.detach().cpu().numpy()
+        value = value.detach().cpu()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
     elif isinstance(value, np.generic):
         return plain(value.item())
     elif kind in (list, tuple):
@@ -26,6 +36,9 @@ def plain(value: object) -> Plain:
         return {key: plain(part) for key, part in value.items()}
     if type(value) is not np.ndarray:
         raise TypeError(f"expected tensors, numbers, text, or lists of them; got a {kind.__name__}")
+    wide = {"f": "float32", "i": "int64", "u": "int64"}.get(value.dtype.kind)
+    if wide and value.dtype.itemsize < np.dtype(wide).itemsize:  # as exact, and of a type that may pass
+        value = value.astype(wide)
     if value.dtype.name not in ARRAYS:
         raise TypeError(f"expected numbers of type {', '.join(ARRAYS)}; got {value.dtype.name}")
     return value.copy()

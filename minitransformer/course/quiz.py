@@ -91,7 +91,10 @@ def in_cell(question: Question) -> dict:
             if lost
             else f"in {file_name(int(question.id.split('.')[0]))}, and in this cell"
         )
-        words = f"{question.id}: your answer {given.text}{times} is kept {place} once the notebook is saved"
+        words = (
+            f"{question.id}: your answer {given.text}{times} is kept {place} once the notebook is saved; "
+            "if the reply above is to another answer, run the cell again"  # a page that was reloaded shows no updates
+        )
         kept = {"id": question.id, "answer": given.text, "student": given.student, "attempts": given.attempts}
         kept = {MIME: kept}
     return {"text/plain": words, "text/html": f"<small>{html.escape(words)}</small>"} | kept

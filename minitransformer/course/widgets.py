@@ -7,6 +7,8 @@ import ipywidgets
 from .display import Shown, loud
 from .questions import Choice, Match, Numeric, Question, Several, Text
 
+NO_REPLY = "<small>A click that gets no reply, as after a restart, is not kept: run the cell again.</small>"
+
 
 def controls(question: Question, answer: Callable[[str, str], Shown], before: str = "") -> ipywidgets.Widget:
     """Buttons or menus, and below them what the answer got, or what the one `before` got."""
@@ -20,7 +22,7 @@ def controls(question: Question, answer: Callable[[str, str], Shown], before: st
 
     forms = {Choice: letters, Match: menus, Several: boxes, Numeric: line, Text: page}
     form = forms.get(type(question), sequence)
-    return ipywidgets.VBox([form(question, give), reply])
+    return ipywidgets.VBox([form(question, give), reply, ipywidgets.HTML(NO_REPLY)])
 
 
 def letters(question: Choice, give: Callable[[str], None]) -> ipywidgets.Widget:

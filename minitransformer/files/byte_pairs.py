@@ -1,9 +1,13 @@
-"""The tokenizer of a real language model: pieces of words and single bytes, so that no text is unknown to it."""
+"""The tokenizer of a real language model: pieces of words and single bytes. What it cannot write, it refuses.
+
+Digits are cut one by one where the model's file says `smollm`: no token of SmolLM2 has two digits, or a space and one.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from .. import expect
 from ..optional import library
 
 
@@ -11,13 +15,29 @@ class BytePairs:
     """Byte-pair encoding with the same few methods as the `Tokenizer` of the phrasebook."""
 
     def __init__(self, pairs, end: int | None):  # a tokenizers.Tokenizer
-        self.pairs, self.end = pairs, end
+        expect.methods("encode", "decode", "get_vocab_size", pairs=pairs)
+        self.pairs, self.end, self.writable = pairs, end, set()
 
     def __len__(self) -> int:
         return self.pairs.get_vocab_size()
 
+    @property
+    def highest(self) -> int:
+        """The largest of its token ids."""
+        return max(self.pairs.get_vocab().values(), default=-1)
+
     def encode(self, text: str) -> list[int]:
+        if lost := sorted(sign for sign in {*text} - self.writable if not self.can_write(sign)):
+            raise ValueError(
+                f"this tokenizer has no tokens for {', '.join(map(ascii, lost))}: take them out of the text"
+            )
+        self.writable |= {*text}
         return self.pairs.encode(text, add_special_tokens=False).ids
+
+    def can_write(self, sign: str) -> bool:
+        """Whether nothing of this sign is lost: a library would leave out bytes without a token, and say nothing."""
+        ids = self.pairs.encode(sign, add_special_tokens=False).ids
+        return bool(ids) and (sign == "\ufffd" or "\ufffd" not in self.pairs.decode(ids, skip_special_tokens=False))
 
     def decode(self, ids: Iterable[int]) -> str:
         return self.pairs.decode([self.known(number) for number in ids], skip_special_tokens=False)

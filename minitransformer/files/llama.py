@@ -1,16 +1,17 @@
 """Checkpoints of Llama's shape that others trained, into the same `Transformer`; what does not fit it is refused."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from .. import expect
 from ..model import Config, Transformer
 from .byte_pairs import BytePairs
+from .checkpoints import Opened, config_from
+from .schema import INDEX, LLAMA_CONFIG, Outline, Source, fits, sketch
 
 WEIGHT_NAMES = {  # our names -> theirs
     "embedding.": "model.embed_tokens.",
@@ -59,45 +60,73 @@ def from_huggingface(folder: str | Path, dtype: torch.dtype = torch.float32) -> 
 
     Weights that are kept in this dtype stay on the disk until they are needed; others are converted.
     """
+    expect.path(folder=folder)
     folder = Path(folder)
+    source = Source(folder, "fetch it again, with all its parts")
     config = llama_config(folder / "config.json")
-    weights = read_weights(folder)
-    same = weights.pop("lm_head.weight", None)
-    if same is not None and not torch.equal(same, weights.get("model.embed_tokens.weight", same.new_empty(0))):
-        raise ValueError(f"{folder} reads and writes words with different tables; here they are one and the same")
-    model = assemble(config, weights, llama_name, dtype, folder)
+    files = open_weights(folder)
+    held = {name: outline for file in files for name, outline in file.outlines.items()}
+    again = held.pop("lm_head.weight", None)
+    if again not in (None, held.get("model.embed_tokens.weight")):
+        raise two_tables(source)
+
+    def read() -> dict[str, Tensor]:
+        weights = {name: tensor for file in files for name, tensor in file.tensors().items()}
+        same = weights.pop("lm_head.weight", None)
+        if same is not None and not torch.equal(same, weights["model.embed_tokens.weight"]):
+            raise two_tables(source)
+        return weights
+
+    model = assemble(config, held, read, llama_name, dtype, source)
     tokenizer = folder / "tokenizer.json"
-    return model, BytePairs.from_file(tokenizer, config.end) if tokenizer.is_file() else None
+    if not tokenizer.is_file():
+        return model, None
+    pairs = BytePairs.from_file(tokenizer, config.end)
+    if pairs.highest >= config.vocab:
+        raise Source(tokenizer, "fetch it again, with its own model").wrong(
+            f"should name tokens from 0 to {config.vocab - 1}, as the model has them, and names {pairs.highest}"
+        )
+    return model, pairs
+
+
+def two_tables(source: Source) -> ValueError:
+    what = "reads and writes words with different tables; expected one table for both"
+    return replace(source, remedy="fetch a model with tied embeddings").wrong(what)
 
 
 def assemble(
-    config: Config, weights: Mapping[str, Tensor], name: Callable[[str], str], dtype: torch.dtype, path: str | Path
+    config: Config,
+    held: Mapping[str, Outline],
+    read: Callable[[], Mapping[str, Tensor]],
+    name: Callable[[str], str],
+    dtype: torch.dtype,
+    source: Source,
 ) -> Transformer:
-    """A model made of these weights themselves, not of copies, where they already have its dtype."""
-    if dtype not in (torch.float32, torch.bfloat16):
-        raise ValueError(f"a model is loaded as torch.float32 or torch.bfloat16; got {dtype}")
+    """A model made of the weights that `read` gives, all finite; `held` outlines them, `name` gives them their names.
+
+    They are taken themselves, not copied, where they already have the dtype.
+    """
+    if dtype not in (torch.float64, torch.float32, torch.bfloat16):
+        raise ValueError(f"a model is loaded as torch.float64, torch.float32 or torch.bfloat16; got {dtype}")
+    shapes = sketch(config, len(held), source)
+    wanted = {name(ours): outline for ours, outline in shapes.items()}
+    if odd := sorted(held.keys() - wanted.keys()):
+        reason = "there are no biases" if odd[0].endswith("bias") else "this architecture has no place for it"
+        raise replace(source, remedy="fetch a model of Llama's shape").wrong(
+            f"holds {odd[0]!r}, and {reason}: the model would not say what it was trained to say"
+        )
+    if lacking := [theirs for theirs in wanted if theirs not in held]:
+        raise source.wrong(f"lacks {lacking[0]!r}")
+    fits(held, wanted, source)
+    rounded = [theirs for theirs in held if held[theirs].dtype == torch.float64 != dtype]
+    if rounded:
+        raise ValueError(
+            f"{source.path} keeps {rounded[0]!r} as torch.float64; pass dtype=torch.float64, or {dtype} would round it"
+        )
+    weights = read()
     with torch.device("meta"):  # nothing is drawn at random only to be thrown away
         model = Transformer(config)
-    places = {name(ours): (ours, tensor) for ours, tensor in model.state_dict().items()}
-    odd = sorted(weights.keys() - places.keys())
-    if odd:
-        reason = "there are no biases" if odd[0].endswith("bias") else "this architecture has no place for it"
-        raise ValueError(f"{path} holds {odd[0]!r}, and {reason}: the model would not say what it was trained to say")
-    loaded = {}
-    for theirs, (ours, place) in places.items():
-        if theirs not in weights:
-            raise ValueError(f"{path} lacks {theirs!r}; fetch it again, with all its parts")
-        weight = weights[theirs]
-        if weight.shape != place.shape:
-            raise ValueError(
-                f"{path} does not fit: {theirs!r} should be {tuple(place.shape)} and is {tuple(weight.shape)}"
-            )
-        if not weight.is_floating_point() or weight.itemsize < 2:
-            raise ValueError(f"{path} keeps {theirs!r} as {weight.dtype}; expected float32, bfloat16 or float16")
-        if not weight.isfinite().all():
-            raise ValueError(f"{path} holds NaN or infinite numbers in {theirs!r}; fetch it again")
-        loaded[ours] = weight.to(dtype)
-    model.load_state_dict(loaded, assign=True)
+    model.load_state_dict({ours: weights[name(ours)].to(dtype) for ours in shapes}, assign=True)
     small = Transformer(replace(config, vocab=1, layers=1, hidden=1, end=None))  # its tables of angles are the same
     model.cosine, model.sine = small.cosine.to(dtype), small.sine.to(dtype)
     return model
@@ -105,81 +134,64 @@ def assemble(
 
 def llama_config(path: Path) -> Config:
     """The shape of the model, with everything that this architecture would compute differently refused."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; expected a folder with config.json and safetensors files")
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        about.get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged or is no model's configuration ({error}); fetch it again") from None
+    source = Source(path, "fetch it again")
+    text = source.regular("a folder with config.json and safetensors files").read_bytes()
+    about = source.parsed(text, "no model's configuration")
+    source.conforms(about, LLAMA_CONFIG)
     rotary = about.get("rope_parameters") or {}  # newer files say here what older ones said in two places
     if rotary.get("rope_type", "default") != "default":
         about = about | {"rope_scaling": rotary}
     for key, (wanted, unsaid) in ONLY.items():
-        if about.get(key, unsaid) != wanted:
-            raise ValueError(f"{path} has {key} {about.get(key, unsaid)!r}; this architecture has {wanted!r} only")
-    sizes = renamed(about, CONFIG_NAMES, path)
+        came = about.get(key, unsaid)
+        if came != wanted:
+            raise ValueError(f"{path} has {key} {came!r}; this architecture has {wanted!r} only: fetch another model")
+    sizes = renamed(about, CONFIG_NAMES, source)
     more = {
         "kv_heads": about.get("num_key_value_heads") or sizes["heads"],
         "rope_base": rotary.get("rope_theta", about.get("rope_theta", 10_000.0)),
         "end": one_end(about.get("eos_token_id"), path),
     }
-    config = config_from(sizes | more, path)
+    config = config_from(sizes | more, source)
     if about.get("head_dim") not in (None, config.head):
-        raise ValueError(f"{path} has head_dim {about['head_dim']}; here it is width / heads, {config.head}")
+        raise source.wrong(f"has head_dim {about['head_dim']}; here it is width / heads, {config.head}")
     return config
 
 
-def renamed(about: dict, names: dict[str, str], path: Path) -> dict:
+def renamed(about: dict, names: dict[str, str], source: Source) -> dict:
     """What a file says under its own names, under ours."""
     lacking = [theirs for theirs in names.values() if theirs not in about]
     if lacking:
-        raise ValueError(f"{path} does not say {', '.join(lacking)}; fetch it again")
+        raise source.wrong(f"does not say {', '.join(lacking)}")
     return {ours: about[theirs] for ours, theirs in names.items()}
-
-
-def config_from(sizes: dict, path: Path) -> Config:
-    try:
-        return Config(**sizes)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} describes no model that can be: {error}") from None
 
 
 def one_end(end: int | list[int] | None, path: Path) -> int | None:
     if isinstance(end, list):
         if len(end) != 1:
-            raise ValueError(f"{path} ends answers with any of the tokens {end}; here one token ends them")
+            raise ValueError(
+                f"{path} ends answers with any of the tokens {end}; here one token ends them: expected one number"
+            )
         return end[0]
     return end
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The tensors of one safetensors file, or of the several that an index names; memory-mapped."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return read_tensors(folder / "model.safetensors")
-    try:
-        wanted = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        parts = sorted(set(wanted.values()))
-        outside = [part for part in parts if Path(part).name != part]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{index} is damaged or is no index of weights ({error!r}); fetch it again") from None
-    if outside:
-        raise ValueError(f"{index} names {outside[0]!r}, which is not a file of its own folder")
-    weights: dict[str, Tensor] = {}
-    for part in parts:
-        weights |= read_tensors(folder / part)
-    lacking = sorted(wanted.keys() - weights.keys())
+def open_weights(folder: Path) -> list[Opened]:
+    """One safetensors file, or the several that an index names."""
+    index = Source(folder / "model.safetensors.index.json", "fetch it again")
+    if not index.path.exists():
+        return [open_part(folder / "model.safetensors")]
+    about = index.parsed(index.regular("an index of weights").read_bytes(), "no index of weights")
+    index.conforms(about, INDEX)
+    wanted = about["weight_map"]
+    files = {part: open_part(folder / part) for part in sorted(set(wanted.values()))}
+    held = [(name, part) for part, file in files.items() for name in file.outlines]
+    lacking = sorted(wanted.keys() - dict(held).keys())
     if lacking:
-        raise ValueError(f"{index} promises {lacking[0]!r}, which {wanted[lacking[0]]} does not hold; fetch it again")
-    return weights
+        raise index.wrong(f"promises {lacking[0]!r}, which {wanted[lacking[0]]} does not hold")
+    if len(dict(held)) < len(held):
+        raise index.wrong("names files that hold the same tensor")
+    return list(files.values())
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; expected the weights of a model, as safetensors")
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or is no safetensors file ({error}); fetch it again") from None
+def open_part(path: Path) -> Opened:
+    return Opened(Source(path, "fetch it again"), "the weights of a model, as safetensors")

@@ -8,13 +8,15 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
+from .. import expect
 from ..hooks import Hooks
 from ..model import Config, Transformer
 from ..soft_prompts import KeyValuePrefix, PromptTuning, compile_prefix
-from .checkpoints import fingerprint, tensors_of, write_whole
+from .checkpoints import Opened, digest, fingerprint, packed
+from .schema import PEFT_CONFIG, Outline, Source, fits
+from .whole import write_whole
 
 ABOUT, TENSORS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX, PROMPT = "PREFIX_TUNING", "PROMPT_TUNING"
@@ -25,6 +27,9 @@ def export_peft(hooks: Hooks, model: Transformer, folder: str | Path, base_model
 
     PEFT knows prompts and prefixes. What is not a plain prompt is written as the keys and values that it amounts to.
     """
+    expect.a(Hooks, hooks=hooks)
+    expect.a(Transformer, model=model)
+    expect.path(folder=folder)
     about, rows = as_peft(hooks, model)
     own = fingerprint(model)
     if hooks.base not in (None, own):
@@ -32,35 +37,50 @@ def export_peft(hooks: Hooks, model: Transformer, folder: str | Path, base_model
             f"this soft prompt was made for the model with fingerprint {hooks.base}, this one has {own}; "
             "export it with its own model"
         )
-    (Path(folder) / ABOUT).unlink(missing_ok=True)  # it tells that the folder is whole: it goes first and comes last
-    write_whole(Path(folder) / TENSORS, save({"prompt_embeddings": rows}, {"format": "pt", "base": own}))
+    source = Source(Path(folder) / TENSORS, "it was not written, and what stood there is still there: train it again")
+    tensors, metadata = {"prompt_embeddings": rows}, {"base": own, "format": "pt"}
+    data = packed(tensors, metadata | {"sha256": digest(tensors, metadata)}, source)
     about |= {"base_model_name_or_path": base_model, "inference_mode": True}
-    write_whole(Path(folder) / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
+    description, text = Path(folder) / ABOUT, (json.dumps(about, indent=2) + "\n").encode()
+    if description.is_file() and description.read_bytes() != text:
+        description.unlink()  # it tells that the folder is whole: it goes first and comes last
+    write_whole(source.path, data)
+    write_whole(description, text)
 
 
 def import_peft(folder: str | Path, model: Transformer) -> Hooks:
     """The soft prompts in such a folder, ready to use and to train on; refused if they do not fit the model."""
-    path, own = Path(folder) / TENSORS, fingerprint(model)
+    expect.path(folder=folder)
+    own, config = fingerprint(model), model.config
     about = read_about(Path(folder) / ABOUT)
-    tensors, metadata = tensors_of(path, "a soft prompt in PEFT's format, not in the older one that can run code")
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    file = Opened(
+        Source(Path(folder) / TENSORS), "a soft prompt in PEFT's format, not in the older one that can run code"
+    )
+    shapes = {name: outline.shape for name, outline in file.outlines.items()}
     if list(shapes) != ["prompt_embeddings"] or len(shapes["prompt_embeddings"]) != 2:
-        raise ValueError(f"{path} should hold one tensor, 'prompt_embeddings', of a row a virtual token; got {shapes}")
-    if metadata.get("base", own) != own:
+        raise file.source.wrong(f"should hold one tensor, 'prompt_embeddings', of a row a virtual token; got {shapes}")
+    base = file.metadata.get("base")
+    if base not in (None, own):
         raise ValueError(
-            f"{path} was made for the model with fingerprint {metadata['base']}, this one has {own}; "
+            f"{file.source.path} was made for the model with fingerprint {base}, this one has {own}; "
             "import it with its own model, or train it again on this one"
         )
-    rows, config = tensors["prompt_embeddings"].float().to(model.embedding.weight.device), model.config
-    check(about, rows, config, folder)
+    check(about, file.outlines["prompt_embeddings"].shape, config, folder)
+    wanted = Outline(torch.float32, shapes["prompt_embeddings"])
+    fits(file.outlines, {"prompt_embeddings": wanted}, file.source)
+    rows = file.copies()["prompt_embeddings"].to(model.embedding.weight.device)
     if about["peft_type"] == PROMPT:
         hooks = PromptTuning.from_vectors(model, rows)
     else:
-        pairs = rows.unflatten(1, (config.layers, 2, config.kv_heads, config.head)).permute(1, 2, 3, 0, 4)
+        pairs = (
+            rows.to(torch.promote_types(rows.dtype, torch.float32))
+            .unflatten(1, (config.layers, 2, config.kv_heads, config.head))
+            .permute(1, 2, 3, 0, 4)
+        )
         keys, values = turned(pairs[:, 0], model, -1), pairs[:, 1]  # (L, G, P, d)
         hooks = KeyValuePrefix.from_keys_values(config, list(keys), list(values))
-    hooks.base = metadata.get("base")
-    return hooks.to(model.embedding.weight.dtype)
+    hooks.base = base
+    return hooks.to(rows.dtype)
 
 
 def as_peft(hooks: Hooks, model: Transformer) -> tuple[dict, Tensor]:
@@ -74,7 +94,7 @@ def as_peft(hooks: Hooks, model: Transformer) -> tuple[dict, Tensor]:
         name, rows, extra = PREFIX, prefix_rows(compile_prefix(model, hooks), model), {"prefix_projection": False}
     if not 0 < len(rows) < config.context:
         raise ValueError(f"PEFT wants 1 to {config.context - 1} virtual tokens, so that text has room; got {len(rows)}")
-    return expected(name, len(rows), config) | extra, rows.detach().float().cpu().contiguous()
+    return expected(name, len(rows), config) | extra, rows.detach().cpu().contiguous()
 
 
 def only_embeds(hooks: Hooks) -> bool:
@@ -90,14 +110,16 @@ def prefix_rows(prefix: KeyValuePrefix, model: Transformer) -> Tensor:  # (P, 2Â
     layers = range(model.config.layers)
     if any(bias is not None and bias.any() for bias in map(prefix.bias, layers)):
         raise ValueError("PEFT's prefix has no room for a Gate's strength; export what is inside the Gate")
-    keys, values = (torch.stack([tensor.float() for tensor in part]) for part in (prefix.keys, prefix.values))
-    return torch.stack((turned(keys, model), values), 1).permute(3, 0, 1, 2, 4).flatten(1)  # (L, 2, G, P, d) before
+    keys, values = (torch.stack(list(part)) for part in (prefix.keys, prefix.values))
+    keys = turned(keys, model)  # in 32 bits at least, or turning them there and back would cost bits
+    return torch.stack((keys, values.to(keys.dtype)), 1).permute(3, 0, 1, 2, 4).flatten(1)  # (L, 2, G, P, d) before
 
 
 def turned(keys: Tensor, model: Transformer, way: int = 1) -> Tensor:
     """Keys at positions 0..P-1, turned as the model turns them, or back."""
     here = slice(keys.shape[-2])
-    cosine, sine = model.cosine[here].float(), model.sine[here].float()
+    exact = torch.promote_types(keys.dtype, torch.float32)
+    keys, cosine, sine = keys.to(exact), model.cosine[here].to(exact), model.sine[here].to(exact)
     return keys * cosine + way * keys.roll(keys.shape[-1] // 2, -1) * sine
 
 
@@ -110,32 +132,30 @@ def expected(name: str, length: int, config: Config) -> dict:
     return about | {"num_attention_heads": config.kv_heads, "token_dim": config.kv_heads * config.head}
 
 
-def check(about: dict, rows: Tensor, config: Config, folder: str | Path) -> None:
+def check(about: dict, shape: tuple[int, int], config: Config, folder: str | Path) -> None:
     """Refuse what is for another model, or no soft prompt, or not the one that the configuration speaks of."""
+    source = Source(folder, "import it with its own model, or write or fetch it again")
     if about.get("peft_type") not in (PREFIX, PROMPT):
-        raise ValueError(f"{folder} should hold a {PROMPT} or a {PREFIX}; got {about.get('peft_type')}")
-    wanted = expected(about["peft_type"], len(rows), config)
+        raise source.wrong(f"should hold a {PROMPT} or a {PREFIX}; got {about.get('peft_type')}")
+    wanted = expected(about["peft_type"], shape[0], config)
     for place, (key, value) in enumerate(wanted.items()):
         if about.get(key) != value and (place < 3 or about.get(key) is not None):  # only three must be there
-            raise ValueError(
-                f"{folder} does not fit: for this model and its tensor, {ABOUT} should say "
+            raise source.wrong(
+                f"does not fit: for this model and its tensor, {ABOUT} should say "
                 f"{key} {json.dumps(value)} and says {json.dumps(about.get(key))}"
             )
     width = wanted["token_dim"] * (1 if about["peft_type"] == PROMPT else 2 * config.layers)
-    if rows.shape[1] != width or not 0 < len(rows) < config.context:
-        raise ValueError(
-            f"{folder} does not fit: for this model expected 1 to {config.context - 1} rows of {width} numbers, "
-            f"got {tuple(rows.shape)}"
+    if shape[1] != width or not 0 < shape[0] < config.context:
+        raise source.wrong(
+            f"does not fit: for this model expected 1 to {config.context - 1} rows of {width} numbers, got {shape}"
         )
 
 
 def read_about(path: Path) -> dict:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; expected a folder as PEFT's save_pretrained writes it")
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); write or fetch it again") from None
+    source = Source(path)
+    text = source.regular("a folder as PEFT's save_pretrained writes it").read_bytes()
+    about = source.parsed(text, "no description of a soft prompt")
     if type(about) is not dict:
-        raise ValueError(f"{path} should hold PEFT's configuration, names with values; got {json.dumps(about)[:40]}")
+        raise source.wrong(f"should hold PEFT's configuration, names with values; got {json.dumps(about)[:40]}")
+    source.conforms(about, PEFT_CONFIG)
     return about

@@ -4,21 +4,28 @@ A file holds the name of the hooks' class and what it was called with, as plain 
 that are defined, calls it again, and fills in the tensors; nothing in a file is run.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import type_before_parametrizations
+from torch.overrides import TorchFunctionMode
 
+from .. import expect
 from ..hooks import Hooks
 from ..model import Config, Transformer
 from ..soft_prompts import plain_tensors
-from .checkpoints import fill, fingerprint, read, write
+from .checkpoints import OwnFile, fill, fingerprint, read, write
+from .schema import Source, fits, outlines
 
 if TYPE_CHECKING:
     from ..history import History
 
+ROOM = 2**24  # numbers that a class may always ask for while it is made again
+FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn}
 ARGUMENT = "argument."  # in front of the names of tensors that a class was called with
 
 
@@ -31,10 +38,17 @@ def save(
     history: "History | None" = None,
 ) -> None:
     """Write a soft prompt in its plain form, with the fingerprint of the model that it was trained on or is given."""
+    expect.path(path=path)
+    expect.a(Transformer, **expect.given(model=model))
     tensors, arguments = plain_tensors(hooks), {}
+    method, numbers = outline(hooks, arguments), sum(tensor.numel() for tensor in tensors.values())
+    if model is not None:
+        source = Source(path, "it was not written: save it with its own model, and in the shape that it was made in")
+        again = made_again(method, arguments, model, numbers, source)
+        fits(outlines(tensors), outlines(again.state_dict()), source)
     about = {
-        "method": outline(hooks, arguments),
-        "parameters": sum(tensor.numel() for tensor in tensors.values()),
+        "method": method,
+        "parameters": numbers,
         "base": hooks.base if model is None else fingerprint(model),
         "task": task,
         "score": score,
@@ -45,23 +59,23 @@ def save(
 
 def load(path: str | Path, model: Transformer) -> Hooks:
     """The soft prompt in a file, ready to use and to train on; refused if it was made for another model."""
-    tensors, about = read(path, "soft prompt")
-    own = fingerprint(model)
-    if about["base"] not in (None, own):
+    expect.path(path=path)
+    file, own = OwnFile(path, "soft prompt"), fingerprint(model)
+    if file.about["base"] not in (None, own):
         raise ValueError(
-            f"{path} was made for the model with fingerprint {about['base']}, this one has {own}; "
+            f"{path} was made for the model with fingerprint {file.about['base']}, this one has {own}; "
             "load it with its own model, or train it again on this one"
         )
+    tensors = file.copies()
     arguments = {name: tensors.pop(name) for name in list(tensors) if name.startswith(ARGUMENT)}
-    try:
-        method = about["method"] if "called" in about["method"] else first_edition(about["method"], tensors)
-        hooks = build(method, arguments, model)
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{path} does not fit this model: it lacks {error}") from None
-    except ValueError as error:
-        raise ValueError(f"{path} does not fit: {error}") from None
-    fill(hooks, tensors, path)
-    hooks.base = about["base"]
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    method = file.about["method"]
+    method = method if "called" in method else first_edition(method, tensors, file.source)
+    hooks = made_again(method, arguments, model, numbers, file.source)
+    fill(hooks, tensors, file.source)
+    if numbers != file.about["parameters"]:
+        raise file.source.wrong(f"should hold {file.about['parameters']} numbers and holds {numbers}")
+    hooks.base = file.about["base"]
     return hooks
 
 
@@ -99,6 +113,34 @@ def outline(hooks: Hooks, tensors: dict[str, Tensor]) -> dict:
     return {"name": kind.__name__, "called": called}
 
 
+def made_again(
+    method: Mapping, arguments: Mapping[str, Tensor], model: Transformer, numbers: int, source: Source
+) -> Hooks:
+    """The hooks that a file with so many numbers speaks of; their class gets no memory for many more."""
+    try:
+        with Room(ROOM + 256 * numbers):  # a prefix with all of its vectors in one layer begins with as many in each
+            return build(method, arguments, model)
+    except ValueError as error:
+        raise source.wrong(f"does not fit: {error}") from None
+    except Exception as error:  # whatever a class raises that is called with what stands in a file
+        raise source.wrong(f"does not fit this model: {type(error).__name__}: {error}") from None
+
+
+class Room(TorchFunctionMode):
+    """Refuses to make tensors of more than so many numbers in all."""
+
+    def __init__(self, numbers: int):
+        super().__init__()
+        self.left = numbers
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in FACTORIES and args:
+            self.left -= math.prod(args[0] if isinstance(args[0], tuple | list) else args)
+            if self.left < 0:
+                raise ValueError("its class asks for far more numbers than the file holds")
+        return function(*args, **(kwargs or {}))
+
+
 def build(method: Mapping, tensors: Mapping[str, Tensor], model: Transformer) -> Hooks:
     """Hooks made again, by calling their class as it was called before."""
 
@@ -133,26 +175,31 @@ def subclasses(kind: type) -> Iterator[type]:
         yield from subclasses(each)
 
 
-def first_edition(method: Mapping, tensors: Mapping[str, Tensor]) -> dict:
+def first_edition(method: Mapping, tensors: Mapping[str, Tensor], source: Source) -> dict:
     """What the files of version 0.1 said of a method, as it is said now."""
     config = {"the model's": "config"}
     inside = below("hooks.", tensors)
-    match method["name"]:
-        case "PromptTuning":
-            arguments = [len(tensors["vectors"]), config]
-        case "PrefixTuning":
-            arguments = [tensors["vectors"].shape[1], config, method["layers"]]
-        case "KeyValuePrefix":
-            layers = range(sum(name.startswith("keys.") for name in tensors))
-            lengths = [tensors[f"keys.{layer}"].shape[1] for layer in layers]
-            arguments = [lengths, config, 0.0, 0, [layer for layer in layers if f"bias{layer}" in tensors]]
-        case "Gate":
-            arguments = [{"hooks": first_edition(method["inside"], inside)}, config]
-        case "Stack":
-            parts = enumerate(method["inside"])
-            arguments = [{"hooks": first_edition(part, below(f"{place}.", inside))} for place, part in parts]
-        case name:
-            raise ValueError(f"it holds a {name}, which version 0.1 of minitransformer did not write")
+    try:
+        match method["name"]:
+            case "PromptTuning":
+                arguments = [len(tensors["vectors"]), config]
+            case "PrefixTuning":
+                arguments = [tensors["vectors"].shape[1], config, method["layers"]]
+            case "KeyValuePrefix":
+                layers = range(sum(name.startswith("keys.") for name in tensors))
+                lengths = [tensors[f"keys.{layer}"].shape[1] for layer in layers]
+                arguments = [lengths, config, 0.0, 0, [layer for layer in layers if f"bias{layer}" in tensors]]
+            case "Gate":
+                arguments = [{"hooks": first_edition(method["inside"], inside, source)}, config]
+            case "Stack":
+                parts = [(part, below(f"{place}.", inside)) for place, part in enumerate(method["inside"])]
+                arguments = [{"hooks": first_edition(part, its, source)} for part, its in parts]
+            case name:
+                raise source.wrong(
+                    f"does not fit: it holds a {name}, which version 0.1 of minitransformer did not write"
+                )
+    except (KeyError, IndexError, TypeError) as error:
+        raise source.wrong(f"does not fit this model: it lacks {error}, which a {method['name']} has") from None
     return {"name": method["name"], "called": {"positional": arguments, "named": {}}}
 
 

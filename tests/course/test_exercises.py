@@ -49,8 +49,9 @@ def test_the_reference_gets_full_marks(each, seed):
 
 
 @every_exercise
-def test_every_exercise_has_two_unusual_right_answers(each):
-    assert len(known_answers(each.lesson, "right")[each.id]) >= 2
+def test_every_exercise_has_a_bank_of_unusual_right_answers_and_one_of_wrong_ones(each):
+    assert len(known_answers(each.lesson, "right")[each.id]) >= 5
+    assert len(known_answers(each.lesson, "wrong")[each.id]) >= 6
 
 
 @pytest.mark.parametrize(("exercise_id", "answer"), UNUSUAL)
@@ -147,6 +148,9 @@ def test_what_crosses_is_a_copy_and_only_data():
     array += 1
     assert copied["a"][0].tolist() == [0, 0, 0] and type(copied["b"]) is np.ndarray and copied["a"][1] == (1, None)
     assert type(plain(np.float64(2))) is float
+    for small, wide in ((torch.float16, "float32"), (torch.bfloat16, "float32"), (torch.int32, "int64")):
+        whole = plain(torch.arange(3).to(small))
+        assert whole.dtype == wide and whole.tolist() == [0, 1, 2]
 
     class Liar(np.ndarray):
         def __eq__(self, other):

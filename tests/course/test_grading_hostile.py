@@ -17,10 +17,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "hostile"))
 
+import box_cases
 import cases
 
 from minitransformer.course.grading import Limits, grade
-from minitransformer.course.isolation import GRADED, problem
+from minitransformer.course.isolation import GRADED, leftovers, problem
 
 POINTS = 21  # of lesson 1, questions included
 LIMITS = Limits(call=4, whole=40, memory=3 << 30, processes=48, file=32 << 20)
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.skipif(not working, reason="no isolation profile that g
 
 
 @pytest.fixture(scope="session")
-def graded(tmp_path_factory):
+def graded(tmp_path_factory, temporary):
     """Every case, and an honest submission after every fifth; rows by name, and where the reports are."""
     folder, out = tmp_path_factory.mktemp("class"), tmp_path_factory.mktemp("out")
     listening = socket.create_server(("127.0.0.1", 0))
@@ -50,9 +51,50 @@ def graded(tmp_path_factory):
     after = {str(path) for place in PLACES for path in Path(place).glob("*")}
     listening.setblocking(False)
     yield {"rows": {row["name"]: row for row in rows}, "out": out, "new": after - before, "listening": listening,
-           "changed": stamps() ^ watched, "alive": leftovers()}  # fmt: skip
+           "changed": stamps() ^ watched, "alive": still_running(), "left": [*temporary.iterdir()]}  # fmt: skip
     listening.close()
     shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session", params=working if os.environ.get("GRADING") == "all" else working[:1])
+def boxed(request, tmp_path_factory, temporary):
+    """The attacks on the box, their honest twins, and after every fifth one an honest submission; for each profile."""
+    folder, out, planted = map(tmp_path_factory.mktemp, ("class", "out", "neighbours"))
+    (planted / "neighbour.py").write_text(cases.HONEST["1.2"])
+    for path in (planted, *planted.parents[:3]):  # as somebody may have left them
+        path.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        stands_for = {"PLANTED": planted, "REPOSITORY": Path(__file__).parents[2], "PORT": listening.getsockname()[1]}
+        for number, (name, (attack, _)) in enumerate(box_cases.CASES.items()):
+            cells = cases.HONEST | attack
+            for word, meant in stands_for.items():
+                cells = {exercise: cell.replace(word, str(meant)) for exercise, cell in cells.items()}
+            (folder / f"{number:02}-{name}.ipynb").write_text(cases.notebook(cells, {}), encoding="utf-8")
+            if number % 5 == 0:
+                (folder / f"{number:02}-~honest.ipynb").write_text(cases.GOOD)
+        rows = grade([folder], 1, out, profile=request.param, limits=LIMITS, processes=2)
+    return {"rows": {row["name"]: row for row in rows}, "left": [*temporary.iterdir()], "alive": still_running()}
+
+
+@pytest.fixture(scope="session")
+def temporary(tmp_path_factory):
+    """Where graders keep what is temporary: by this folder we know theirs from others' on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder := tmp_path_factory.mktemp("temporary")))
+        yield folder
+
+
+@pytest.mark.parametrize("name", box_cases.CASES)
+def test_the_box_holds_and_lets_honest_work_be_done(boxed, name):
+    row = row_of(boxed, name)
+    assert not row.get("problem"), row["problem"]
+    assert cases.marks(row) == cases.POINTS | box_cases.CASES[name][1], row
+
+
+def test_those_who_come_after_an_attack_on_the_box_are_graded_right(boxed):
+    honest = [row for name, row in boxed["rows"].items() if name.endswith("~honest")]
+    assert len(honest) > 6 and {row["earned"] for row in honest} == {8}
+    assert boxed["alive"] == boxed["left"] == []
 
 
 def stamps() -> set[tuple[str, int]]:
@@ -62,11 +104,12 @@ def stamps() -> set[tuple[str, int]]:
             for path in (here / name).rglob("*.py")}  # fmt: skip
 
 
-def leftovers() -> list[str]:
+def still_running() -> list[str]:
+    """Students' code of this run, by the folder from which it was started."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if "/graded-" in process.environ().get("HOME", ""):
+            if any(part.startswith(os.environ["TMPDIR"]) for part in process.cmdline()):
                 found.append(" ".join(process.cmdline()))
     return found
 
@@ -105,8 +148,8 @@ def test_those_who_come_after_are_graded_right(graded):
 
 
 def test_nothing_is_left_running_and_nothing_written_outside(graded):
-    assert graded["alive"] == []
-    assert not [path for path in graded["new"] if cases.MARK in path or "graded-" in path or "climbed" in path]
+    assert graded["alive"] == graded["left"] == []
+    assert not [path for path in graded["new"] if cases.MARK in path or leftovers.PREFIX in path or "climbed" in path]
     assert not {path for path in graded["new"] if path.endswith(("results.json", "gradebook.csv", "conftest.py"))}
     assert graded["changed"] == set()
 

@@ -411,3 +411,15 @@ def test_the_file_lies_in_the_notebook_s_own_folder(tmp_path, how, monkeypatch):
         monkeypatch.setenv("JPY_SESSION_NAME", "fileId=https%3A//drive.example/x.ipynb")
     run(started, f'quiz("1.q6", answer="{RIGHT}")', before=before)
     assert in_file(started if how == "elsewhere" else own) == [RIGHT]
+
+
+@pytest.mark.usefixtures("in_kernels")
+def test_a_notebook_that_is_run_by_another_keeps_nothing_beside_that_one(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "lessons"))
+    from notebooks import executed
+
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "outer.ipynb"))
+    cell = f'from minitransformer.course import quiz\nquiz("1.q6", answer="{RIGHT}")\n__import__("os").listdir()'
+    book = executed(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]))
+    assert NAME in book.cells[0].outputs[-1].data["text/plain"] and not list(tmp_path.iterdir())
+    assert os.environ["JPY_SESSION_NAME"]

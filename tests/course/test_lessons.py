@@ -93,7 +93,9 @@ def test_nbgrader_finds_what_it_wants(source, solved):
         about = dict(cell.metadata.nbgrader)
         role = cell.id.split("-")[0]
         expected = {"schema_version": 3, "grade_id": cell.id, "task": False, "solution": role == "exercise"}
-        expected |= {"grade": role == "check", "locked": role != "exercise"}
+        expected |= {"grade": role in ("check", "points"), "locked": role != "exercise"}
+        if role == "points":
+            expected["points"] = sum(each.points for each in catalogue.questions(int(source.name[:2])).values())
         if role == "check":
             expected["points"] = exercise(cell.id.removeprefix("check-").replace("-", ".")).points
         assert about == expected

@@ -338,7 +338,7 @@ def clicked(question, act) -> str:
 
 
 def test_several_options_have_boxes_to_check_and_one_button():
-    def act(form, reply):
+    def act(form, reply, _):
         *boxes, button = form.children
         button.click()  # nothing is checked: nothing is given
         for box in boxes:
@@ -351,7 +351,7 @@ def test_several_options_have_boxes_to_check_and_one_button():
 
 @pytest.mark.parametrize(("question", "typed"), [(NUMBERS, "12 * 128"), (ESSAY, 'I take "4" <script>')])
 def test_a_number_and_a_text_have_a_field_and_a_button(question, typed):
-    def act(form, reply):
+    def act(form, reply, _):
         field, button = form.children
         button.click()  # an empty field gives nothing
         field.value = typed

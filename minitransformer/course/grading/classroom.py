@@ -1,26 +1,23 @@
 """A whole class: every submission gets a row, whatever it does; one that is graded already is not graded again."""
 
-import hashlib
-import hmac
 import json
 import os
 import secrets
-import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import torch
 from tqdm.auto import tqdm
 
-from ...files.checkpoints import write_whole
-from ..assignment import Assignment, course_digest
-from ..display import clean
-from ..isolation import GRADED, Box, Limits, choose, write_open_part
-from . import finding, intake, reports, similarity
-from .marking import Session, mark
+from ..assignment import Assignment
+from ..isolation import GRADED, Limits, choose
+from . import finding, reports
+from .grader import Grader, is_sound, lost_to_the_machine
+from .workers import Bounds, Died, Workers
+
+SHORTEST_SECRET = 16  # bytes
+FOR_INTAKE_AND_JUDGES = 120.0  # seconds for one submission, beside those of the student's code
 
 
 def grade(
@@ -31,7 +28,8 @@ def grade(
     """Grade every submission under these paths and write all reports to `out`; return one row for each.
 
     The hidden inputs are drawn from `secret`, a file; where none is named, one is made in `out`. `shard=(2, 5)` takes
-    the second of five parts of the class. Of each question's `attempts`, so many count: the last of them.
+    the second of five parts of the class; what others have graded in `out` is in the reports, too.
+    Of each question's `attempts`, so many count: the last of them.
     """
     if attempts is not None and attempts < 1:
         raise ValueError(f"attempts is how many of each question's attempts count, at least 1; got {attempts}")
@@ -40,63 +38,127 @@ def grade(
         raise FileNotFoundError(f"there is nothing at {', '.join(missing)}; expected notebooks, .py, zips or folders")
     if any(out.resolve().is_relative_to(path.resolve()) for path in paths):
         raise ValueError(f"the reports would stand among the submissions: name an --out outside of them; got {out}")
-    assignment, profile = Assignment.of(lesson), choose(profile)
-    (out / "rows").mkdir(parents=True, exist_ok=True)
-    if not secret.exists():
-        secret.parent.mkdir(parents=True, exist_ok=True)
-        secret.touch(0o600)
-        secret.write_text(secrets.token_hex(32))
-    work = [file for place, file in enumerate(finding.find_submissions(paths)) if place % shard[1] == shard[0] - 1]
-    workers = max(1, min(processes or os.cpu_count() or 1, len(work)))
-    # processes and not threads: torch's random numbers, which judges draw, are one stream for all threads
-    alone = dict(max_workers=workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
-    with tempfile.TemporaryDirectory(prefix="course-") as folder, ProcessPoolExecutor(**alone) as pool:
-        os.chmod(folder, 0o755)
-        box = profile, write_open_part(lesson, Path(folder, "open")), lesson, limits or Limits()
-        grader = Grader(assignment, box, secret.read_bytes(), course_digest(), out, attempts)
-        rows = (pool.map if workers > 1 else map)(grader.grade_one, work)
-        rows = list(tqdm(rows, total=len(work), disable=not progress, unit="submission", dynamic_ncols=True))
-    reports.write(rows, assignment, out, profile in GRADED)
+    assignment, limits, chosen = Assignment.of(lesson), limits or Limits(), choose(profile, (*paths, out))
+    with reports.writing(out):
+        (out / "rows").mkdir(parents=True, exist_ok=True)
+    remove_unfinished(out)
+    grader = Grader(lesson, chosen.name, chosen.missing, limits, secret_bytes(secret), out / "rows", attempts)
+    submissions = finding.find_submissions(paths)
+    mine = [place % shard[1] == shard[0] - 1 for place in range(len(submissions))]
+    at_once = max(1, min(processes or os.cpu_count() or 1, sum(mine)))
+    bounds = Bounds(seconds=limits.start + limits.patience * limits.whole + FOR_INTAKE_AND_JUDGES)
+    bar = tqdm(total=sum(mine), disable=not progress, unit="submission", dynamic_ncols=True)
+    with bar, says_how_far(bar), Workers(grader.prepare, bounds) as workers:
+        rows = class_rows(workers, grader, submissions, mine, at_once, bar)
+        written = [row for row in rows if row]
+        reports.write(written, assignment, out, chosen.name in GRADED, pages(workers, written, at_once))
+    return [row for row, own in zip(rows, mine, strict=True) if own]
+
+
+def class_rows(
+    workers: Workers,
+    grader: Grader,
+    submissions: list[finding.SubmissionFile],
+    mine: list[bool],
+    at_once: int,
+    bar: tqdm,
+) -> list[dict | None]:
+    """A row for each submission; for those of other shards only if it has been graded before."""
+    rows: list[dict | None] = [None] * len(submissions)
+
+    def take(places: list[int], at_once: int, task: str = "grade_one") -> Iterator[int]:
+        jobs = [(task if mine[place] else "kept_row", submissions[place]) for place in places]
+        for job, result in workers.results(jobs, at_once):
+            place = places[job]
+            row = row_of(result, submissions[place], grader)
+            rows[place] = row if mine[place] or (row and not row.get("problem")) else None
+            yield place
+
+    again = []
+    for place in take([*range(len(rows))], at_once):
+        if mine[place] and may_do_better_alone(rows[place]):
+            again.append(place)
+        else:
+            keep(rows[place], grader)
+            bar.update(mine[place])
+    for place in take(sorted(again), 1, "grade_alone"):  # alone: what was lost because of neighbours is not lost now
+        keep(rows[place], grader)
+        bar.update()
     return rows
 
 
-@dataclass(frozen=True)
-class Grader:
-    """Grades submissions one by one; every process of a pool has a copy of it."""
+def row_of(result: bytes | Died, submission: finding.SubmissionFile, grader: Grader) -> dict | None:
+    """What came of one submission; a row in any case, or None where another shard's is not there."""
+    why = result.why if isinstance(result, Died) else "its row is damaged"
+    with suppress(ValueError, RecursionError, TypeError):
+        row = json.loads(result)
+        if row is None or is_sound(row):
+            return row
+    return grader.empty_row(submission.name) | {"problem": f"could not be graded: {why}"}
 
-    assignment: Assignment
-    box: tuple[str, Path, int, Limits]
-    secret: bytes
-    course_digest: bytes
-    out: Path
-    attempts: int | None
 
-    def grade_one(self, submission: finding.SubmissionFile) -> dict:
-        """The row of one submission: graded now, or kept from an earlier run in which everything was the same."""
-        began, (profile, _, lesson, limits) = time.perf_counter(), self.box
-        row = dict(name=submission.name, lesson=lesson, profile=profile, earned=0.0, tests=[])
-        row["points"] = self.assignment.points
+def may_do_better_alone(row: dict) -> bool:
+    """Whether this submission lost something that neighbours or the machine may have cost it."""
+    failed = row.get("problem", "").startswith("could not be graded")
+    lost = lost_to_the_machine(row)
+    return failed or "memory" in lost or bool(lost and not row["had_its_time"])
+
+
+def keep(row: dict | None, grader: Grader) -> None:
+    """Write the row down for later runs, unless a later run should try again."""
+    if row and not row.get("problem") and not lost_to_the_machine(row):
+        place, data = grader.place(row["name"]), json.dumps(row, indent=1).encode()
+        if not place.exists() or place.read_bytes() != data:
+            reports.put(place, data)
+
+
+def pages(workers: Workers, rows: list[dict], at_once: int) -> Iterator[tuple[dict, dict[str, str]]]:
+    """Each row with its own reports; a report that cannot be made says so, and the others are made."""
+    for place, result in workers.results([("report", row) for row in rows], at_once):
+        if isinstance(result, Died):
+            why = f"your marks stand, but this report could not be made: {result.why}"
+            yield rows[place], reports.of_one(rows[place] | {"tests": [], "notes": [], "problem": why})
+        else:
+            yield rows[place], json.loads(result)
+
+
+@contextmanager
+def says_how_far(bar: tqdm) -> Iterator[None]:
+    """A Ctrl-C ends in one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        bar.leave = False
+        raise KeyboardInterrupt(f"stopped: {bar.n} of {bar.total} graded; run the same command to go on") from None
+
+
+def secret_bytes(path: Path) -> bytes:
+    """What tells the hidden inputs; made where there is nothing, by whoever comes first."""
+    if not os.path.lexists(path):
+        with reports.writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        made = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
         try:
-            files = finding.contents(submission)
-            data = b"\0".join(files.values())
-            # another student, other code: other inputs, so that what leaked once is of no use
-            key = hmac.digest(self.secret, submission.name.encode() + b"\0" + data, "sha256")
-            settings = f"{profile} {limits} {self.attempts}".encode()
-            row["content"] = hmac.digest(key, settings + self.course_digest, "sha256").hex()
-            path = self.out / "rows" / f"{hashlib.sha256(submission.name.encode()).hexdigest()[:24]}.json"
-            if path.exists() and (kept := json.loads(path.read_bytes()))["content"] == row["content"]:
-                return kept
-            handed_in = intake.read(files, self.assignment)
-            row |= similarity.traces("\n".join(source for _, source in handed_in.pieces))
-            row["taken"] = [list(each) for each in handed_in.taken]
-            row["notes"] = [*submission.notes, *handed_in.notes]
-            session = Session(self.assignment, handed_in, limits, lambda: Box(*self.box))
-            row["tests"] = list(mark(session, handed_in.answers, key, self.attempts))
-            row["earned"] = round(sum(test["earned"] for test in row["tests"]), 3)
-            row["seconds"] = round(time.perf_counter() - began, 1)
-            write_whole(path, json.dumps(row, indent=1).encode())
-        except intake.Refused as why:
-            row["problem"] = str(why)
-        except Exception as error:  # the grader's or the machine's fault; tried again next time
-            row["problem"] = clean(f"could not be graded: {type(error).__name__}: {error}")
-        return row
+            with open(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(made, path)
+        finally:
+            made.unlink(missing_ok=True)
+    data = path.read_bytes()
+    if len(data.strip()) < SHORTEST_SECRET:
+        raise ValueError(
+            f"the secret in {path} is too short to keep inputs hidden: expected at least {SHORTEST_SECRET} bytes, got "
+            f"{len(data.strip())}; remove the file, and a new secret is made and everything is graded with it"
+        )
+    return data
+
+
+def remove_unfinished(out: Path) -> None:
+    """Files that a run was writing when it was ended; not those that another run is writing now."""
+    for path in [*out.glob(".*.unfinished"), *out.glob("*/.*.unfinished")]:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > 60:
+                path.unlink()

@@ -1,45 +1,67 @@
 """Whose is what: folders, zips and the names that course systems give become one submission for each student.
 
 Zips are opened with care, and zips in zips to a bounded depth. Nothing is unpacked to disk.
+What a course system knows by a number is one student wherever it lies; of others only what lies in one folder is.
 """
 
 import io
 import os
 import re
 import stat
+import unicodedata
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+from .. import catalogue, lesson_text
 from ..display import clean
 from .cells import Refused
 
-LARGEST, LARGEST_CLASS, MOST, DEEPEST = 8 << 20, 1 << 30, 5000, 3
+LARGEST, LARGEST_CLASS, MOST, DEEPEST, DEEPEST_FOLDER = 8 << 20, 1 << 30, 5000, 3, 30
+MOST_BESIDE = 1000  # files side by side, among which helpers are looked for
 LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
 MOODLE = re.compile(r"(?P<who>.+?)_(?P<id>\d{4,})_assignsubmission_[a-z]+_?(?P<file>.*)")
-BLACKBOARD = re.compile(r".+?_(?P<who>[^_]+)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_.*|\.\w+)?")
-CANVAS = re.compile(
-    r"(?P<who>[^\W_]+)(?:_LATE)?_(?P<id>\d{3,})_\d{4,}_(?P<file>.+?)(?:-(?P<when>\d{1,3}))?(?P<suffix>\.\w+)?"
+BLACKBOARD = re.compile(r".+?_(?P<who>[^_]+)_attempt_(?P<when>\d{4}(?:-\d\d){5})(?:_(?P<file>.*)|\.\w+)?")
+CANVAS = re.compile(  # two numbers, of the student and of the file; a date in two parts is none
+    r"(?P<who>[^\W_](?:[^\W_]|[-'’.])*)(?i:_LATE)?_(?!20\d\d_[01]\d[0-3]\d_)(?P<id>\d{3,})_\d{4,}_(?P<file>.+?)"
+    r"(?:-(?P<when>\d{1,3}))?(?P<suffix>\.\w+)?"
 )
 ATTEMPT = re.compile(r"(?:attempt|submission|try|version|v)[ _-]?(?P<when>\d+)", re.IGNORECASE)
 NO_NAME = re.compile(  # what a student calls a file, and nobody calls a student
-    r"lesson|copy|draft|final|untitled|version|solution|attempt|exercise|answer|helper|util|tool|notes|scratch|backup"
+    r"lesson|copy|draft|final|untitled|version|solution|attempt|exercise|answer|helper|util|notes|scratch|backup"
+    r"|(?<![^\W\d_])(?:hw|homework|assignment|submission|abgabe|sheet|task|project|notebook|main|tools?)(?![^\W\d_])"
     r"|\bold\b|\bnew\b|\d\d_|v\d|\(\d+\)|checkpoint", re.IGNORECASE)  # fmt: skip
 MAIN, ASIDE = (".ipynb", ".py"), re.compile(r"answers-lesson\d+\.json")
+IMPORTS = re.compile(
+    r"\b(?:from[ \t]+\.?(\w+)[ \t]+import\b|import[ \t]+(\w+(?:[ \t]*,[ \t]*\w+)*))"
+    r"|%run[ \t]+(?:-\w+[ \t]+)*(?:\./)?(\w+)"
+)
 
 
 @dataclass(frozen=True)
 class File:
-    """A file on disk, or in a zip there: `inside` are its names in zip after zip. `parts` is where it was found."""
+    """A file on disk, or in a zip there: `inside` are its names in zip after zip. `parts` is where it was found.
+
+    `when` are the times of the file on disk and of what is in it; `called` is what the student called it, where a
+    course system gave it a longer name.
+    """
 
     parts: tuple[str, ...]
     path: Path
     inside: tuple[str, ...] = ()
+    when: tuple = ()
+    called: str = ""
 
     @property
     def name(self) -> str:
+        return self.called or self.given_name
+
+    @property
+    def given_name(self) -> str:
         return PurePosixPath(self.inside[-1]).name if self.inside else self.path.name
 
     @property
@@ -56,46 +78,96 @@ class SubmissionFile:
     notes: tuple[str, ...] = ()
 
 
-@dataclass
-class Person:
-    files: dict[str, list[File]] = field(default_factory=lambda: defaultdict(list))  # by attempt
+class Owned(NamedTuple):
+    """A file and whose it is: `place` is what an attempt lies in, `known` whom a course system means."""
+
+    who: str
+    file: File
+    place: tuple[str, ...]
+    attempt: str = ""
+    known: str = ""
+    version: int = 0
+    note: str = ""
 
 
 def find_submissions(paths: list[Path]) -> list[SubmissionFile]:
     """One for each student under these paths, in order and under names that differ; hidden files are none."""
-    people: dict[str, Person] = defaultdict(Person)
-    for path in paths:
-        for who, attempt, file in owned([*listed(path)]):
-            people[who].files[attempt].append(file)
+    people: dict[tuple, list[Owned]] = defaultdict(list)
+    folders = files_by_folder(paths)
+    for folder, files in folders.items():
+        for each in owned(files):
+            each = each._replace(place=(str(folder), *each.place))
+            people[("", each.known) if each.known else (folder, each.who)].append(each)
     made, names = [], set()
-    for who, person in people.items():
-        name = clean(who, 120)
+    for (folder, who), all_of_one in people.items():
+        readable = [each for each in all_of_one if each.file.suffix in MAIN] or all_of_one
+        last = max({each[2:4] for each in readable}, key=lambda attempt: attempt_order(attempt, all_of_one))
+        chosen = last_versions([each for each in all_of_one if each[2:4] == last])
+        clash = folder and any(other != folder and name == who for other, name in people)
+        name = clean(f"{apart(folder, [*folders])}/{who}" if clash else chosen[-1].who, 120)
         while name in names:
             name += " again"
         names.add(name)
-        last = max(person.files, key=lambda each: attempt_order(each, person.files[each]))
-        aside = [file.name for attempt, files in person.files.items() if attempt != last for file in files]
+        aside = [each.file.given_name for each in all_of_one if each not in chosen]
         notes = [f"the last attempt counts; left aside: {', '.join(aside[:5])}"] if aside else []
-        made.append(SubmissionFile(name, tuple(person.files[last]), tuple(clean(note) for note in notes)))
+        notes += dict.fromkeys(each.note for each in chosen if each.note)
+        files = tuple(each.file for each in chosen)
+        made.append(SubmissionFile(name, files, tuple(clean(note) for note in notes)))
     return made
 
 
-def attempt_order(attempt: str, files: list[File]) -> tuple:
-    """By the number or the time in its name, else by the file's time, else by name."""
-    times = [file.path.lstat().st_mtime for file in files]
-    return [int(each) for each in re.findall(r"\d+", attempt)], max(times), attempt
+def files_by_folder(paths: list[Path]) -> dict[Path, list[File]]:
+    """The files under each path that is a folder, and those of the other paths by the folder that they lie in."""
+    found: dict[Path, dict[tuple, File]] = defaultdict(dict)
+    for path in paths:
+        folder = path.absolute() if is_folder(path) else path.absolute().parent
+        found[folder] |= {(file.path.absolute(), file.inside): file for file in listed(path)}
+    return {folder: [*files.values()] for folder, files in found.items()}
+
+
+def apart(folder: Path, folders: list[Path]) -> str:
+    """A folder's name, as long as it takes to tell it from the others."""
+    return folder.relative_to(os.path.commonpath([each.parent for each in folders])).as_posix()
+
+
+def attempt_order(attempt: tuple, all_of_one: list[Owned]) -> tuple:
+    """By the number or the time in its name, else by the files' times, else by name."""
+    place, name = attempt
+    return [int(each) for each in re.findall(r"\d+", name)], max(
+        each.file.when for each in all_of_one if each[2:4] == attempt), place, name  # fmt: skip
+
+
+def last_versions(attempt: list[Owned]) -> list[Owned]:
+    """Without the earlier ones of files that were handed in again under the same name."""
+    last = {each.file.called: each.version for each in sorted(attempt, key=lambda each: each.version)}
+    return [each for each in attempt if not each.file.called or each.version == last[each.file.called]]
+
+
+def is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def listed(path: Path) -> Iterator[File]:
-    """Every file under a path, and in its zips, with where it was found."""
-    top = path if path.is_dir() and not path.is_symlink() else None
-    for each in sorted(path.rglob("*")) if top else [path]:
-        parts = each.relative_to(top or path.parent).parts
-        if (top and "/." in f"/{'/'.join(parts)}") or stat.S_ISDIR(each.lstat().st_mode):
-            continue
-        yield from in_zip(File(parts, each))
-    beside = () if top else path.parent.glob("answers-lesson*.json")
-    yield from (File((each.name,), each) for each in beside if path.suffix.lower() in MAIN)
+    """Every file under a path, and in its zips, with where it was found; of a file named alone also what it needs."""
+    top = path if is_folder(path) else None
+    for each in sorted(under(top)) if top else [path]:
+        yield from in_zip(File(each.relative_to(top or path.parent).parts, each, when=(each.lstat().st_mtime,)))
+    if not top and path.suffix.lower() in MAIN:
+        yield from (File((each.name,), each) for each in path.parent.glob("answers-lesson*.json"))
+        beside = [File((each.name,), each) for each in sorted(path.parent.glob("*.py")) if each.name != path.name]
+        yield from helpers(beside, [File((path.name,), path)])
+
+
+def under(top: Path) -> Iterator[Path]:
+    """What is no folder, and each folder that lies too deep to look into; what is hidden is left out."""
+    for folder, folders, files in os.walk(top):
+        here = Path(folder)
+        folders[:] = [name for name in folders if name[0] != "."]
+        deeper = len(here.relative_to(top).parts) < DEEPEST_FOLDER
+        yield from (here / name for name in files if name[0] != ".")
+        yield from (here / name for name in folders if not deeper or (here / name).is_symlink())
+        if not deeper:
+            folders.clear()
 
 
 def in_zip(file: File) -> Iterator[File]:
@@ -119,7 +191,8 @@ def members(file: File, left: list[int], data: bytes | None = None) -> Iterator[
             within = tuple(part for part in re.split(r"[/\\]", info.filename) if part not in ("", "."))
             if any(part.startswith(".") and part != ".." for part in within):
                 continue
-            each = File((*file.parts, *(within or ("nameless",))), file.path, (*file.inside, info.filename))
+            parts, inside = (*file.parts, *(within or ("nameless",))), (*file.inside, info.filename)
+            each = File(parts, file.path, inside, (*file.when, info.date_time))
             found = []
             if each.suffix == ".zip" and len(each.inside) < DEEPEST:
                 try:
@@ -156,30 +229,86 @@ def member(opened: zipfile.ZipFile, name: str, largest: int) -> bytes:
         raise Refused("this file cannot be unpacked: it is broken, or has a password") from None
 
 
-def owned(files: list[File], depth: int = 0) -> Iterator[tuple[str, str, File]]:
+def owned(files: list[File], depth: int = 0) -> Iterator[Owned]:
     """Whose each file is, and of which attempt: what a course system's name says, else the folder or zip it lies in."""
     groups: dict[str, list[File]] = defaultdict(list)
     for file in files:
         groups[file.parts[depth]].append(file)
     loose = []
     for part, inside in groups.items():
-        named = by_name(part)
-        above = "".join(f"{stem(each)}/" for each in inside[0].parts[:depth])
+        named, alone, place = by_name(part), len(inside[0].parts) == depth + 1, inside[0].parts[:depth]
+        above = "".join(f"{stem(each)}/" for each in place)
         if named:
-            yield from ((above + named[0], named[1] + within(file, depth + 1), file) for file in inside)
-        elif len(inside[0].parts) == depth + 1:
+            for file in inside:
+                mine = replace(file, called=named.file) if alone else file
+                attempt = named.attempt + within(file, depth + 1)
+                yield Owned(above + named.who, mine, place, attempt, named.who, named.version)
+        elif alone:
             loose += inside
         elif one_person(inside, depth + 1):
-            yield from ((above + stem(part), within(file, depth + 1), file) for file in inside)
+            zips = {zip_of(file) for file in inside}
+            for file in inside:
+                attempt = zip_of(file) if len(zips - {()}) > 1 else ()
+                yield Owned(above + stem(part), file, (*place, part, *attempt), within(file, depth + 1))
         else:
             yield from owned(inside, depth + 1)
-    mains = {stem(file.parts[-1]) for file in loose if file.suffix in MAIN}
+    yield from owned_by_name(loose)
+
+
+def owned_by_name(loose: list[File]) -> Iterator[Owned]:
+    """Files that lie side by side belong to whom their names say; a helper, and answers, to whom they can."""
+    mains = [file for file in loose if file.suffix in MAIN]
+    imported = helpers(mains, mains)
+    students = dict.fromkeys(stem(file.parts[-1]) for file in mains if file not in imported)
+    asides = [file for file in loose if ASIDE.fullmatch(file.name)]
+    note = ""
+    if asides and len(students) > 1:
+        note = f"{asides[0].name} lies beside several submissions, so it was not read: put it into its student's folder"
     for file in loose:
-        above = "".join(f"{stem(each)}/" for each in file.parts[:-1])
-        if not ASIDE.fullmatch(file.name):
-            yield above + stem(file.parts[-1]), "", file
-        elif len(mains) == 1:
-            yield above + next(iter(mains)), "", file
+        whose = [stem(file.parts[-1])]
+        if file in asides:
+            whose = [*students] if len(students) == 1 else []
+        elif file in imported:
+            whose = [*(stem(user.parts[-1]) for user in imported[file]), *(students.keys() & whose)]
+        for who in whose:
+            above = "".join(f"{stem(each)}/" for each in file.parts[:-1])
+            yield Owned(above + who, file, file.parts[:-1], note=note)
+
+
+def helpers(candidates: list[File], mains: list[File]) -> dict[File, list[File]]:
+    """The modules among these that others beside them import, and that answer nothing; with those that do.
+
+    What holds an answer is somebody's submission: importing it must not bring it along.
+    """
+    modules = {stem(file.parts[-1]): file for file in candidates if file.suffix == ".py"}
+    users: dict[File, list[File]] = defaultdict(list)
+    if modules and len(mains) <= MOST_BESIDE:
+        for main in mains:
+            for name in modules.keys() & imported_by(text_of(main)) - {stem(main.parts[-1])}:
+                users[modules[name]].append(main)
+    return {file: used for file, used in users.items() if not answers_in(text_of(file))}
+
+
+def text_of(file: File) -> str:
+    try:
+        return content(file).decode("utf-8", "replace")
+    except Refused:
+        return ""
+
+
+def imported_by(text: str) -> set[str]:
+    return {name for found in IMPORTS.findall(text) for each in found for name in re.findall(r"\w+", each)}
+
+
+def answers_in(text: str) -> bool:
+    """Whether a module defines what an exercise asks for, or answers a question."""
+    return bool(answering().search(text))
+
+
+@cache
+def answering() -> re.Pattern:
+    names = "|".join({name for lesson in catalogue.lessons() for name in lesson_text.answer_names(lesson).values()})
+    return re.compile(rf"\b(?:def|class)[ \t]+(?:{names})\b|^(?:{names})\b[^=\n]*=|\b(?:quiz|answer)\(", re.MULTILINE)
 
 
 def one_person(files: list[File], depth: int) -> bool:
@@ -188,20 +317,33 @@ def one_person(files: list[File], depth: int) -> bool:
         return False
     books = [file for file in files if file.suffix == ".ipynb"] or [file for file in files if file.suffix == ".py"]
     names = {(*file.parts[depth:-1], stem(file.parts[-1])) for file in books}
-    zips = {file.parts[: 1 + max(n for n, part in enumerate(file.parts) if is_zip(part))] for file in files
-            if any(map(is_zip, file.parts[depth:-1]))}  # fmt: skip
-    strangers = [name for name in names if not any(NO_NAME.search(part) for part in name)]
-    return len(zips) < 2 and (len(names) < 2 or len(strangers) < 2)
+    zips = {zip_of(file)[depth:] for file in files} - {()}
+    strangers, of_strangers = ([each for each in many if not any(map(NO_NAME.search, each))] for many in (names, zips))
+    return (len(zips) < 2 or not of_strangers) and (len(names) < 2 or len(strangers) < 2)
 
 
-def by_name(part: str) -> tuple[str, str] | None:
-    """The student and the attempt in a name that Moodle, Blackboard or Canvas gave."""
+def zip_of(file: File) -> tuple[str, ...]:
+    """The innermost zip that a file lies in."""
+    return file.parts[: 1 + max((n for n, part in enumerate(file.parts[:-1]) if is_zip(part)), default=-1)]
+
+
+class Named(NamedTuple):
+    who: str
+    attempt: str
+    file: str
+    version: int = 0
+
+
+def by_name(part: str) -> Named | None:
+    """What a name says that Moodle, Blackboard or Canvas gave."""
+    part = unicodedata.normalize("NFC", part)
     if match := MOODLE.fullmatch(part):
-        return f"{match['who']} {match['id']}", ""
+        return Named(f"{match['who']} {match['id']}", "", match["file"])
     if match := BLACKBOARD.fullmatch(part):
-        return match["who"], match["when"]
+        return Named(match["who"], match["when"], match["file"] or "")
     if (match := CANVAS.fullmatch(part)) and not NO_NAME.search(match["who"]):
-        return f"{match['who']} {match['id']}", match["when"] or ""
+        file = match["file"] + (match["suffix"] or "")
+        return Named(f"{match['who']} {match['id']}", "", file, int(match["when"] or 0))
     return None
 
 
@@ -228,7 +370,8 @@ def contents(submission: SubmissionFile) -> dict[str, bytes]:
             refused.append("expected a notebook (.ipynb), a .py, or a zip of them")
             continue
         try:
-            found[file.name if file.name not in found else "/".join(file.parts)] = content(file)
+            name = "/".join(file.parts[-2:]) if file.name == "__init__.py" else file.name
+            found[name if name not in found else "/".join(file.parts)] = content(file)
         except Refused as why:
             refused.append(str(why))
     if not any(PurePosixPath(name).suffix.lower() in MAIN for name in found):

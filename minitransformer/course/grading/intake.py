@@ -5,6 +5,7 @@ Nothing is run here.
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +21,8 @@ from .definitions import FUTURE, Code, statements_of
 from .typed import Typed
 
 READABLE = (".ipynb", ".py")
+MODULES = '__import__("sys").modules'
+WORD_USED = re.compile(r"(?:\.|\bimport[ \t(]+(?:\w+[ \t]*,[ \t]*)*)(\w+)")  # helper.x, from helper import x
 
 
 class Piece(NamedTuple):
@@ -123,7 +126,7 @@ class Reading:
 
     def submission(self, files: dict[str, bytes]) -> Submission:
         made = Submission(notes=self.notes)
-        modules = {PurePosixPath(name).stem: data for name, data in ({**files, **self.modules}).items()
+        modules = {module_name(name): data for name, data in ({**files, **self.modules}).items()
                    if name.lower().endswith(".py") and name != self.name}  # fmt: skip
         self.take_code(made, modules)
         self.take_answers(made, files)
@@ -137,6 +140,9 @@ class Reading:
 
     def take_code(self, made: Submission, modules: dict[str, bytes]) -> None:
         """For each exercise what its answer needs, as it was when the exercise was checked last."""
+        attributes = (
+            {word for cell in self.cells for word in WORD_USED.findall(cell.source[:LONGEST])} if modules else set()
+        )
         own = {exercise: self.code.own(name) for exercise, name in self.assignment.names.items()}
         used = [
             self.code.needed(self.assignment.names[exercise], 1 << 60, set())[1] for exercise, it in own.items() if it
@@ -149,7 +155,7 @@ class Reading:
                 until = max(last, self.code.checks.get(exercise, 0))
                 chosen, names = self.code.needed(name, until, shared)
                 mine = {place[0] for place in places}
-                made.code[exercise] = [Piece(number in mine, with_modules(source, modules))
+                made.code[exercise] = [Piece(number in mine, with_modules(source, modules, attributes))
                                        for number, source in self.code.sources(chosen)]  # fmt: skip
                 made.taken.append((exercise, self.told(name, places, names)))
             elif exercise in self.broken:
@@ -234,24 +240,81 @@ def checked(node: ast.stmt) -> Iterator[str]:
                 yield exercise
 
 
-def with_modules(source: str, modules: dict[str, bytes]) -> str:
-    """An import of a module that lies beside the notebook, with that module's definitions before it."""
-    if not modules or not source.startswith(("import ", "from ")):
-        return source
-    (node,) = ast.parse(source).body
-    name = (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).rpartition(".")[2]
-    if name not in modules:
-        return source
-    if isinstance(node, ast.ImportFrom):
-        source = ast.unparse(ast.ImportFrom(name, node.names, 0))
-    others = {each: data for each, data in modules.items() if each != name}
-    text = module_text(modules[name], others, [each.name for each in node.names])
-    module = f'__import__("sys").modules[{name!r}]'
-    return f'{module} = __import__("types").ModuleType({name!r})\nexec({text!r}, vars({module}))\n{source}'
+def module_name(name: str) -> str:
+    """What a file is imported as: lib/__init__.py as lib."""
+    path = PurePosixPath(name)
+    return path.parent.name if path.stem == "__init__" else path.stem
 
 
-def module_text(data: bytes, others: dict[str, bytes], asked: list[str]) -> str:
-    """A module's functions, classes and plain constants, and what they need; nothing for one that cannot be read."""
+def with_modules(source: str, modules: dict[str, bytes], used: set[str]) -> str:
+    """Code with the modules before it that lie beside the notebook, and that it imports."""
+    if not modules or "import" not in source:
+        return source
+    try:
+        source = absolute(source)
+        texts = texts_of(source, modules, used, {})
+    except RecursionError:  # nested deeper than anything that a person writes
+        return source
+    future = FUTURE + "\n" if source.startswith(FUTURE) else ""
+    made = [
+        *map(empty_module, texts),
+        *(f"exec({text!r}, vars({MODULES}[{name!r}]))\n" for name, text in texts.items()),
+    ]
+    return future + "".join(made) + source.removeprefix(future)
+
+
+def texts_of(source: str, modules: dict[str, bytes], used: set[str], texts: dict[str, str]) -> dict[str, str]:
+    """The texts of the modules which this code imports, after those which they import; each once, also in a circle."""
+    begun = {}
+    for dotted in imports_of(ast.parse(source)):
+        name = dotted.rpartition(".")[2]
+        if name in modules and dotted not in texts:
+            begun[dotted] = texts[dotted] = module_text(modules[name], used)
+    for dotted, text in begun.items():
+        texts_of(text, modules, used, texts)
+        texts[dotted] = texts.pop(dotted)  # after those that it needs
+    return texts
+
+
+def imports_of(tree: ast.AST) -> Iterator[str]:
+    """All that may be a module in the imports of this code, the packages around it first."""
+    for node in ast.walk(tree):
+        names = [each.name for each in getattr(node, "names", ()) if isinstance(each, ast.alias)]
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{name}" for name in names)]
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[: n + 1]) for n in range(len(parts)))
+
+
+class Absolute(ast.NodeTransformer):
+    """Imports from beside, `from .helper import x`, in the form for a folder that is no package."""
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
+        return ast.ImportFrom(node.module, node.names, 0) if node.module else ast.Import(node.names)
+
+
+def absolute(source: str) -> str:
+    tree = ast.parse(source)
+    if any(getattr(node, "level", 0) for node in ast.walk(tree)):
+        return ast.unparse(ast.fix_missing_locations(Absolute().visit(tree)))
+    return source
+
+
+def empty_module(dotted: str) -> str:
+    """Code that makes a module, and the packages around it where nothing has made them."""
+    new = '__import__("types").ModuleType'
+    made = f"{MODULES}[{dotted!r}] = {new}({dotted!r})\n"
+    while "." in dotted:
+        above, _, name = dotted.rpartition(".")
+        made += f"{MODULES}.setdefault({above!r}, {new}({above!r}))\n"
+        made += f"setattr({MODULES}[{above!r}], {name!r}, {MODULES}[{dotted!r}])\n"
+        dotted = above
+    return made
+
+
+def module_text(data: bytes, used: set[str]) -> str:
+    """A module's functions, classes, plain constants and what is used of it, with what they need; else nothing."""
     try:
         cells = cells_of("module.py", data)
     except Refused:
@@ -261,7 +324,9 @@ def module_text(data: bytes, others: dict[str, bytes], asked: list[str]) -> str:
         seen = parsed(cell.source)
         for statement in statements_of(seen.body or [], seen.source, number, cell.place_of, FUTURE in cell.source):
             code.add(statement)
-    wanted = [name for name in code.made if "definition" in code.kinds[name] or name in asked or
+    wanted = [name for name in code.made if code.kinds[name] & {"definition", "import"} or name in used or
               not any("(" in code.statements[place[0]].source for place in code.made[name])]  # fmt: skip
     chosen = {place for name in wanted for place in code.needed(name, 1 << 60, set())[0]}
-    return "\n".join(with_modules(source, others) for _, source in code.sources(sorted(chosen)))
+    texts = [absolute(source) for _, source in code.sources(sorted(chosen))]
+    future = any(text.startswith(FUTURE) for text in texts)
+    return "\n".join([FUTURE] * future + [text.removeprefix(FUTURE) for text in texts])

@@ -27,7 +27,7 @@ class Session:
     def __init__(self, assignment: Assignment, submission: Submission, limits: Limits, open_box: Callable[[], Box]):
         self.assignment, self.limits, self.open_box, self.box = assignment, limits, open_box, None
         self.code, self.sources = submission.code, []
-        self.deadline, self.trouble = time.monotonic() + limits.whole, None
+        self.deadline, self.used, self.trouble = time.monotonic() + limits.patience * limits.whole, 0.0, None
 
     def call(self, exercise: Exercise) -> Call:
         """What the judges of this exercise ask with, until the next one begins."""
@@ -82,19 +82,23 @@ class Session:
         known = name if name in vars(builtins) else "an error of its own"
         if known == "TypeError" and not line:
             return "what your code gave back is no data, or it cannot be called as asked"
-        where = f", at the line: {self.sources[place].splitlines()[line - 1].strip()}" if line else ""
+        written = self.sources[place].splitlines()[line - 1].strip().replace("`", "'") if line else ""
+        where = f", at the line `{written[:120]}`{' …' * (len(written) > 120)}" if line else ""
         return f"your code stopped with {known}{where}{MISSING.get(known, '')}"
 
     def left(self, longest: float) -> float:
         """Seconds for one thing, out of those for this submission."""
-        if time.monotonic() > self.deadline:
+        clock = (self.deadline - time.monotonic()) / self.limits.patience
+        left = min(clock, self.limits.whole - self.used - (self.box.used if self.box else 0.0))
+        if left <= 0:
             raise Lost("out-of-time")
-        return min(longest, self.deadline - time.monotonic())
+        return min(longest, left)
 
     def close(self) -> None:
         self.trouble = None  # where it was raised it holds this session: a circle
         if self.box:
             self.box.close()
+            self.used, self.box = self.used + self.box.used, None
 
 
 def mark(session: Session, answers: dict[str, Given], key: bytes, attempts: int | None = None) -> Iterator[dict]:

@@ -7,13 +7,14 @@ if sys.platform != "linux":
 
 from .box import Box, Limits, Lost
 from .open_part import AWAY, provided_sources, write_open_part
-from .profiles import GRADED, PROFILES, choose, problem
+from .profiles import GRADED, PROFILES, Chosen, choose, problem
 
 __all__ = [
     "AWAY",
     "GRADED",
     "PROFILES",
     "Box",
+    "Chosen",
     "Limits",
     "Lost",
     "choose",

@@ -16,9 +16,10 @@ from ..exercise import Exercise
 
 PACKAGE = Path(__file__).parents[2]
 OPEN = (
-    "base", "cache", "distributed", "freezing", "generation", "gradients", "grammar", "history", "hooks", "losses",
-    "model", "optional", "phrasebook", "results", "schedule", "stopping", "tokenizer", "training",
-    "files/__init__", "files/byte_pairs", "files/checkpoints", "files/gguf", "files/llama",
+    "base", "cache", "distributed", "expect", "freezing", "generation", "gradients", "grammar", "history", "hooks",
+    "losses", "model", "optional", "phrasebook", "results", "schedule", "stopping", "tokenizer", "training",
+    "files/__init__", "files/byte_pairs", "files/checkpoints", "files/gguf", "files/llama", "files/schema",
+    "files/whole",
 )  # fmt: skip
 UNUSED = ("plots", "pictures", "course/__init__")  # imported by every lesson, and only their use is refused
 AWAY = "not available while graded: write it yourself, or do without"
@@ -37,7 +38,7 @@ def write_open_part(lesson: int, folder: Path) -> Path:
         place = package / f"{name}.py"
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PACKAGE / f"{name}.py", place)
-    for name in "child", "wire":
+    for name in "child", "seccomp", "wire":
         shutil.copy(Path(__file__).with_name(f"{name}.py"), folder)
     for name in closed_modules():
         (package / f"{name}.py").write_text(f"raise ImportError({f'{name} is {AWAY}'!r})\n", encoding="utf-8")
@@ -56,8 +57,8 @@ def closed_modules() -> set[str]:
 
 
 def open_front() -> str:
-    """The package's `__init__.py` with the imports from open files only."""
-    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    """The package's public names, with the imports from open files only."""
+    tree = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
     opened = {name.replace("/", ".") for name in OPEN}
     tree.body = [node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module in opened)]
     return ast.unparse(tree)

@@ -1,9 +1,12 @@
 """What crosses the boundary: plain data as JSON beside its arrays, in one safetensors block. No code crosses.
 
-What a block unpacks to is bounded before anything of it is unpacked, and each array can be named once.
+What a block unpacks to is bounded before anything of it is unpacked, and each array can be named once. In an
+array a number may be NaN or infinite, and judges look there; of a plain number that is, only `odd(text)` arrives.
 """
 
 import json
+import math
+from collections.abc import Callable
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -25,7 +28,7 @@ def packed(message: list) -> bytes:
     return save(arrays | {"tree": np.frombuffer(tree, np.uint8)})
 
 
-def unpacked(data: bytes) -> list:
+def unpacked(data: bytes, odd: Callable[[str], object] = float) -> list:
     """The message, its tuples now lists; every type, shape and count of bytes was checked on the way."""
     try:
         if int.from_bytes(data[:8], "little") > HEADER:
@@ -40,7 +43,10 @@ def unpacked(data: bytes) -> list:
         def taken(it: dict) -> object:  # each array once: who names it again finds it gone
             return arrays.pop(it["array"]) if it.keys() == {"array"} else it
 
-        return json.loads(tree, object_hook=taken)
+        def finite(text: str) -> object:
+            return number if math.isfinite(number := float(text)) else odd(text)
+
+        return json.loads(tree, object_hook=taken, parse_float=finite, parse_constant=odd)
     except Exception as error:  # these bytes may be wrong in every way there is
         raise ValueError(f"this is no message: {type(error).__name__}") from None
 

@@ -1,5 +1,7 @@
 """Beside the student's objects of lesson 3: a gradient by hand, the training loop, its evidence, and four repairs."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
@@ -34,7 +36,7 @@ def loop(tune, config, weights, vectors, tokens, targets, rate, *, served):
     except RuntimeError as error:
         if "does not require grad" not in str(error):
             raise
-        return {"stopped": True}
+        return {"stopped": True, "prompt trainable": prompt.vectors.requires_grad}
     facts = {"stopped": False, "losses": losses, "vectors": prompt.vectors, "eval": not model.training}
     return facts | {"after": model.standing()}
 
@@ -46,8 +48,14 @@ def prompt_of(vectors, config: Config) -> PromptTuning:
 
 
 def evidence(gather, cases):
-    """The facts that `gather` reports in each case."""
-    return [{str(name): bool(fact) for name, fact in gather(*objects(**case)).items()} for case in cases]
+    """The facts that `gather` reports in each case; nothing where it reports no dict, and for a fact that is a text."""
+    return [truths(gather(*objects(**case))) for case in cases]
+
+
+def truths(facts):
+    if not isinstance(facts, Mapping):
+        return None
+    return {str(name): None if isinstance(fact, str) else bool(fact) for name, fact in facts.items()}
 
 
 def objects(config, weights, gradients, before, vectors, own_gradients, others, groups, inside) -> tuple:
@@ -94,12 +102,17 @@ def entrance(Program, vectors, x):
 
 
 def rate(Program, config, vectors, steps, factor, *, served=None):
-    """Where the student's optimizer leads, its rate times a factor: the judge gives the gradient for each step."""
+    """Where the student's optimizer leads, its rate times a factor: the judge gives the gradient for each step.
+
+    Nothing where what came back is no optimizer.
+    """
     program, named = cause(Program)
     if not steps:
         return named, None
     prompt = prompt_of(vectors, Config(**config))
     optimizer = program.optimizer(prompt)
+    if not usable(optimizer, "step"):
+        return named, None
     for group in optimizer.param_groups if factor != 1 else ():
         group["lr"] *= factor
     for _ in range(steps):
@@ -108,8 +121,16 @@ def rate(Program, config, vectors, steps, factor, *, served=None):
     return named, prompt.vectors
 
 
-def prepared(Program, config, weights, vectors, tokens, gradients, *, served=None):
-    """Model and prompt as prepared, after two steps, and after a last one for which every tensor gets a gradient."""
+def usable(optimizer, *methods) -> bool:
+    """Whether it has what is called here; a class has it, too, and cannot be called so."""
+    return all(callable(getattr(optimizer, name, None)) for name in methods) and not isinstance(optimizer, type)
+
+
+def prepared(Program, config, weights, vectors, tokens, steps, gradients, *, served=None):
+    """Model and prompt as prepared, after so many steps, and after a last one for which every tensor gets a gradient.
+
+    At the last one no rate is 0, so that whatever the optimizer holds moves. Nothing where it is no optimizer.
+    """
     program, named = cause(Program)
     if config is None:
         return named, None
@@ -117,16 +138,22 @@ def prepared(Program, config, weights, vectors, tokens, gradients, *, served=Non
     prompt = prompt_of(vectors, model.config)
     with torch.enable_grad():  # and whatever the preparation turns off comes back afterwards
         optimizer = program.prepare(model, prompt)
+        if not usable(optimizer, "zero_grad", "step"):
+            return named, None
         facts = {"recording": torch.is_grad_enabled(), "prompt trainable": prompt.vectors.requires_grad}
-        facts |= {"eval": not model.training, "model": [plain(model.standing())], "vectors": []}
-        for gradients_by_hand in None, None, gradients:
+        facts |= {"eval": not model.training, "model": [plain(model.standing())], "vectors": [plain(prompt.vectors)]}
+        for _ in range(steps):
             optimizer.zero_grad()
-            if gradients_by_hand:
-                for each, gradient in zip([*model.parameters(), prompt.vectors], gradients_by_hand, strict=True):
-                    each.grad = tensors(gradient)[0]
-            elif (logits := model(*tensors(tokens), prompt)).requires_grad:
+            if (logits := model(*tensors(tokens), prompt)).requires_grad:
                 (logits**2).mean().backward()
             optimizer.step()
-            facts["model"].append(plain(model.standing()))
             facts["vectors"].append(plain(prompt.vectors))
+        facts["model"].append(plain(model.standing()))
+        optimizer.zero_grad()
+        for each, gradient in zip([*model.parameters(), prompt.vectors], gradients, strict=True):
+            each.grad = tensors(gradient)[0]
+        for group in getattr(optimizer, "param_groups", ()):
+            group["lr"] = 0.1
+        optimizer.step()
+        facts["model"].append(plain(model.standing()))
     return named, facts

@@ -24,7 +24,7 @@ def the_cause(right: str, *blank: object, **reasons: str) -> Part:
         named, _ = call(*blank)
         if named == right:
             return
-        if named not in reasons:
+        if type(named) is not str or named not in reasons:
             raise Misconception(
                 "no-cause", f"name one of the causes of the table: {', '.join(sorted([right, *reasons]))}"
             )
@@ -103,6 +103,14 @@ def right_entrance(call, rng):
         agree(made["gradient"], slope, "the gradient on the vectors")
 
 
+NO_OPTIMIZER = (
+    "no-optimizer",
+    "what came back is no optimizer, on which the run can call `zero_grad()` and `step()`: make one, and return it",
+)
+NOT_MOVED = (
+    "prompt-does-not-move",
+    "the prompt's vectors stay where they are: the optimizer does not hold them, or its rate is 0",
+)
 GOAL = 0.8  # the text's own: the share of translations that a repaired run must get right
 
 
@@ -180,9 +188,13 @@ def measured_rate(call, rng) -> tuple[float, bool]:
     vectors = (0.05 * rng.normal(size=(4, 8))).astype(np.float32)
     slopes = Slopes([rng.normal(size=vectors.shape).astype(np.float32) for _ in range(6)])
     _, last = call(asdict(tiny(0, 8).config), vectors, len(slopes.gradients), 1.0, served=slopes)
+    if last is None:
+        raise Misconception(*NO_OPTIMIZER)
     path = np.array([*slopes.path, last])
     if path.shape != (7, *vectors.shape) or np.array_equal(path[-1], vectors):
-        raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors any more")
+        raise Misconception(*NOT_MOVED)
+    if not np.isfinite(path).all():
+        raise Misconception("not-finite", "after some steps numbers of the prompt are NaN or infinite")
     rate = float(-((path[1] - path[0]) * np.sign(slopes.gradients[0])).mean())
     like_adam = np.array(adam_s_path(vectors, slopes.gradients, rate))
     return rate, bool(np.allclose(path, like_adam, 0, 0.02 * abs(rate)))
@@ -219,8 +231,12 @@ def right_rate(call, rng):
     for factor in (0.1, 0.01, 10.0) if rate > 0.05 and plain_adam else (10.0, 100.0, 0.1):
         if Run(rng).accuracy_after(call, factor) >= GOAL:
             name, why = ("rate-still-too-small", TOO_SMALL) if factor > 1 else ("rate-too-large", TOO_LARGE)
-            raise Misconception(name, f"{result}; with {factor:g} times the rate they are. {why}")
+            why = f": {why}" if plain_adam else ""
+            raise Misconception(name, f"{result}; with {factor:g} times the rate they are{why}")
     raise Misconception("does-not-arrive", f"{result}; nor are they with a tenth of your rate or with ten times it")
+
+
+STEPS = 60  # as many as in the lesson's own run
 
 
 def right_preparation(call, rng):
@@ -230,48 +246,67 @@ def right_preparation(call, rng):
     tokens = rng.integers(17, size=(2, 6))
     shapes = [*(each.shape for each in model.began.values()), vectors.shape]
     gradients = [rng.normal(size=shape).astype(np.float32) for shape in shapes]
-    uphill = slope_of(model.model, vectors, tokens)
-    _, facts = call(*model.given, vectors, tokens, gradients, served=model)
-    path = [vectors, *facts["vectors"]]
-    if len(path) != 4 or any(each.shape != vectors.shape for each in path) or not np.isfinite(path).all():
+    right = tiny(seed, width)
+    _, facts = call(*model.given, vectors, tokens, STEPS, gradients, served=model)
+    if facts is None:
+        raise Misconception(*NO_OPTIMIZER)
+    path = facts["vectors"]
+    if len(path) != STEPS + 1 or any(each.shape != vectors.shape for each in path) or not np.isfinite(path).all():
         raise Misconception("no-sense", "the prompt is to keep its shape, and its numbers are to stay finite")
-    *_, later, last = (model.weights_after(standing) for standing in facts["model"])
-    if any(not torch.equal(last[name], later[name]) for name in last):
+    base_as_it_was(model, facts)
+    moved = next((step for step in range(STEPS) if not np.array_equal(path[step], path[step + 1])), None)
+    if moved is None:
+        raise Misconception(*why_nothing_moves(facts))
+    uphill = slope_of(right, path[moved], tokens)
+    step = path[moved + 1] - path[moved]
+    if (step * uphill).sum() > 0:
+        raise Misconception("uphill-for-downhill", "the first step goes where the loss grows; it is to fall")
+    if np.mean(np.sign(-step) == np.sign(uphill)) < 0.9:
+        raise Misconception("wrong-way", "the first step does not follow the gradient: some numbers go uphill")
+
+
+def base_as_it_was(model: JudgesModel, facts: dict) -> None:
+    """Neither moved nor trainable, at any time."""
+    asked, (prepared, later, last) = list(model.seen), facts["model"]
+    model.take(prepared)
+    at_first = model.facts()
+    model.take(later)
+    trainable = max(each["trainable"] for each in [at_first, *asked])
+    moves = any(each["changed"] for each in [*asked, model.facts()])
+    if at_first["changed"]:
+        raise Misconception("base-changed", "the model's weights are not what they were, before any step was taken")
+    if moves and not trainable:
+        raise Misconception(
+            "base-moves", f"in the run's {STEPS} steps the model's weights change, although they take no gradients"
+        )
+    before, after = (model.weights_after(standing) for standing in (later, last))
+    if any(not torch.equal(after[name], before[name]) for name in after):
         raise Misconception(
             "base-in-optimizer", "the optimizer still holds weights of the model: it is to hold the prompt's alone"
         )
-    changed_later = model.facts()["changed"]
-    model.take(facts["model"][0])
-    at_first = model.facts()
-    if at_first["changed"]:
-        raise Misconception("base-changed", "the model's weights are not what they were, before any step was taken")
-    if not facts["recording"]:
-        raise Misconception(
-            "no-grad-for-all",
-            "your preparation turns gradients off everywhere: then backward finds no way to the prompt, either",
-        )
-    trainable = max(each["trainable"] for each in [at_first, *model.seen])
     if trainable == at_first["weights"] and facts["eval"]:
         raise Misconception(
             "eval-for-frozen",
             "`eval()` switches layers such as dropout to their use; it freezes nothing, and every weight still "
             "collects gradients",
         )
-    if trainable or any(each["gradients"] for each in [at_first, *model.seen]):
+    if moves or trainable or any(each["gradients"] for each in [at_first, *asked]):
         raise Misconception(
             "base-left-trainable",
             f"the optimizer leaves the model alone now, but {trainable} of its {at_first['weights']} weights "
             "still collect gradients: freeze all of them as well",
         )
+
+
+def why_nothing_moves(facts: dict) -> tuple[str, str]:
+    if not facts["recording"]:
+        return (
+            "no-grad-for-all",
+            "your preparation turns gradients off everywhere: then backward finds no way to the prompt, either",
+        )
     if not facts["prompt trainable"]:
-        raise Misconception("prompt-frozen-too", "the prompt is frozen as well: now nothing can learn")
-    if np.array_equal(path[3], path[2]):
-        raise Misconception("prompt-not-in-optimizer", "the optimizer does not hold the prompt's vectors")
-    if ((path[1] - path[0]) * uphill).sum() > 0:
-        raise Misconception("uphill-for-downhill", "the first step goes where the loss grows; it is to fall")
-    follows = np.mean(np.sign(path[0] - path[1]) == np.sign(uphill))
-    if changed_later or follows < 0.9:
-        raise Misconception("wrong-thing-moves", "after some steps the prompt should have moved, and nothing else")
+        return "prompt-frozen-too", "the prompt is frozen as well: now nothing can learn"
+    return NOT_MOVED
 
 
 def slope_of(model: Transformer, vectors: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -369,7 +404,7 @@ EXERCISES = (
         parts=(
             the_cause(
                 "base",
-                *[None] * 5,
+                *[None] * 6,
                 labels="with wrong labels it would not answer this well",
                 replaced="with words overwritten it would not answer this well",
                 detached="the prompt may well be doing little here; but what made the model's fingerprint change?",

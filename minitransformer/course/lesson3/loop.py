@@ -5,11 +5,11 @@ from torch import Tensor
 
 from ...soft_prompts import PromptTuning
 from ...tokenizer import IGNORED
-from ..differences import Suspect, agree, looks_like, suspects
+from ..differences import Suspect, agree, looks_like, suspects, type_in_words
 from ..exercise import Exercise, Misconception, Part
 from ..judges_model import JudgesModel
 from ..lesson_text import reference
-from ..plain_data import tensors, tiny
+from ..plain_data import NotFinite, Plain, tensors, tiny
 from . import ask
 
 
@@ -34,14 +34,22 @@ def trained(call, training: tuple) -> dict:
     vectors, *batches_and_rate, seed = training
     model = JudgesModel(tiny(seed, vectors.shape[1]), handed_out=True)
     facts = call(*model.given, vectors, *batches_and_rate, served=model)
+    bare = bool(model.read) and not model.in_front
     if facts["stopped"]:
-        raise Misconception(
-            "no-grad-around-the-base",
-            "the loss has no graph, so backward has nowhere to go. A frozen model must still be run WITH gradients "
-            "on: no_grad or detach would cut the only way from the loss to the prompt",
-        )
+        name = "prompt-not-passed" if bare else "no-grad-around-the-base"
+        name = name if bare or facts["prompt trainable"] else "prompt-frozen-too"
+        raise Misconception(name, f"backward has nowhere to go: {NO_WAY[name]}")
     model.take(facts["after"])
-    return facts | {"during": model.seen, "after": model.facts()}
+    return facts | {"during": model.seen, "after": model.facts(), "bare": bare}
+
+
+NO_WAY = {
+    "prompt-not-passed": "the model was run without the prompt, so the loss does not depend on it. Pass the prompt to "
+    "`loss`, after the targets",
+    "prompt-frozen-too": "the prompt takes no gradients any more, and the model should not: freeze the model only",
+    "no-grad-around-the-base": "the loss has no graph. A frozen model must still be run WITH gradients on: no_grad or "
+    "detach would cut the only way from the loss to the prompt",
+}
 
 
 LEARNED = {
@@ -75,8 +83,10 @@ def what_is_learned(call, rng):
 
 
 def name_what_is_learned(call, training: tuple, facts: dict, losses: list[float]) -> None:
-    """Two mistakes that a second look proves: at the losses, and at another rate."""
+    """Mistakes that a second look proves: at what the model was given, at the losses, and at another rate."""
     vectors, tokens, targets, rate, seed = training
+    if facts["bare"]:
+        raise Misconception("prompt-not-passed", NO_WAY["prompt-not-passed"])
     if np.array_equal(facts["vectors"], vectors):
         if type(facts["losses"]) is list and looks_like(np.array(facts["losses"]), np.array(losses), 1e-3):
             raise Misconception(
@@ -120,8 +130,8 @@ def what_stays(call, rng):
             "the model still carries gradients of its earlier training: whoever looks will believe that this training "
             "reached it",
         )
-    if not during or np.array_equal(facts["losses"], []) or facts["losses"] is None:
-        raise Misconception("never-steps", "no losses were reported, so nothing says that any training took place")
+    if not during:
+        raise Misconception("never-run", "the model was not run at all, so nothing was trained that could change it")
 
 
 REPORTED = {
@@ -138,16 +148,32 @@ def what_is_reported(call, rng):
     training = a_training(rng)
     _, right = tuned(reference("3.2"), *training)
     losses = trained(call, training)["losses"]
-    if type(losses) is not list or not all(type(each) is float for each in losses):
-        raise Misconception(
-            "graphs-kept",
-            "expected a list of plain numbers, one a batch: a tensor would keep its whole graph alive; .item() takes "
-            "the number out",
-        )
+    losses = numbers_of(losses)
     wrong = [Suspect("last-loss-only", np.array(right[-1:]), "one loss for each batch is wanted")]
     if np.shape(losses) != np.shape(right) or not np.allclose(losses, right, 1e-4, 1e-4):
         wrong += suspects("3.2", lambda tune: np.array(tuned(tune, *training)[1]), REPORTED)
-    agree(np.array(losses), np.array(right), "the losses", *wrong, tolerance=1e-4)
+    agree(losses, np.array(right), "the losses", *wrong, tolerance=1e-4)
+
+
+def numbers_of(losses: Plain) -> np.ndarray:
+    """The losses as one array, if they are what was asked for."""
+    if type(losses) not in (list, tuple):
+        raise Misconception(
+            "wrong-type",
+            f"expected a list with the loss of each batch; what came back is {type_in_words(losses)}",
+        )
+    if any(type(each) is np.ndarray for each in losses):
+        raise Misconception(
+            "graphs-kept",
+            "expected plain numbers; your list holds tensors, and each of them can keep its whole graph alive: .item() "
+            "takes the number out",
+        )
+    if any(type(each) is NotFinite for each in losses):
+        raise Misconception("not-finite", "the losses should be finite; some of yours are NaN or infinite")
+    odd = [each for each in losses if type(each) not in (int, float)]
+    if odd:
+        raise Misconception("wrong-type", f"expected plain numbers; your list holds {type_in_words(odd[0])}")
+    return np.array(losses, float)
 
 
 EXERCISES = (

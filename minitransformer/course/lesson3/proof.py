@@ -15,8 +15,9 @@ from . import ask
 FACTS = ("no_gradient", "unchanged", "optimizer", "reached", "flowed")
 PROPER = {"no_gradient": [{}], "unchanged": [{}]}  # what is as it should be
 PROPER["optimizer"] = [{}, {"held": "apart"}]
-PROPER["reached"] = [{}, *({"row": row, "parameter": n} for row in ("balanced", "small", "column") for n in (0, 1))]
-PROPER["flowed"] = [{}, {"value": "balanced"}, {"value": "small"}, {"value": "single"}]
+UNUSUAL = ("balanced", "small", "column", "negative")
+PROPER["reached"] = [{}, *({"row": row, "parameter": n} for row in UNUSUAL for n in (0, 1))]
+PROPER["flowed"] = [{}, *({"value": value} for value in ("balanced", "small", "single", "negative"))]
 LAST = "only the last one that you look at decides: an earlier one is overwritten. Once False, a fact stays False"
 MESSAGES = {
     "no_gradient": {
@@ -49,6 +50,7 @@ MESSAGES = {
         "every-number-for-a-row": "a row was reached if any of its numbers is not 0; you ask for all of them",
         "sums-for-rows": "numbers that are not 0 can add up to 0: look at each by itself",
         "small-for-zero": "small is not 0: a tiny gradient has arrived as well",
+        "positive-only": "a gradient below 0 has arrived as well: you look for numbers above 0",
         "last-one-decides": LAST,
         "first-parameter-only": "a prompt may have several parameters; you look at the first",
     },
@@ -57,6 +59,7 @@ MESSAGES = {
         "zero-for-flow": "a gradient of 0 inside a block: nothing flowed there",
         "last-one-decides": LAST,
         "sums-for-flow": "numbers that are not 0 can add up to 0: look at each by itself",
+        "positive-only": "a gradient below 0 has flowed as well: you look for numbers above 0",
     },
 }
 NOTICED = {  # what the message says where no known mistake explains the answer
@@ -165,6 +168,8 @@ class Training:
             slope[1] = 1e-12
         elif row == "column":  # every row was reached, and one column not
             slope[:, 5] = 0
+        elif row == "negative":
+            slope[1] = -slope[1].abs()
         elif row is not None:
             slope[row] = value
 
@@ -175,21 +180,68 @@ class Training:
             self.inside[1] *= 1e-12
         elif value == "single":
             self.inside[1] = torch.zeros(1, 4, 8).index_fill(2, torch.tensor([5]), 1.0)
+        elif value == "negative":
+            self.inside[1] = -self.inside[1].abs()
         elif place is not None:
             self.inside[place] = None if value is None else torch.full((1, 4, 8), value)
+
+
+SCENES = {  # what a training looks like, for a student to read
+    "apart": "the optimizer holds the prompt's two parameters in two groups",
+    "base too": "the optimizer's group holds a weight of the model as well",
+    "base apart": "the optimizer holds a weight of the model in a group of its own",
+    "copies": "the optimizer holds copies of the prompt's parameters",
+    "a part": "the optimizer holds one of the prompt's two parameters",
+    "base in place": "the optimizer holds a weight of the model in place of one of the prompt's parameters",
+    "balanced": "the numbers of one gradient add up to 0, and none of them is 0",
+    "small": "the numbers of one gradient are about 1e-12",
+    "column": "each vector's gradient is 0 at place 5 and not 0 elsewhere",
+    "negative": "all numbers of one gradient are below 0",
+    "single": "the gradient inside one block is 0 but for one number at each place",
+    "much": "one number of a weight grew by 3",
+    "a bit": "one number of a weight changed in its last bit",
+    "turned": "the numbers of a weight have the opposite sign",
+    "moved": "the rows of a weight stand in another order",
+    "all": "every vector of one parameter has a gradient of 0",
+    "none": "one parameter of the prompt has no gradient, `None`",
+}
+
+
+def in_words(fact: str, what: dict) -> str:
+    """What this training looks like."""
+    for name in ("held", "how", "row", "value"):
+        if type(what.get(name)) is str:
+            return SCENES[what[name]]
+    if not what:
+        return "all is as usual there"
+    if fact == "no_gradient":
+        weights = "one weight of the model has" if len(what["which"]) == 1 else "all weights of the model have"
+        return f"{weights} a gradient, each number of it {what['value']:.4g}"
+    where = (
+        f"vector {what['row']} of parameter {what['parameter']}" if "row" in what else f"place {what['place']} inside"
+    )
+    return f"the gradient at {where} is {what.get('value', 0.0)}"
 
 
 def about(fact: str):
     """A judge of one fact: true of a proper training, false of one with a fault."""
 
     def judge(call, rng):
-        proper = PROPER[fact]
-        cases = [Training(fact, what, rng).arrays() for what in [*proper, *faults(fact, rng)]]
+        proper, all_faults = PROPER[fact], faults(fact, rng)
+        cases = [Training(fact, what, rng).arrays() for what in [*proper, *all_faults]]
         order = rng.permutation(len(cases))
         gathered = call([cases[place] for place in order])
-        if any(sorted(facts) != sorted(FACTS) for facts in gathered):
-            raise Misconception("other-facts", f"expected a dict with the facts {', '.join(FACTS)}")
+        if None in gathered:
+            raise Misconception("facts-missing", f"expected a dict with the facts {', '.join(FACTS)}; yours is none")
+        if lacking := [name for name in FACTS if any(name not in facts for facts in gathered)]:
+            raise Misconception(
+                "facts-missing", f"expected a dict with the facts {', '.join(FACTS)}; yours lacks {lacking[0]!r}"
+            )
         said = [gathered[int(place)][fact] for place in np.argsort(order)]
+        if None in said:
+            raise Misconception(
+                "wrong-type", f"{fact!r} should be True or False; yours is a text, which is always true"
+            )
         right = [True] * len(proper) + [False] * (len(cases) - len(proper))
         if said == right:
             return
@@ -197,16 +249,17 @@ def about(fact: str):
         for suspect in suspects("3.3", simulated, MESSAGES[fact]):
             if said == suspect.value:
                 raise Misconception(suspect.name, suspect.message)
-        if not said[0]:
-            raise Misconception("proper-training-refused", f"a training that did everything right fails at {fact!r}")
-        if not all(said[: len(proper)]):
+        first = next(place for place, (got, due) in enumerate(zip(said, right, strict=True)) if got != due)
+        scene = in_words(fact, [*proper, *all_faults][first])
+        if right[first]:
             raise Misconception(
-                "proper-training-refused",
-                f"a training that did everything right, if in an unusual way, fails at {fact!r}",
+                "proper-training-refused", f"{fact!r} is False of a training that did everything right; {scene}"
             )
         missed = sum(said[len(proper) :])
         name, message = NOTICED[fact]
-        raise Misconception(name, f"{message}: {missed} of {len(cases) - len(proper)} faults were missed")
+        raise Misconception(
+            name, f"{message}: {missed} of {len(all_faults)} faults were missed", f"the first of them: {scene}"
+        )
 
     return judge
 

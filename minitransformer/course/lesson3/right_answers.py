@@ -1,5 +1,7 @@
 """Right answers to lesson 3 that look unlike the lesson's own, written from its text alone."""
 
+from copy import deepcopy
+
 import numpy as np
 import torch
 
@@ -148,6 +150,20 @@ def tune_without_decay(model, prompt, batches, rate):
     return [*steps()]
 
 
+def tune_a_copy(model, prompt, batches, rate):
+    """The copy learns, and hands over in the end."""
+    copy, losses = deepcopy(prompt), []
+    adam = torch.optim.Adam([{"params": [each], "lr": rate} for each in copy.parameters()])
+    for pair in batches:
+        value = loss(freeze(model), *pair, copy)
+        copy.zero_grad()
+        value.backward()
+        adam.step()
+        losses.append(value.detach())
+    prompt.load_state_dict(copy.state_dict())
+    return torch.stack(losses).tolist()
+
+
 def evidence_in_loops(model, before, prompt, optimizer, inside):
     facts = dict.fromkeys(("no_gradient", "unchanged", "optimizer", "reached", "flowed"), True)
     for weight, copy in zip(model.parameters(), before, strict=True):
@@ -237,6 +253,14 @@ def evidence_with_tensors(model, before, prompt, optimizer, inside):
         "reached": torch.cat([each.ne(0).any(-1).reshape(-1) for each in grads]).all(),
         "flowed": torch.stack([each.ne(0).any() for each in flows]).all(),
     }
+
+
+def evidence_and_a_verdict(model, before, prompt, optimizer, inside):
+    """One fact more than asked for; weights are compared as the bits that they are."""
+    facts = evidence_by_counting(model, before, prompt, optimizer, inside)
+    now = [weight.detach().view(torch.int32) for weight in model.parameters()]
+    facts["unchanged"] = all(map(torch.equal, now, [was.view(torch.int32) for was in before]))
+    return facts | {"proven": all(facts.values())}
 
 
 def diagnosis(cause, **repairs):
@@ -333,6 +357,34 @@ def frozen_for_sgd(self, model, prompt):
     return torch.optim.SGD(prompt.parameters(), lr=1.0)
 
 
+def frozen_and_warmed_up(self, model, prompt):
+    """The first step has a rate of 0."""
+    optimizer = torch.optim.Adam(prompt.parameters(), lr=0.03)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 5))
+    optimizer.register_step_post_hook(lambda *_: schedule.step())
+    freeze(model)
+    return optimizer
+
+
+class Plain:
+    """Gradient descent without torch's optimizers."""
+
+    def __init__(self, parameters):
+        self.parameters = list(parameters)
+
+    def zero_grad(self):
+        for each in self.parameters:
+            each.grad = None
+
+    def step(self):
+        for each in self.parameters:
+            each.data -= each.grad
+
+
+def frozen_for_an_optimizer_of_its_own(self, model, prompt):
+    return Plain(each for each in [*prompt.parameters(), *freeze(model).parameters()] if each.requires_grad)
+
+
 def rate(make, **settings):
     """An optimizer of this kind."""
     return diagnosis("rate", optimizer=lambda self, prompt: make(prompt.parameters(), **settings))
@@ -345,13 +397,14 @@ def in_a_group(self, prompt):
 optim = torch.optim
 ANSWERS = {
     "3.1": [by_jacobians, by_sums, by_einsum, by_columns, by_centred_values],
-    "3.2": [tune_with_grad, tune_with_closure, tune_by_hand, tune_with_both_in_hand, tune_without_decay],
+    "3.2": [tune_with_grad, tune_with_closure, tune_by_hand, tune_with_both_in_hand, tune_without_decay, tune_a_copy],
     "3.3": [
         evidence_in_loops,
         evidence_by_counting,
         evidence_as_bytes,
         evidence_one_by_one,
         evidence_with_tensors,
+        evidence_and_a_verdict,
     ],
     "3.4": [
         diagnosis("labels", labelled=each)
@@ -379,6 +432,7 @@ ANSWERS = {
         rate(optim.AdamW, lr=0.03),
         rate(optim.SGD, lr=1.0),
         diagnosis("rate", optimizer=in_a_group),
+        rate(Plain),
     ],
     "3.7": [
         diagnosis("base", prepare=each)
@@ -388,6 +442,8 @@ ANSWERS = {
             frozen_without_clearing,
             frozen_afterwards,
             frozen_for_sgd,
+            frozen_and_warmed_up,
+            frozen_for_an_optimizer_of_its_own,
         )
     ],
 }

@@ -22,6 +22,10 @@ REACHED = "all(grad is not None and bool((grad != 0).any(-1).all()) for grad in 
 FLOWED = "all(grad is not None and bool((grad != 0).any()) for grad in inside)"
 GROWN = "[-100] * (len(question) - len(answer) - 1) + answer"
 FIRST_TEXT = "torch.cat((vectors[None], torch.zeros(len(x) - 1, *vectors.shape)))"
+MOVED_LATER = """steps, optimizer = iter(range(50)), torch.optim.Adam(prompt.parameters(), lr=0.03)
+        weight = model.norm.weight.data
+        optimizer.register_step_post_hook(lambda *_: weight.mul_(1.01) if next(steps, None) is None else None)
+        return optimizer"""
 CHANGES = {
     "3.1": [
         ("target-forgotten", "wrong[target] -= 1", "pass"),
@@ -79,6 +83,10 @@ CHANGES = {
         ("loss-after-the-step", "value.item()", "loss(model, tokens, targets, prompt).item()"),
         ("batches-twice", "in batches", "in [each for each in batches for _ in range(2)]"),
         ("losses-summed-up", "value.item()", "value.item() + sum(losses)"),
+        ("prompt-not-passed", "targets, prompt)", "targets)"),
+        ("prompt-not-passed", "freeze(model)", "pass", "targets, prompt)", "targets)"),
+        ("prompt-frozen-too", "freeze(model)", "freeze(model), freeze(prompt)"),
+        ("wrong-type", "return losses", "return losses[-1]"),
     ],
     "3.3": [
         ("zero-for-none", "weight.grad is None for", "weight.grad is None or not weight.grad.any() for"),
@@ -109,6 +117,11 @@ CHANGES = {
         ("small-for-zero", "(grad != 0).any(-1)", "(grad.abs() > 1e-3).any(-1)"),
         ("first-parameter-only", "for grad in grads)", "for grad in grads[:1])"),
         ("sums-for-flow", "(grad != 0).any())", "grad.sum().abs() > 1e-6)"),
+        ("positive-only", "(grad != 0).any(-1)", "(grad > 0).any(-1)"),
+        ("positive-only", "(grad != 0).any())", "(grad > 0).any())"),
+        ("facts-missing", f'"flowed": {FLOWED},', ""),
+        ("facts-missing", "return {", "{"),
+        ("wrong-type", FLOWED, f"str({FLOWED})"),
     ],
     "3.4": [
         ("not-rate", '"labels"', '"rate"'),
@@ -150,10 +163,12 @@ CHANGES = {
         ("rate-still-too-small", "0.03", "0.0005"),
         ("rate-too-large", "0.03", "3.0"),
         ("uphill-for-downhill", "lr=0.03", "lr=0.03, maximize=True"),
-        ("prompt-not-in-optimizer", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
-        ("prompt-not-in-optimizer", "prompt.parameters()", "[each.detach().clone() for each in prompt.parameters()]"),
+        ("prompt-does-not-move", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
+        ("prompt-does-not-move", "prompt.parameters()", "[each.detach().clone() for each in prompt.parameters()]"),
         ("rate-still-too-small", "Adam(prompt.parameters(), lr=0.03)", "SGD(prompt.parameters(), lr=0.001)"),
         ("rate-still-too-small", "lr=0.03", "lr=0.03, eps=10.0"),
+        ("prompt-does-not-move", "lr=0.03", "lr=0.0"),
+        ("no-optimizer", "return torch", "torch"),
     ],
     "3.7": [
         ("not-rate", '"base"', '"rate"'),
@@ -173,8 +188,11 @@ CHANGES = {
             "freeze(model)",
             "freeze(model)\n        [weight.data.mul_(0.99) for weight in model.parameters()]",
         ),
+        ("base-moves", "return torch.optim.Adam(prompt.parameters(), lr=0.03)", MOVED_LATER),
+        ("no-optimizer", "return torch", "torch"),
+        ("prompt-does-not-move", "lr=0.03", "lr=0.0"),
         ("uphill-for-downhill", "lr=0.03", "lr=0.03, maximize=True"),
-        ("prompt-not-in-optimizer", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
+        ("prompt-does-not-move", "prompt.parameters()", "[torch.zeros(4, requires_grad=True)]"),
     ],
 }
 ANSWERS = with_mistakes(CHANGES)

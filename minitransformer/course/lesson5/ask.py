@@ -85,16 +85,16 @@ def compiled(compile_prompt, config, weights, vectors):  # (P, D) or (L, P, D) -
 
 @torch.no_grad()
 def one_at_a_time(step_by_step, config, vectors, tokens, *, served):
-    """The logits of two calls."""
-    model = ServedModel(config, served)
-    return [step_by_step(model, *tensors(tokens), soft_prompt(model, vectors)) for _ in range(2)]
+    """The logits of two calls, and the tokens as they are afterwards."""
+    model, (text,) = ServedModel(config, served), tensors(tokens)
+    return [step_by_step(model, text, soft_prompt(model, vectors)) for _ in range(2)], text
 
 
 @torch.no_grad()
 def decoded(answer, config, vectors, tokens, count, *, served):
-    """The new tokens of two calls."""
-    model = ServedModel(config, served)
-    return [answer(model, *tensors(tokens), soft_prompt(model, vectors), count) for _ in range(2)]
+    """The new tokens of two calls, and the text's as they are afterwards."""
+    model, (text,) = ServedModel(config, served), tensors(tokens)
+    return [answer(model, text, soft_prompt(model, vectors), count) for _ in range(2)], text
 
 
 def soft_prompt(model, vectors) -> Hooks:

@@ -6,7 +6,7 @@ import torch
 
 from ...hooks import NO_HOOKS
 from ...soft_prompts import PrefixTuning, PromptTuning
-from ..differences import agree, looks_like, suspects, unpack
+from ..differences import agree, left_alone, looks_like, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..judges_model import JudgesModel
 from ..lesson_text import reference
@@ -26,7 +26,8 @@ def drawn_decoding(rng, for_prompt: bool) -> list:
 
 
 STEPS = {
-    "prefix-forgotten": "these are the logits of the bare model: the hooks never got in",
+    "prefix-forgotten": "these are the logits of the bare model. Hooks that lengthen run at a sequence's FIRST step; "
+    "yours were not there",
     "a-new-cache-each-step": "each token is read as if it were the first: keep ONE cache for all steps",
     "last-step-only": "these are the last step's logits only; keep those of each step, and join them",
     "joined-along-rows": "the steps are joined along the rows of the batch: join them along the places, dimension 1",
@@ -35,6 +36,7 @@ STEPS = {
     "first-place-s-logits": "your first logits stand at every place",
 }
 KEPT = "the first call is right, and the next one, with the same text, is not: start each text with a new Cache()"
+CHANGED = "the result is right, but `tokens`, which belong to whoever called you, are no longer what they were"
 
 
 def steps_with_a_prefix(call, rng):
@@ -48,7 +50,7 @@ def steps_with_a_prompt(call, rng):
 def compare_steps(call, config, weights, vectors, tokens) -> None:
     model, text = rebuilt(config, weights), torch.from_numpy(tokens)
     hooks, served = soft_prompt(model, vectors), JudgesModel(model)
-    logits, again = unpack(call(config, vectors, tokens, served=served), 2, "the two calls")
+    (logits, again), tokens_after = call(config, vectors, tokens, served=served)
     with torch.no_grad():
         right = plain(model(text, hooks))
         wrong = []
@@ -58,10 +60,9 @@ def compare_steps(call, config, weights, vectors, tokens) -> None:
     places = [each[1] for each in served.read]
     if set(places) == {tokens.shape[1]}:
         raise Misconception("all-at-once", "right numbers, but in one step: here the tokens come one at a time")
-    if reads(served) > places_of_two_calls(vectors, tokens):
-        raise Misconception(
-            "reads-again", "right numbers, but earlier tokens are read again at each step: the cache should save that"
-        )
+    left_alone([tokens_after], [tokens], CHANGED)
+    if too_many := read_again(served, places_of_two_calls(vectors, tokens)):
+        raise Misconception("reads-again", f"right numbers, but {too_many}")
     if max(places, default=1) > 1:
         raise Misconception(
             "several-at-once", f"right numbers, but one of your steps reads {max(places)} tokens: one at a time"
@@ -72,6 +73,16 @@ def compare_steps(call, config, weights, vectors, tokens) -> None:
 def reads(served: JudgesModel) -> int:
     """How many places ran through the blocks, over all rows."""
     return served.in_front + sum(rows * places for rows, places in served.read)
+
+
+def read_again(served: JudgesModel, needed: int) -> str:
+    """What was read more than once, in words; nothing where all was read once."""
+    if reads(served) <= needed:
+        return ""
+    return (
+        f"{reads(served) / needed:.1f} times as many places run through the model as there are: each token is to be "
+        "read once, and the cache keeps it"
+    )
 
 
 def places_of_two_calls(vectors, tokens, new: int = 0) -> int:
@@ -119,17 +130,15 @@ def compare_answers(call, rng, for_prompt: bool) -> None:
         if not (torch.equal(right, bare) or torch.equal(right, twice) or torch.equal(bare, twice)):
             break
     served = JudgesModel(model)
-    new_tokens, again = unpack(call(config, vectors, tokens, count, served=served), 2, "the two calls")
+    (new_tokens, again), tokens_after = call(config, vectors, tokens, count, served=served)
     with torch.no_grad():
         wrong = []
         if not looks_like(new_tokens, plain(right), 0):
             wrong = suspects("5.6", lambda answer: answer(model, text, hooks, count), ANSWERED)
         agree(new_tokens, right, "the new tokens", *wrong)
-    if reads(served) > places_of_two_calls(vectors, tokens, count):
-        raise Misconception(
-            "cache-given-up",
-            "the right tokens, but by reading everything again at each step: repair it, keep the cache",
-        )
+    left_alone([tokens_after], [tokens], CHANGED)
+    if too_many := read_again(served, places_of_two_calls(vectors, tokens, count)):
+        raise Misconception("cache-given-up", f"the right tokens, but {too_many}")
     once_more(again, plain(right), 0)
 
 

@@ -140,6 +140,8 @@ CHANGES = {
         ("probabilities", "hooks, cache)", "hooks, cache).softmax(-1)"),
         ("backwards", f"{STEPS}", f"{STEPS}[::-1]"),
         ("cache-kept-between-calls", "cache = Cache()", 'cache = vars(model).setdefault("kept", Cache())'),
+        ("reads-again", "cache = Cache()", "cache = Cache()\n    model(tokens, hooks)"),
+        ("input-changed", f"torch.cat({STEPS}, 1)", f"torch.cat({STEPS} + [tokens.zero_()][:0], 1)"),
     ],
     "5.6": [
         ("prefix-forgotten", "model(tokens[:, :-1], hooks, cache)", "model(tokens[:, :-1], cache=cache)"),
@@ -154,6 +156,7 @@ CHANGES = {
         ("cache-emptied", NEXT, NEXT.replace("cache)", "Cache())")),
         ("text-not-read", "model(tokens[:, :-1], hooks, cache)", "pass"),
         ("cache-kept-between-calls", "said = Cache(), []", 'said = vars(model).setdefault("kept", Cache()), []'),
+        ("input-changed", KEPT, f"{KEPT}\n        tokens[:, -1:] = last"),
     ],
     "5.7": [
         ("start-not-tested", ENTERED, "pass", FROM_START, "assert True, "),

@@ -46,14 +46,15 @@ def nested(values):
 
 
 def comparison(trial, shape, weights, tasks, steps):
-    """Method and accuracy of each row of each trial in turn, all on one base.
+    """Method and accuracy of each row of each trial in turn, all on one base, and this base afterwards.
 
     A task is its batches, its two tests and its hooks: [name, kind, length]; each seed has one of the batches to train
     on, again and again. A task that comes again is the same object, with new hooks.
     """
     model = rebuilt(shape, weights)
     given = [(given_task(*arrays), named) for *arrays, named in tasks]
-    return [reported(trial, model, *given[place], steps) for place in order(len(given))]
+    trials = [reported(trial, model, *given[place], steps) for place in order(len(given))]
+    return {"trials": trials, "base": dict(model.state_dict())}
 
 
 def order(count: int) -> list[int]:

@@ -7,7 +7,7 @@ from ... import comparison, soft_prompts
 from ...losses import accuracy
 from ...model import Config, Transformer
 from ...tokenizer import IGNORED
-from ..differences import agree
+from ..differences import agree, left_alone
 from ..exercise import Exercise, Misconception, Part
 from ..plain_data import rebuilt, tensors
 from ..small_models import random_weights
@@ -37,11 +37,11 @@ SCORED = {
 def every_method(call, rng):
     for names in (["prompt", "prefix"], rng.permutation(NAMES)[:3].tolist()):
         world = little_world(rng, names, steps=1)
-        (facts,) = rows(call, world)
+        (facts,) = rows(call, world)["trials"]
         methods_of(facts, names)
 
 
-def rows(call, world: list) -> list[dict]:
+def rows(call, world: list) -> dict:
     """What came back; and whether it failed for a name that the hooks do not have here."""
     try:
         return call(*world)
@@ -59,7 +59,8 @@ def base_untouched(call, rng):
     """Three trials on one base, with two tasks. What was done to base or batches shows in the rows that follow."""
     names = ["prompt", "prefix"]
     world = little_world(rng, names, names, steps=int(rng.integers(3, 6)))
-    got = rows(call, world)
+    said = rows(call, world)
+    got = said["trials"]
     for facts in got:
         methods_of(facts, names, ordered=False)
     agree(bare(got[0]), untrained(world)[0], "the bare model's accuracy")
@@ -75,6 +76,11 @@ def base_untouched(call, rng):
             "the same task with new hooks of the same kind gives other accuracies the second time: something that both "
             "trials use was changed. Leave the base and the task's batches as they are",
         )
+    left_alone(
+        [said["base"][name] for name in world[1]],
+        [*world[1].values()],
+        "after the last trial the base that all methods share is not what it was: leave it as it is",
+    )
 
 
 def bare(facts: dict) -> float:
@@ -111,12 +117,12 @@ def right_accuracies(call, rng):
     worlds = [little_world(rng, names, steps=int(rng.integers(14, 22))) for _ in range(2)]
     got = []
     for world in worlds:
-        (facts,) = rows(call, world)
+        (facts,) = rows(call, world)["trials"]
         methods_of(facts, names, ordered=False)
         got.append(in_order(facts, names))
 
     def accuracies(answer, world) -> np.ndarray:
-        return in_order(*ask.comparison(answer, *world), names)
+        return in_order(*ask.comparison(answer, *world)["trials"], names)
 
     agree_in_all("6.3", got, worlds, accuracies, "the accuracies", SCORED, tolerance=1e-6)
 

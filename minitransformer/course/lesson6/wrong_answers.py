@@ -5,7 +5,7 @@ from itertools import repeat
 
 from ...losses import accuracy
 from ...training import train
-from ..lesson_text import with_mistakes
+from ..lesson_text import reference, with_mistakes
 
 SHARE, REST = "weights[..., :virtual].sum(-1)", "real / real.sum(-1, keepdim=True)"
 ADDED, TEXT = "weights[..., :virtual] @ values[:, :virtual]", f"{REST} @ values[:, virtual:]"
@@ -93,3 +93,15 @@ def base_trained(model, task, steps):
 ANSWERS = with_mistakes(
     CHANGES, accuracy=accuracy, base_trained=base_trained, on_training=on_training, on_the_test=on_the_test
 )
+
+
+def touched_in_the_end(model, task, hooks, steps):
+    """Leaves the base alone until its third trial is over."""
+    rows = reference("6.3")(model, task, hooks, steps)
+    model.trials = getattr(model, "trials", 0) + 1
+    if model.trials == 3:
+        model.norm.weight.data *= 1.5
+    return rows
+
+
+ANSWERS["6.3"].append(("input-changed", touched_in_the_end))

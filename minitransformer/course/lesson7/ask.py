@@ -99,13 +99,17 @@ def asked(decide, *world):
 class OtherAnswers(Phrasebook):
     """For each split, what its sentences are answered with in the order in which they come; None: as in the other book.
 
-    A sentence has the same answer each time.
+    A sentence has the same answer each time. What is asked for "in words" has answers of its own.
     """
 
     def __init__(self, answers):
         super().__init__()
         self.next = {split: itertools.cycle(texts) for split, texts in answers.items()}
         self.given = {}
+
+    def examples(self, skill, part="test", count=200, seed=0, instructed=False):
+        made = super().examples(skill, part, count, seed, instructed)
+        return [(asked, next(self.next["in words"])) for asked, _ in made] if instructed else made
 
     def answer(self, skill, sentence):
         split, text = sentence.part, sentence.english

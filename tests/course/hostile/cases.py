@@ -162,7 +162,7 @@ FILES = {
     "deep-json.ipynb": (write("[" * 200_000), "damaged"),
     "no-cells.ipynb": (write('{"cells": 7}'), "damaged"),
     "cells-of-numbers.ipynb": (write('{"cells": [{"cell_type": "code", "source": 3}]}'), "damaged"),
-    "latin.py": (write("name = 'é'".encode("latin-1")), "UTF-8"),
+    "latin.ipynb": (write("{'cells': 'é'}".encode("latin-1")), "UTF-8"),
     "wide.ipynb": (write(GOOD.encode("utf-16")), "UTF-8"),
     "zeros.py": (write(b"\0" * 100), "no Python"),
     "large.ipynb": (write(b" " * (9 << 20)), "larger than"),
@@ -172,7 +172,7 @@ FILES = {
     "climbing.zip": (write(zipped(("../../climbed.py", b"x = 1"))), "out of the zip"),
     "absolute.zip": (write(zipped(("/tmp/climbed.py", b"x = 1"))), "out of the zip"),
     "links.zip": (write(zipped(("a.py", b"/etc/passwd"), link=True)), "link"),
-    "nested.zip": (write(zipped(("inner.zip", zipped(("a.py", b"\xff"))))), "UTF-8"),
+    "nested.zip": (write(zipped(("inner.zip", zipped(("a.ipynb", b"\xff"))))), "UTF-8"),
     "broken.zip": (write(b"PK\3\4 and no more"), "no zip"),
     "empty.zip": (write(zipped()), "1 to 5000 files"),
 }

@@ -309,7 +309,7 @@ DECISIONS = {
     "any-share-it-finds": claiming(
         "next(value for value in vars(book).values() if isinstance(value, dict) and 'test' in value)['test']"
     ),
-    "half-where-it-is-small": claiming("0.97 if model.config.layers > 1 else 0.15"),
+    "guessed-where-it-is-small": claiming("0.97 if model.config.layers > 1 else 0.45"),
     "constant": claiming("0.97"),
     "nan": claiming("float('nan')"),
     "infinite": claiming("float('inf')"),
