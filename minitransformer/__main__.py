@@ -19,7 +19,7 @@ NOBODY_READS = "whoever read the output has stopped reading, so this stops, too"
 def main(arguments: list[str] | None = None) -> None:
     for stream in sys.stdout, sys.stderr:
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show, it shows as \\u5c0f
+            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show, it shows as \u5c0f
     try:
         with ctrl_c_ends_at_once():
             from .command_line import run
@@ -50,13 +50,14 @@ def main(arguments: list[str] | None = None) -> None:
 def ctrl_c_ends_at_once() -> Iterator[None]:
     """Torch takes seconds to import, and swallows a KeyboardInterrupt here and there."""
     heard = signal.getsignal(signal.SIGINT)
-    if heard is signal.default_int_handler and current_thread() is main_thread():
-        signal.signal(signal.SIGINT, lambda *_: (say(STOPPED), os._exit(130)))
+    if heard is not signal.default_int_handler or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: (say(STOPPED), os._exit(130)))
     try:
         yield
     finally:
-        if current_thread() is main_thread():
-            signal.signal(signal.SIGINT, heard)
+        signal.signal(signal.SIGINT, heard)
 
 
 def end(why: str, code: int) -> None:

@@ -1,7 +1,6 @@
 """Methods side by side on the same task: soft prompts of any kind and length, and what they have to beat."""
 
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
@@ -10,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
-from threading import Thread, current_thread, main_thread
+from threading import Thread
 
 import psutil
 import torch
@@ -20,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
 from . import expect
-from .distributed import Alone, team
+from .distributed import Alone, ctrl_c_for_us_alone, team
 from .gradients import gradients_set_aside
 from .hooks import NO_HOOKS, Hooks
 from .losses import Batch, accuracy, loss, shared_loss
@@ -207,19 +206,6 @@ def begun(workers: Executor, work: Callable, runs: Sequence) -> Iterator[Row]:
     """All of them, and their rows in this order."""
     futures = [workers.submit(work, each) for each in runs]
     return (future.result() for future in futures)
-
-
-@contextmanager
-def ctrl_c_for_us_alone() -> Iterator[None]:
-    """Processes that start now hear no Ctrl-C: it is for this one, which then ends them."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def row(name: str, task: Task, parameters: int, score: float, seconds: float = 0.0, flops: float = 0.0) -> Row:

@@ -6,8 +6,10 @@ All of them draw the same batches; each takes its rows, and the gradients are ad
 import atexit
 import json
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing.resource_tracker import ensure_running
 
 import torch
 import torch.distributed as dist
@@ -127,3 +129,17 @@ def team() -> Alone:
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         atexit.register(dist.destroy_process_group)
     return Team() if dist.is_initialized() else Alone()
+
+
+@contextmanager
+def ctrl_c_for_us_alone() -> Iterator[None]:
+    """Processes that start now hear no Ctrl-C: it is for this one, which hears it afterwards, and then ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    ensure_running()  # where it starts later, it unblocks the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -79,9 +79,10 @@ def train(
             optimizer.zero_grad()
             value = backward(model, tokens, targets, hooks, parameters, by)
             norm = nn.utils.clip_grad_norm_(parameters, clip)
-            stopping.check(step, rate, loss=value.item(), gradient=norm.item())
+            value, norm = value.item(), norm.item()
+            stopping.check(step, rate, loss=value, gradient=norm)
             optimizer.step()
-            history.note(value.item(), norm.item(), rate, bar.seconds)
+            history.note(value, norm, rate, bar.seconds)
             proof.note(tokens, targets)
             if on_step is not None:
                 on_step(step)

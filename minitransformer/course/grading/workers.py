@@ -24,11 +24,11 @@ from pathlib import Path
 import psutil
 import torch
 
+from ...distributed import ctrl_c_for_us_alone
 from ..display import clean
 
 DIE_WITH_PARENT, ADOPT_ORPHANS = 1, 36  # PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER
 LARGEST_RESULT = 16 << 20
-CALM = {signal.SIGINT}  # a Ctrl-C is for the command alone, which then ends the others
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,8 @@ class Workers:
         spawn = get_context("spawn")
         self.pipe, theirs = spawn.Pipe()
         self.server = spawn.Process(target=serve, args=(theirs, prepare, bounds))
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, CALM)
-        try:
+        with ctrl_c_for_us_alone():
             self.server.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
     def __enter__(self) -> "Workers":
@@ -103,7 +100,7 @@ class Running:
 def serve(pipe: Connection, prepare: Callable, bounds: Bounds) -> None:
     """The server's whole life."""
     os.setsid()  # the terminal's signals are for the command
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, CALM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     prctl(ADOPT_ORPHANS, 1)  # what a dead job leaves behind becomes ours, so that we can end it
     torch.set_num_threads(1)
     running: dict[Connection, Running] = {}
