@@ -197,6 +197,14 @@ def test_who_takes_too_long_is_ended(box):
     assert not box.family() and not box.begin(5)
 
 
+@pytest.mark.parametrize("patience", [100.0, 0.01])
+def test_who_is_held_up_by_the_clock_is_told_apart_from_who_used_up_its_time(box, patience):
+    box.limits = Limits(patience=patience)
+    with pytest.raises(Lost, match="time-out"):
+        ask(box, "forever", seconds=1)
+    assert box.held_up == (patience < 1)
+
+
 def test_who_leaves_loses_its_exercise_and_the_next_one_can_begin(box):
     with pytest.raises(Lost, match="stopped"):
         ask(box, "leaves")

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from ..assignment import Assignment
 from ..isolation import GRADED, Limits, choose
 from . import finding, reports
-from .grader import Grader, is_sound, lost_to_the_machine
+from .grader import OUT_OF_TIME, Grader, is_sound, lost
 from .workers import Bounds, Died, Workers
 
 SHORTEST_SECRET = 16  # bytes
@@ -100,13 +100,12 @@ def row_of(result: bytes | Died, submission: finding.SubmissionFile, grader: Gra
 def may_do_better_alone(row: dict) -> bool:
     """Whether this submission lost something that neighbours or the machine may have cost it."""
     failed = row.get("problem", "").startswith("could not be graded")
-    lost = lost_to_the_machine(row)
-    return failed or "memory" in lost or bool(lost and not row["had_its_time"])
+    return failed or lost(row, {"stopped"}) or (row.get("held_up", False) and lost(row, OUT_OF_TIME))
 
 
 def keep(row: dict | None, grader: Grader) -> None:
     """Write the row down for later runs, unless a later run should try again."""
-    if row and not row.get("problem") and not lost_to_the_machine(row):
+    if row and not row.get("problem") and not lost(row, OUT_OF_TIME):
         place, data = grader.place(row["name"]), json.dumps(row, indent=1).encode()
         if not place.exists() or place.read_bytes() != data:
             reports.put(place, data)

@@ -20,11 +20,9 @@ from ..isolation import Box, Limits, write_open_part
 from . import finding, intake, reports, similarity
 from .cells import Refused
 from .marking import Session, mark
-from .processor_time import ProcessorTime
 
 LARGEST_ROW = 4 << 20
-OWN_PROCESSOR = 0.8  # seconds of a processor for each second: who had this much was not held up by others
-MACHINE_MAY_BE_WHY = {"time-out", "out-of-time", "memory"}
+OUT_OF_TIME = {"time-out", "out-of-time"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class Desk:
                 "taken": [[*each] for each in handed_in.taken]
             }
             row["notes"] = [*submission.notes, *handed_in.notes]
-            row["tests"], row["had_its_time"] = self.marked(handed_in, key, limits or self.grader.limits)
+            row["tests"], row["held_up"] = self.marked(handed_in, key, limits or self.grader.limits)
             row["earned"] = round(sum(test["earned"] for test in row["tests"]), 3)
             row["seconds"] = round(time.perf_counter() - began, 1)
         except Refused as why:
@@ -119,20 +117,19 @@ class Desk:
             return row if is_sound(row) and row.get("content") == content else None
 
     def marked(self, handed_in: intake.Submission, key: bytes, limits: Limits) -> tuple[list[dict], bool]:
-        """The tests, and whether the code had a processor to itself."""
+        """The tests, and whether the code was held up: by neighbours, since its own time had not run out."""
         grader = self.grader
         box = grader.profile, self.open_part, grader.lesson, limits
-        processor = ProcessorTime()
         session = Session(self.assignment, handed_in, limits, lambda: Box(*box))
         with torch.random.fork_rng(devices=[]):  # the same draws for the same file, and nobody knows them before
             torch.manual_seed(int.from_bytes(key[:7], "big"))
             tests = list(mark(session, handed_in.answers, key, grader.attempts))
-        return tests, processor.share() >= OWN_PROCESSOR
+        return tests, session.held_up
 
 
-def lost_to_the_machine(row: dict) -> set[str]:
-    """What was lost that might not be lost on a machine with less to do."""
-    return {test["misconception"] for test in row["tests"]} & MACHINE_MAY_BE_WHY
+def lost(row: dict, how: set[str]) -> bool:
+    """Whether points were lost in one of these ways."""
+    return not how.isdisjoint(test["misconception"] for test in row["tests"])
 
 
 def is_sound(row: object) -> bool:

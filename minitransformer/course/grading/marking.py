@@ -28,6 +28,7 @@ class Session:
         self.assignment, self.limits, self.open_box, self.box = assignment, limits, open_box, None
         self.code, self.sources = submission.code, []
         self.deadline, self.used, self.trouble = time.monotonic() + limits.patience * limits.whole, 0.0, None
+        self.held_up = False  # whether the clock took time from it that it could have used: neighbours did
 
     def call(self, exercise: Exercise) -> Call:
         """What the judges of this exercise ask with, until the next one begins."""
@@ -66,7 +67,7 @@ class Session:
         try:
             kind, value = self.box.ask(*message, seconds=self.left(self.limits.call), serve=serve)
         except Lost as why:
-            self.trouble = why
+            self.trouble, self.held_up = why, self.held_up or self.box.held_up
             raise
         if kind == "gave":
             return value
@@ -89,10 +90,11 @@ class Session:
     def left(self, longest: float) -> float:
         """Seconds for one thing, out of those for this submission."""
         clock = (self.deadline - time.monotonic()) / self.limits.patience
-        left = min(clock, self.limits.whole - self.used - (self.box.used if self.box else 0.0))
-        if left <= 0:
+        own = min(longest, self.limits.whole - self.used - (self.box.used if self.box else 0.0))
+        self.held_up |= clock < own
+        if min(clock, own) <= 0:
             raise Lost("out-of-time")
-        return min(longest, left)
+        return min(clock, own)
 
     def close(self) -> None:
         self.trouble = None  # where it was raised it holds this session: a circle

@@ -81,7 +81,7 @@ class Box:
         ctypes.CDLL(None).prctl(ADOPT_ORPHANS, 1)
         self.limits, self.others, self.closed = limits, set(psutil.Process().children(recursive=True)), Event()
         self.taken, self.used, self.most, self.deadline = 0, 0.0, math.inf, math.inf
-        self.pipe, self.waiting = None, False
+        self.pipe, self.waiting, self.held_up = None, False, False
         with ExitStack() as opened:  # what was opened is closed, also where the rest cannot be
             self.scratch = SCRATCH if profile in GRADED else opened.enter_context(scratch_folder())
             self.user = opened.enter_context(User()) if profile in GRADED and ROOT else None
@@ -142,6 +142,7 @@ class Box:
             why = "stopped" if isinstance(error, EOFError | ConnectionError) else "garbled"
         if self.over():
             why = "memory" if self.too_much() else "time-out"
+            self.held_up = why == "time-out" and self.used <= self.most  # the clock ran out, its own time did not
             self.close()  # it must not be used again
         raise Lost(why)
 
