@@ -28,7 +28,7 @@ class Session:
         self.assignment, self.limits, self.open_box, self.box = assignment, limits, open_box, None
         self.code, self.sources = submission.code, []
         self.deadline, self.used, self.trouble = time.monotonic() + limits.patience * limits.whole, 0.0, None
-        self.held_up = False  # whether the clock took time from it that it could have used: neighbours did
+        self.hurried = self.held_up = False  # the clock leaves less time than its own is; and points were lost so
 
     def call(self, exercise: Exercise) -> Call:
         """What the judges of this exercise ask with, until the next one begins."""
@@ -67,7 +67,7 @@ class Session:
         try:
             kind, value = self.box.ask(*message, seconds=self.left(self.limits.call), serve=serve)
         except Lost as why:
-            self.trouble, self.held_up = why, self.held_up or self.box.held_up
+            self.trouble, self.held_up = why, self.held_up or self.box.held_up or self.hurried
             raise
         if kind == "gave":
             return value
@@ -91,8 +91,9 @@ class Session:
         """Seconds for one thing, out of those for this submission."""
         clock = (self.deadline - time.monotonic()) / self.limits.patience
         own = min(longest, self.limits.whole - self.used - (self.box.used if self.box else 0.0))
-        self.held_up |= clock < own
+        self.hurried = clock < own
         if min(clock, own) <= 0:
+            self.held_up |= self.hurried
             raise Lost("out-of-time")
         return min(clock, own)
 
