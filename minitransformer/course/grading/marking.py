@@ -56,7 +56,10 @@ class Session:
             self.close()
             self.box, seconds = self.open_box(), self.left(self.limits.start)
             if not self.box.begin(seconds):
-                raise Lost("out-of-time") if seconds < self.limits.start else RuntimeError("the child did not start")
+                if seconds == self.limits.start:
+                    raise RuntimeError("the child did not start")
+                self.held_up |= self.hurried
+                raise Lost("out-of-time")
         numbered = [*enumerate(self.sources)]
         self.ask("begin", provided_sources(exercise), numbered, own, self.assignment.names[exercise.id])
 
