@@ -54,6 +54,12 @@ class Cache:
         self.layers[layer] = old[0], old[1], total
         return old[0][:, :, :total], old[1][:, :, :total]
 
+    def keep(self, rows: Tensor) -> None:
+        """Go on with some of the rows: with these, by their numbers."""
+        for layer, (keys, values, used) in self.layers.items():
+            if len(keys) > 1:
+                self.layers[layer] = keys[rows, :, :used], values[rows, :, :used], used
+
     def check(self, layer: int, keys: Tensor, values: Tensor, like: Tensor | None = None) -> None:
         """Refuse what cannot be one layer's keys and values, or cannot stand behind those that are here."""
         expect.whole(0, layer=layer)

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from . import expect
-from .hooks import NO_HOOKS, Hooks
+from .hooks import NO_HOOKS, SITES, Hooks
 from .model import Cache, Transformer
 
+FEW = 0.8  # the others leave the batch when fewer than this share of its rows goes on: it takes a copy of the cache
 
-@torch.no_grad()
+
+@torch.inference_mode()
 def generate(
     model: Transformer,
     prompts: Sequence[Sequence[int]],
@@ -27,6 +29,7 @@ def generate(
 
     Prompts may differ in length and no padding is ever seen: all rows are read together as far as the shortest prompt
     goes; from there on, a row whose prompt is longer is fed its own next token while the others are fed what they said.
+    Greedy rows that have ended leave the batch, unless somebody watches it.
     `on_token(row, token)` is called for each new token as it comes.
     """
     expect.a(Transformer, model=model)
@@ -38,27 +41,47 @@ def generate(
     expect.whole(0, max_new_tokens=max_new_tokens)
     expect.function(**expect.given(on_token=on_token))
     sampler = torch.Generator(model.embedding.weight.device).manual_seed(seed)
+    may_leave = temperature == 0 and not any(map(hooks.watches, SITES))
     answers: list[list[int]] = [[] for _ in rows]
-    going = [max_new_tokens > 0] * len(rows)
-    read = min(map(len, rows))
+    going = set(range(len(rows) if max_new_tokens else 0))
+    here, read = sorted(going), min(map(len, rows))  # the rows in the batch, and how far all prompts are read
     cache, tokens = Cache(), torch.tensor([row[:read] for row in rows], device=sampler.device)
-    while any(going):
-        logits = model.logits(model.hidden(tokens, hooks, cache)[:, -1])  # (B, V)
+    model.check(tokens, hooks)
+    while going:
+        logits = model.logits(model.read(tokens, hooks, cache)[:, -1])  # (B, V)
         if not logits.amax(-1).isfinite().all():  # the largest of some numbers is NaN if one of them is
             raise ValueError("the logits must be finite to choose a token; got NaN or infinite ones: train it again")
         chosen = choose(logits, temperature, top_k, top_p, sampler).tolist()
-        for row, token in enumerate(chosen):
+        for place, (row, token) in enumerate(zip(here, chosen, strict=True)):
             if read < len(rows[row]):
-                chosen[row] = rows[row][read]  # still reading its prompt
-            elif going[row]:
+                chosen[place] = rows[row][read]  # still reading its prompt
+            elif row in going:
                 if token != model.config.end:
                     answers[row].append(token)
                     if on_token is not None:
                         on_token(row, token)
-                going[row] = token != model.config.end and len(answers[row]) < max_new_tokens
+                if token == model.config.end or len(answers[row]) == max_new_tokens:
+                    going.remove(row)
         tokens = torch.tensor(chosen, device=tokens.device)[:, None]
         read += 1
+        if may_leave and 0 < len(going) < FEW * len(here):
+            places = [place for place, row in enumerate(here) if row in going]
+            here, tokens = [here[place] for place in places], tokens[places]
+            cache.keep(torch.tensor(places, device=tokens.device))
+            hooks = Remaining(hooks, places)
     return answers
+
+
+class Remaining(Hooks):
+    """Hooks for some rows of a batch that has begun: nothing but their bias is asked for any more."""
+
+    def __init__(self, hooks: Hooks, rows: Sequence[int]):
+        super().__init__()
+        self.hooks, self.rows = hooks, rows
+
+    def bias(self, layer):
+        bias = self.hooks.bias(layer)
+        return bias if bias is None or len(bias) == 1 else bias[self.rows]
 
 
 def choose(

@@ -94,6 +94,8 @@ def lengthened(hook: Callable, *arguments):
 
     These hooks run at a sequence's first step only, so that a change of the text would be missing from every later one.
     """
+    if getattr(hook, "__func__", None) in (Hooks.embed, Hooks.context, Hooks.keys_values):
+        return hook(*arguments)
     texts = [each for each in arguments if isinstance(each, Tensor)]  # (…, T, width) each
     versions = [None if text.is_inference() else text._version for text in texts]
     result = hook(*arguments)

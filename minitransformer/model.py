@@ -60,20 +60,21 @@ def attend(
     queries: Tensor,  # (B, H, T, d)
     keys: Tensor,  # (B, G, S, d)
     values: Tensor,  # (B, G, S, d)
-    mask: Tensor,  # (T, S)
+    mask: Tensor | None,  # (T, S); None where everything is seen
     bias: Tensor | None = None,  # (1 or B, 1, 1, S)
     watch: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:  # (B, H, T, d)
     """softmax(Q Kᵀ / √d + bias) V over what the mask shows: one fused call, or written out to watch the weights."""
     if watch is None:
-        mask = mask if bias is None else torch.where(mask, bias, -torch.inf)
+        if bias is not None:
+            mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
         return F.scaled_dot_product_attention(queries, keys, values, mask, enable_gqa=True)
     shared_by = queries.shape[1] // keys.shape[1]  # so many query heads share one key/value head
     keys, values = keys.repeat_interleave(shared_by, 1), values.repeat_interleave(shared_by, 1)  # (B, H, S, d)
     scores = queries @ keys.transpose(2, 3) / queries.shape[3] ** 0.5  # (B, H, T, S)
     scores = scores if bias is None else scores + bias
-    weights = watch(scores.masked_fill(~mask, -torch.inf).softmax(-1))
-    return weights @ values
+    scores = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
+    return watch(scores.softmax(-1)) @ values
 
 
 class Attention(nn.Module):
@@ -94,7 +95,8 @@ class Attention(nn.Module):
         total = before + keys.shape[2]  # S
         queries, keys = rotate(queries, total), rotate(keys, total)
         keys, values = cache.extend(layer, keys, values)  # (B, G, S, d)
-        mask, bias = visible(x.shape[1], total, x.device), padded(hooks.bias(layer), total)
+        mask = visible(x.shape[1], total, x.device) if x.shape[1] > 1 else None  # one query, the last, sees all keys
+        bias = padded(hooks.bias(layer), total)
         watch = partial(hooks.see, "weights", layer) if hooks.watches("weights") else None
         mixed = attend(queries, keys, values, mask, bias, watch)
         return self.output(mixed.transpose(1, 2).flatten(2))  # (B, H, T, d) -> (B, T, D)
@@ -159,7 +161,11 @@ class Transformer(nn.Module):
     def hidden(self, tokens: Tensor, hooks: Hooks = NO_HOOKS, cache: Cache | None = None) -> Tensor:
         """Everything but the logits, (B, T) -> (B, T, D), for those who need logits at a few positions only."""
         self.check(tokens, hooks, cache)
-        cache, x = Cache() if cache is None else cache, self.embedding(tokens)
+        return self.read(tokens, hooks, Cache() if cache is None else cache)
+
+    def read(self, tokens: Tensor, hooks: Hooks, cache: Cache) -> Tensor:
+        """The same for those who know that what they give fits together."""
+        x = self.embedding(tokens)
         if not cache.started:
             hooks.fits(self.config)
             x = lengthened(hooks.embed, x)  # (B, P+T, D)
