@@ -1,6 +1,7 @@
 """What was already read: the keys and values of every layer, kept so that nothing is computed twice."""
 
 import weakref
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -54,11 +55,10 @@ class Cache:
         self.layers[layer] = old[0], old[1], total
         return old[0][:, :, :total], old[1][:, :, :total]
 
-    def keep(self, rows: Tensor) -> None:
+    def keep(self, rows: Sequence[int]) -> None:
         """Go on with some of the rows: with these, by their numbers."""
         for layer, (keys, values, used) in self.layers.items():
-            if len(keys) > 1:
-                self.layers[layer] = keys[rows, :, :used], values[rows, :, :used], used
+            self.layers[layer] = keys[rows, :, :used], values[rows, :, :used], used
 
     def check(self, layer: int, keys: Tensor, values: Tensor, like: Tensor | None = None) -> None:
         """Refuse what cannot be one layer's keys and values, or cannot stand behind those that are here."""

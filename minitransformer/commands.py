@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,8 @@ from .files.checkpoints import write_whole
 from .losses import loss
 from .phrasebook import prompt
 from .results import Row, in_words, spread
+
+RIGHT = 0.99  # of the sentences held back: so many are enough for the demo
 
 
 def demo(steps: int, out: Path) -> None:
@@ -37,15 +40,17 @@ def demo(steps: int, out: Path) -> None:
     drawn = generate(model, [tokenizer.encode(prompt(text))] * 8, temperature=1.0, seed=0)
     print(f"    {prompt(text)} {' | '.join(map(tokenizer.decode, drawn))}\n")
 
-    print(f'Now {steps} steps on four vectors in front of the text, with translations of everything but "{text}":')
+    print(f'Now four vectors in front of the text learn from translations of everything but "{text}":')
     book.phrases = [phrase for phrase in book.phrases if phrase.english != text]
-    four = PromptTuning(4, model.config)
-    history = train(model, Batches(book, tokenizer, ["chinese"]), four, steps=steps)
+    four, held_back = PromptTuning(4, model.config), batch(tokenizer, book.examples("chinese", "validation", 100))
+    until_right = dict(validate=partial(accuracy, model, held_back, four), every=10, until=RIGHT)
+    history = train(model, Batches(book, tokenizer, ["chinese"]), four, steps=steps, **until_right)
     test = batch(tokenizer, book.examples("chinese", "test", 200))
     print(f"    [p0 p1 p2 p3] {prompt(text)} {answer(model, tokenizer, prompt(text), four)}")
     print(
         f"    {accuracy(model, test):.1%} -> {accuracy(model, test, four):.1%} exactly right on 200 sentences "
-        f"never seen, with {four.vectors.numel()} numbers trained in {history.seconds:.1f} s\n"
+        f"never seen, with {four.vectors.numel()} numbers trained for {len(history.loss)} steps in "
+        f"{history.seconds:.1f} s\n"
     )
 
     loss(model, *batch(tokenizer, [(prompt(text), "小心!")]), four).backward()

@@ -7,6 +7,7 @@ from .files.checkpoints import fingerprint
 from .hooks import Hooks, Recorder, Stack
 from .losses import loss
 from .model import Transformer
+from .products import prepare
 
 
 def freeze(model: nn.Module) -> nn.Module:
@@ -14,6 +15,7 @@ def freeze(model: nn.Module) -> nn.Module:
     expect.a(nn.Module, model=model)
     for parameter in model.parameters():
         parameter.requires_grad_(False).grad = None
+    prepare(model)
     return model
 
 

@@ -12,7 +12,7 @@ from .model import Cache, Transformer
 FEW = 0.8  # the others leave the batch when fewer than this share of its rows goes on: it takes a copy of the cache
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def generate(
     model: Transformer,
     prompts: Sequence[Sequence[int]],
@@ -41,14 +41,15 @@ def generate(
     expect.whole(0, max_new_tokens=max_new_tokens)
     expect.function(**expect.given(on_token=on_token))
     sampler = torch.Generator(model.embedding.weight.device).manual_seed(seed)
-    may_leave = temperature == 0 and not any(map(hooks.watches, SITES))
+    unwatched = not any(map(hooks.watches, SITES))
+    reading = torch.inference_mode() if unwatched else torch.no_grad()  # watchers may keep what they see, and train
     answers: list[list[int]] = [[] for _ in rows]
     going = set(range(len(rows) if max_new_tokens else 0))
     here, read = sorted(going), min(map(len, rows))  # the rows in the batch, and how far all prompts are read
     cache, tokens = Cache(), torch.tensor([row[:read] for row in rows], device=sampler.device)
-    model.check(tokens, hooks)
+    hidden = model.hidden(tokens, hooks, cache)
     while going:
-        logits = model.logits(model.read(tokens, hooks, cache)[:, -1])  # (B, V)
+        logits = model.logits(hidden[:, -1])  # (B, V)
         if not logits.amax(-1).isfinite().all():  # the largest of some numbers is NaN if one of them is
             raise ValueError("the logits must be finite to choose a token; got NaN or infinite ones: train it again")
         chosen = choose(logits, temperature, top_k, top_p, sampler).tolist()
@@ -62,13 +63,15 @@ def generate(
                         on_token(row, token)
                 if token == model.config.end or len(answers[row]) == max_new_tokens:
                     going.remove(row)
-        tokens = torch.tensor(chosen, device=tokens.device)[:, None]
-        read += 1
-        if may_leave and 0 < len(going) < FEW * len(here):
+        if unwatched and temperature == 0 and 0 < len(going) < FEW * len(here):
             places = [place for place, row in enumerate(here) if row in going]
-            here, tokens = [here[place] for place in places], tokens[places]
-            cache.keep(torch.tensor(places, device=tokens.device))
+            here, chosen = [here[place] for place in places], [chosen[place] for place in places]
+            cache.keep(places)
             hooks = Remaining(hooks, places)
+        if going:
+            with reading:
+                hidden = model.read(torch.tensor(chosen, device=sampler.device)[:, None], hooks, cache)
+            read += 1
     return answers
 
 

@@ -10,7 +10,7 @@ from .history import History
 
 
 class Stopping:
-    """Keeps the parameters with the best validation score, and says when no better score has come for a while."""
+    """Keeps the parameters with the best validation score, and says when it is enough, or no better one has come."""
 
     def __init__(
         self,
@@ -19,9 +19,14 @@ class Stopping:
         validate: Callable[[], float] | None = None,
         patience: int | None = None,
         best: dict[str, Tensor] | None = None,
+        until: float | None = None,
     ):
         self.learner, self.history, self.validate, self.patience = learner, history, validate, patience
+        self.until = until
         expect.whole(1, **expect.given(patience=patience))
+        expect.number(**expect.given(until=until))
+        if until is not None and validate is None:
+            raise ValueError(f"until={until} is a score to reach, and nothing gives scores: pass validate= as well")
         self.best, self.last_good = best or {}, {}
 
     def check(self, step: int, rate: float, **numbers: float) -> None:
@@ -50,8 +55,9 @@ class Stopping:
 
     @property
     def due(self) -> bool:
-        """Whether `patience` scores have come without a better one."""
-        return self.patience is not None and self.history.since_best() >= self.patience
+        """Whether the score is as good as it was to be, or `patience` scores have come without a better one."""
+        good = self.until is not None and any(score >= self.until for _, score in self.history.validation)
+        return good or (self.patience is not None and self.history.since_best() >= self.patience)
 
     def restore(self) -> None:
         """Put the best parameters back, where any were kept."""

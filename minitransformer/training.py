@@ -37,6 +37,7 @@ def train(
     clip: float = 1.0,
     validate: Callable[[], float] | None = None,
     every: int = 25,
+    until: float | None = None,
     patience: int | None = None,
     checkpoint: str | Path | None = None,
     on_step: Callable[[int], None] | None = None,
@@ -45,9 +46,10 @@ def train(
 ) -> History:
     """Train the hooks' parameters on the frozen model, or the model itself where there are no hooks.
 
-    `validate` gives a score every `every` steps; the best-scoring parameters are kept, and after `patience` scores
-    without a better one training stops. With a `checkpoint` path the state is saved as often, and training that finds
-    one there goes on from it as if it had never stopped. `on_step(step)` may look at parameters and gradients.
+    `validate` gives a score every `every` steps; the best-scoring parameters are kept, and training stops when a score
+    reaches `until`, or after `patience` scores without a better one. With a `checkpoint` path the state is saved as
+    often, and training that finds one there goes on from it as if it had never stopped. `on_step(step)` may look at
+    parameters and gradients.
     Under torchrun its processes share each batch, unless they are told to train each `by=Alone()`.
     """
     expect.a(Transformer, model=model)
@@ -69,9 +71,9 @@ def train(
     first = len(history.loss)
     by.begin((model, learner), first)
     proof = NoProof() if hooks is None else FreezeProof(model, hooks)
-    stopping = Stopping(learner, history, validate and partial(by.from_first, validate), patience, best)
+    stopping = Stopping(learner, history, validate and partial(by.from_first, validate), patience, best, until)
     with Progress(steps, history, quiet=by.rank > 0 or not progress) as bar:
-        for step, batch in enumerate(islice(batches, first, steps), first):
+        for step, batch in enumerate(islice(batches, first, first if stopping.due else steps), first):
             tokens, targets = on_device_of(model, batch)
             if step == first and hooks is not None:
                 check_shareable(model, tokens, targets, hooks)

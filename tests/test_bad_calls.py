@@ -384,6 +384,8 @@ BAD = {
         (lambda: learn(weight_decay=-0.1), "weight_decay must be a finite number from 0 upwards; got -0.1"),
         (lambda: learn(every=0), "every must be a whole number of at least 1; got 0"),
         (lambda: learn(patience=0), "patience must be a whole number of at least 1; got 0"),
+        (lambda: learn(until=0.9), "until=0.9 is a score to reach, and nothing gives scores: pass validate= as well"),
+        (lambda: learn(until="all"), "until must be a finite number; got 'all'"),
         (lambda: learn(validate=0.5), "validate must be a function; got 0.5"),
         (lambda: learn(validate=lambda: NAN), "the score became nan at step 2"),
         (lambda: learn(validate=lambda: None), "the score became None at step 2"),

@@ -65,10 +65,12 @@ def test_a_mixed_batch_equals_its_rows_run_alone(model, bank):
 
 
 def test_a_mixed_batch_generates_what_its_rows_generate_alone(model, bank):
-    answers = bank.generate(NAMES, PROMPTS, max_new_tokens=8)
-    for name, prompt, answer in zip(NAMES, PROMPTS, answers, strict=True):
-        assert answer == generate(model, [prompt], own(name), max_new_tokens=8)[0], name
+    names, prompts = 2 * NAMES, PROMPTS + [prompt[::-1] for prompt in PROMPTS]
+    answers = bank.generate(names, prompts, max_new_tokens=30)
+    for name, prompt, answer in zip(names, prompts, answers, strict=True):
+        assert answer == generate(model, [prompt], own(name), max_new_tokens=30)[0], name
     assert len({tuple(answer) for answer in answers}) > 3  # the tenants do differ
+    assert sum(len(answer) < 30 for answer in answers) > 5  # so many rows have left the batch
 
 
 @torch.no_grad()

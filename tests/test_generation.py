@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from laws import METHODS, random_model, text
+from laws import METHODS, TINY, random_model, text
 
-from minitransformer import accuracy, batch, generate
+from minitransformer import Recorder, Stack, accuracy, batch, generate
 from minitransformer.generation import choose
 
 BY_HAND = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()  # logits of a distribution that anyone can check
@@ -199,3 +199,32 @@ def test_the_token_before_which_the_top_p_is_reached_exactly_is_not_drawn():
     sampler = torch.Generator().manual_seed(0)
     assert len(set(choose(torch.zeros(200, 4), 1.0, None, 0.5, sampler).tolist())) == 2
     assert len(set(choose(torch.zeros(200, 4), 1.0, None, 0.51, sampler).tolist())) == 3
+
+
+def rows_read(model, monkeypatch) -> list[int]:
+    """How many rows each forward reads, from now on."""
+    sizes, read = [], model.read
+    monkeypatch.setattr(model, "read", lambda tokens, *rest: sizes.append(len(tokens)) or read(tokens, *rest))
+    return sizes
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_rows_that_have_ended_leave_the_batch_and_the_others_say_the_same(monkeypatch, method):
+    _, hooks, _, (*_, end) = ended(method)
+    model = random_model(end=end)
+    prompts = [row[: 2 + place % 4] for place, row in enumerate(text(model, 12, 5).tolist())]
+    sizes = rows_read(model, monkeypatch)
+    together = generate(model, prompts, hooks, max_new_tokens=30)
+    assert sizes[0] == 12 and sizes == sorted(sizes, reverse=True) and sizes[-1] < 6
+    assert together == [generate(model, [prompt], hooks, max_new_tokens=30)[0] for prompt in prompts]
+
+
+def test_who_watches_sees_every_row_and_may_train_on_what_it_kept(monkeypatch):
+    _, hooks, _, (*_, end) = ended()
+    model, recorder = random_model(end=end), Recorder(("output",))
+    sizes = rows_read(model, monkeypatch)
+    generate(model, text(model, 12, 5).tolist(), Stack(hooks, recorder), max_new_tokens=30)
+    assert set(sizes) == {12}
+    weight = torch.ones(TINY.width, dtype=torch.float64, requires_grad=True)
+    (recorder["output", 1] * weight).sum().backward()
+    assert weight.grad.ne(0).all()

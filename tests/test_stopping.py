@@ -10,10 +10,10 @@ from minitransformer.schedule import Schedule
 from minitransformer.stopping import Stopping
 
 
-def after(scores, patience=None):
+def after(scores, patience=None, until=None):
     """A learner whose one weight is the number of the score, after it was looked at for each of them."""
     learner, history, coming = nn.Linear(1, 1, bias=False), History(), iter(scores)
-    stopping = Stopping(learner, history, lambda: next(coming), patience)
+    stopping = Stopping(learner, history, lambda: next(coming), patience, until=until)
     ends = []
     for number, _ in enumerate(scores, 1):
         nn.init.constant_(learner.weight, number)
@@ -31,6 +31,11 @@ def test_the_best_parameters_come_back_and_the_earliest_of_equals():
 def test_it_is_due_after_so_many_scores_without_a_better_one():
     assert after([0.5, 0.4, 0.3, 0.6, 0.1, 0.1], patience=2)[2] == [False, False, True, False, False, True]
     assert not any(after([0.5, 0.4, 0.3])[2])
+
+
+def test_it_is_due_as_soon_as_the_score_to_reach_is_reached():
+    weight, _, ends = after([0.5, 0.9, 0.8], patience=5, until=0.9)
+    assert weight == 2 and ends == [False, True, True]
 
 
 def test_without_a_score_nothing_is_kept_and_nothing_ends():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .. import expect
 from ..model import Config, Transformer
+from ..products import prepare
 from ..tokenizer import END, Tokenizer
 from .schema import ABOUT, DTYPES, Outline, Source, finite, fits, outlines, sketch
 from .whole import write_whole
@@ -151,6 +152,7 @@ def load_model(path: str | Path) -> tuple[Transformer, Tokenizer, dict]:
     model = Transformer(config)
     fill(model, file.copies(), file.source)
     model.cosine, model.sine = (table.to(model.embedding.weight.dtype) for table in (model.cosine, model.sine))
+    prepare(model)
     return model, Tokenizer(file.about["vocabulary"]), file.about["card"]
 
 

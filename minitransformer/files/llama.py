@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .. import expect
 from ..model import Config, Transformer
+from ..products import prepare
 from .byte_pairs import BytePairs
 from .checkpoints import Opened, config_from
 from .schema import INDEX, LLAMA_CONFIG, Outline, Source, fits, sketch
@@ -129,6 +130,7 @@ def assemble(
     model.load_state_dict({ours: weights[name(ours)].to(dtype) for ours in shapes}, assign=True)
     small = Transformer(replace(config, vocab=1, layers=1, hidden=1, end=None))  # its tables of angles are the same
     model.cosine, model.sine = small.cosine.to(dtype), small.sine.to(dtype)
+    prepare(model)
     return model
 
 

@@ -1,0 +1,139 @@
+import copy
+
+import pytest
+import torch
+from laws import METHODS, TINY, random_model, text
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from minitransformer import freeze, generate, loss, products
+from minitransformer.comparison import step_flops
+from minitransformer.tokenizer import batch
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="this torch has no second library for products"
+)
+
+
+@pytest.fixture
+def calls(monkeypatch) -> list:
+    """The other library is taken, whatever this processor is; the sizes of what it multiplied."""
+    calls, multiply = [], products.by_onednn
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    monkeypatch.setattr(products, "by_onednn", lambda x, w: calls.append((x.shape, w.shape)) or multiply(x, w))
+    return calls
+
+
+@pytest.fixture
+def single() -> nn.Module:
+    return freeze(random_model(dtype=torch.float32))
+
+
+def step(model, hooks) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    tokens, targets = text(model, 12, 9), text(model, 12, 9, seed=2)
+    value = loss(model, tokens, targets, hooks)
+    return value.detach(), torch.autograd.grad(value, list(hooks.parameters()))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_loss_and_gradients_are_those_of_the_plain_products(single, calls, method):
+    hooks = METHODS[method](3)
+    value, gradients = step(single, hooks)
+    assert calls
+    with products.plain_products():
+        calls.clear()
+        plain_value, plain_gradients = step(single, hooks)
+    assert not calls and abs(value - plain_value) < 1e-6 * abs(plain_value)
+    for fast, plain in zip(gradients, plain_gradients, strict=True):
+        assert (fast - plain).norm() <= 1e-5 * plain.norm()
+
+
+def test_the_base_says_the_same_tokens(base, book, calls):
+    model, tokenizer = base
+    rows = [tokenizer.encode(asked) for asked, _ in book.examples("chinese", "test", 80, instructed=True)]
+    fast = generate(model, rows, max_new_tokens=20)
+    assert calls
+    with products.plain_products():
+        assert generate(model, rows, max_new_tokens=20) == fast
+
+
+def test_a_weight_that_is_trained_gets_its_gradient(single, calls):
+    single.requires_grad_(True)
+    step(single, METHODS["prompt"](3))
+    loss(single, text(single, 12, 9), text(single, 12, 9, seed=2)).backward()
+    assert not calls and all(parameter.grad is not None for parameter in single.parameters())
+
+
+def test_where_no_gradient_is_recorded_trained_weights_are_multiplied_fast_too(single, calls):
+    single.requires_grad_(True)
+    with torch.no_grad():
+        single(text(single, 12, 9))
+    assert calls
+
+
+@pytest.mark.parametrize("case", ["few rows", "float64", "autocast", "switched off", "no such operator"])
+def test_what_the_other_library_is_not_for_is_multiplied_plainly(monkeypatch, calls, case):
+    model = freeze(random_model(dtype=torch.float64 if case == "float64" else torch.float32))
+    if case == "no such operator":
+        monkeypatch.undo()
+        monkeypatch.setattr(products, "by_onednn", lambda x, w: torch.ops.mkldnn.no_such_operator(x, w))
+        assert not products.onednn_is_faster.__wrapped__()
+    elif case == "switched off":
+        monkeypatch.undo()
+        monkeypatch.setenv("MINITRANSFORMER_PRODUCTS", "plain")
+        assert not products.onednn_is_faster.__wrapped__()
+    else:
+        with torch.autocast("cpu", torch.bfloat16, enabled=case == "autocast"):
+            model(text(model, 1 if case == "few rows" else 12, 9))
+        assert not calls
+
+
+def test_the_faster_library_is_taken_and_the_slower_one_is_not(monkeypatch):
+    for ratio, taken in (0.5, True), (1.5, False):
+        times = {products.by_onednn: ratio}
+        monkeypatch.setattr(products, "seconds", lambda multiply, *_, times=times: times.get(multiply, 1.0))
+        assert products.onednn_is_faster.__wrapped__() == taken
+
+
+def test_a_copy_has_weights_of_its_own_and_changes_in_place_are_seen(single, calls):
+    tokens, changed = text(single, 12, 9), copy.deepcopy(single)
+    before = single(tokens)
+    changed.blocks[0].attention.query.weight.data *= 2
+    assert torch.equal(single(tokens), before) and not torch.equal(changed(tokens), before)
+    single.load_state_dict(changed.state_dict())
+    assert torch.equal(single(tokens), changed(tokens))
+
+
+def test_a_reader_sees_the_same_model(single):
+    assert repr(single) == repr(random_model(dtype=torch.float32))
+    assert isinstance(single.blocks[0].up, nn.Linear)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own, where it differentiates forward
+def test_its_operations_are_counted_and_its_derivatives_can_be_taken_again_and_forward(single, calls):
+    hooks, layer = METHODS["prompt"](3), single.blocks[0].up
+    example = text(single, 12, 9), text(single, 12, 9, seed=2)
+    fast, count = step_flops(single, example, hooks), len(calls)
+    with products.plain_products():
+        assert count and step_flops(single, example, hooks) == fast
+    with FlopCounterMode(display=False) as counter:
+        layer(torch.ones(100, TINY.width))
+    assert counter.get_total_flops() == 2 * 100 * TINY.width * TINY.hidden
+    x = torch.randn(100, TINY.width, requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.sum(), x)
+    _, forward = torch.func.jvp(layer, (x.detach(),), (torch.ones_like(x),))
+    with products.plain_products():
+        (gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+        torch.testing.assert_close(second, torch.autograd.grad(gradient.sum(), x)[0])
+        torch.testing.assert_close(forward, torch.func.jvp(layer, (x.detach(),), (torch.ones_like(x),))[1])
+    rows = torch.randn(70, 2, TINY.width)
+    torch.testing.assert_close(torch.func.vmap(layer)(rows), layer(rows))
+
+
+def test_accuracy_of_a_loaded_model_uses_it(base, book, calls):
+    from minitransformer import accuracy, pretrained
+
+    model, tokenizer = pretrained()
+    examples = batch(tokenizer, book.examples("chinese", "test", 30, instructed=True))
+    assert accuracy(model, examples) > 0.9 and calls
