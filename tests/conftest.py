@@ -4,6 +4,8 @@ import os
 import random
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,46 @@ if not {"GRADING", "SUBMISSION"} & os.environ.keys():  # these shut code in, and
     collect_ignore_glob = ["course/test_grading_class.py", "course/test_grading_hostile.py", "course/graded/*"]
     if sys.platform != "linux":  # nor can it be shut in
         collect_ignore_glob += ["course/test_grading.py", "course/test_grading_engines.py", "course/test_isolation*.py"]
+
+
+def pytest_sessionstart(session) -> None:
+    session.config.left_before = left_behind()
+
+
+def pytest_sessionfinish(session) -> None:
+    """Folders and control groups of graders are gone when the last test is over."""
+    alone = not hasattr(session.config, "workerinput")  # not one of several processes, which end at different times
+    if alone and (left := left_behind() - session.config.left_before):
+        pytest.exit("the tests have left behind " + ", ".join(map(str, sorted(left))), returncode=1)
+
+
+def left_behind() -> set[Path]:
+    """What a grader makes while it works, and no living process holds."""
+    if sys.platform != "linux":
+        return set()
+    from minitransformer.course.isolation import cgroups, leftovers
+
+    temporary = Path(tempfile.gettempdir())
+    places = [temporary, *(place.folder for place in cgroups.places().values())]
+    boxes = [folder for place in places for folder in place.glob(f"{leftovers.PREFIX}*") if not held(folder)]
+    return {*boxes, *(folder for folder in temporary.glob("course-*") if not held(folder / "lock"))}
+
+
+def held(path: Path) -> bool:
+    """Whether a process has locked it."""
+    import fcntl
+
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 @pytest.fixture(autouse=True)

@@ -330,7 +330,8 @@ plots.gradient_reach(norms, gradients.token_norms(other))
 #
 # `before` is a list of copies of `model.parameters()`; `inside` is a list of the gradients recorded at each block's
 # output, each a tensor or `None`. Return a dict that says `True` or `False` for each of the five facts. A prompt
-# may have several parameters, with a vector in each row, and an optimizer several groups.
+# may have several parameters, with a vector in each row, and an optimizer several groups. Evidence only looks: leave
+# all that you are given as it is.
 
 
 # %% exercise="3.3"

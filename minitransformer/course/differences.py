@@ -41,7 +41,8 @@ def agree(got: Plain, expected: object, what: str, *suspects: Suspect, tolerance
 
 def left_alone(now: Sequence[Plain], before: Sequence[Plain], message: str) -> None:
     """Raise a Misconception unless what was given is as it was."""
-    if any(difference(one, plain(other), "it", 0.0) for one, other in zip(now, before, strict=True)):
+    pairs = zip(now, before, strict=False)
+    if len(now) != len(before) or any(difference(one, plain(other), "it", 0.0) for one, other in pairs):
         raise Misconception("input-changed", message)
 
 

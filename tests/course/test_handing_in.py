@@ -36,7 +36,7 @@ def run(*words: str | Path, folder: Path) -> None:
     )
     if "no safe place to run students' code here" in ended.stderr:
         pytest.skip("no isolation profile that gives grades works on this machine")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.returncode == 0 and "leaked" not in ended.stderr, ended.stdout + ended.stderr
 
 
 def without_outputs(book: NotebookNode) -> NotebookNode:

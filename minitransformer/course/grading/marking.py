@@ -8,6 +8,9 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
+from threading import RLock
+
+from tqdm import tqdm
 
 from ..answers import LONGEST, Given
 from ..assignment import Assignment
@@ -112,6 +115,7 @@ def mark(session: Session, answers: dict[str, Given], key: bytes, attempts: int 
 
     `key` decides the hidden inputs; of each question's attempts, so many count.
     """
+    tqdm.set_lock(RLock())  # its own is a semaphore of the system, which a process that is ended would leave behind
     try:
         for exercise in session.assignment.exercises.values():
             seed = int.from_bytes(hmac.digest(key, exercise.id.encode(), "sha256")[:8], "big")

@@ -89,6 +89,7 @@ CHANGES = {
         ("zero-times-infinity", MASKED, "(scores + ~visible * -torch.inf)"),
         ("zero-is-not-hidden", "-torch.inf", "1e-9"),
         ("not-quite-hidden", "-torch.inf", "-10"),
+        ("not-quite-hidden", MASKED, "(scores - 20 * ~visible)"),
         ("softmax-over-all", ".softmax(-1)", ".flatten().softmax(0).view(len(query), len(key))"),
         ("softmax-twice", ".softmax(-1)", ".softmax(-1).softmax(-1)"),
         ("logs-for-weights", ".softmax(-1)", ".log_softmax(-1)"),

@@ -48,19 +48,37 @@ def prompt_of(vectors, config: Config) -> PromptTuning:
 
 
 def evidence(gather, cases):
-    """The facts that `gather` reports in each case; nothing where it reports no dict, and for a fact that is a text."""
-    return [truths(gather(*objects(**case))) for case in cases]
+    """The facts that `gather` reports in each case, and what each of them is about, as it is afterwards."""
+    reports = []
+    for case in cases:
+        given, held = objects(**case)
+        reports.append({"facts": truths(gather(*given)), "given": looked_at(*given, held)})
+    return reports
 
 
 def truths(facts):
+    """Nothing where this is no dict, and for a fact that is a text."""
     if not isinstance(facts, Mapping):
         return None
     return {str(name): None if isinstance(fact, str) else bool(fact) for name, fact in facts.items()}
 
 
+def looked_at(model, before, prompt, optimizer, inside, held):
+    """What each fact is about, as plain data."""
+    weights, vectors = [*model.parameters()], [*prompt.parameters()]
+    numbers = {id(each): number for number, each in enumerate(held)}
+    return {
+        "no_gradient": [*(weight.grad for weight in weights), *(weight.requires_grad for weight in weights)],
+        "unchanged": [*weights, *before],
+        "optimizer": [[numbers.get(id(each)) for each in group["params"]] for group in optimizer.param_groups],
+        "reached": [*vectors, *(vector.grad for vector in vectors)],
+        "flowed": inside,
+    }
+
+
 def objects(config, weights, gradients, before, vectors, own_gradients, others, groups, inside) -> tuple:
-    """What a training left behind, made of arrays. `groups` tells by number what the optimizer holds: weights of the
-    model, then the prompt's parameters, then other tensors."""
+    """What a training left behind, made of arrays; and all that its optimizer could hold, by number: weights of the
+    model, then the prompt's parameters, then other tensors. `groups` are such numbers."""
     model = rebuilt(config, weights)
     prompt = prompt_of(vectors[0], model.config)
     for name, more in enumerate(vectors[1:]):
@@ -70,7 +88,7 @@ def objects(config, weights, gradients, before, vectors, own_gradients, others, 
     held = [*model.parameters(), *prompt.parameters(), *(torch.nn.Parameter(each) for each in tensors(*others))]
     optimizer = torch.optim.Adam([{"params": [held[place] for place in group]} for group in groups], lr=0.1)
     flowed = [gradient if gradient is None else tensors(gradient)[0] for gradient in inside]
-    return model, tensors(*before), prompt, optimizer, flowed
+    return (model, tensors(*before), prompt, optimizer, flowed), held
 
 
 def cause(Program):

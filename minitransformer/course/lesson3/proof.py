@@ -7,7 +7,7 @@ import torch
 
 from ...freezing import freeze
 from ...soft_prompts import PromptTuning
-from ..differences import suspects
+from ..differences import left_alone, suspects
 from ..exercise import Exercise, Misconception, Part
 from ..plain_data import plain, tiny
 from . import ask
@@ -68,6 +68,13 @@ NOTICED = {  # what the message says where no known mistake explains the answer
     "optimizer": ("optimizer-misjudged", "the optimizer holds something else than the prompt, and you do not see it"),
     "reached": ("row-overlooked", "a vector of the prompt got no gradient, and you do not see it"),
     "flowed": ("closed-road-overlooked", "at a place inside no gradient came, and you do not see it"),
+}
+CHANGED = {
+    "no_gradient": "your function changes the model's gradients, or what asks for them: evidence only looks",
+    "unchanged": "your function changes the model's weights or the copies from before: evidence only looks",
+    "optimizer": "your function changes what the optimizer holds: evidence only looks",
+    "reached": "your function changes the prompt's vectors or their gradients: evidence only looks",
+    "flowed": "your function changes the gradients from inside the model, or their list: evidence only looks",
 }
 
 
@@ -223,6 +230,12 @@ def in_words(fact: str, what: dict) -> str:
     return f"the gradient at {where} is {what.get('value', 0.0)}"
 
 
+def given(case: dict) -> dict:
+    """What each fact is about, before anyone has looked at it."""
+    objects, held = ask.objects(**case)
+    return plain(ask.looked_at(*objects, held))
+
+
 def about(fact: str):
     """A judge of one fact: true of a proper training, false of one with a fault."""
 
@@ -230,7 +243,8 @@ def about(fact: str):
         proper, all_faults = PROPER[fact], faults(fact, rng)
         cases = [Training(fact, what, rng).arrays() for what in [*proper, *all_faults]]
         order = rng.permutation(len(cases))
-        gathered = call([cases[place] for place in order])
+        reports = call([cases[place] for place in order])
+        gathered = [report["facts"] for report in reports]
         if None in gathered:
             raise Misconception("facts-missing", f"expected a dict with the facts {', '.join(FACTS)}; yours is none")
         if lacking := [name for name in FACTS if any(name not in facts for facts in gathered)]:
@@ -244,8 +258,10 @@ def about(fact: str):
             )
         right = [True] * len(proper) + [False] * (len(cases) - len(proper))
         if said == right:
+            for place, report in zip(order, reports, strict=True):
+                left_alone(report["given"][fact], given(cases[place])[fact], CHANGED[fact])
             return
-        simulated = lambda evidence: [facts[fact] for facts in ask.evidence(evidence, cases)]  # noqa: E731
+        simulated = lambda evidence: [report["facts"][fact] for report in ask.evidence(evidence, cases)]  # noqa: E731
         for suspect in suspects("3.3", simulated, MESSAGES[fact]):
             if said == suspect.value:
                 raise Misconception(suspect.name, suspect.message)

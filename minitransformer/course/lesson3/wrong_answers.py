@@ -1,6 +1,6 @@
 """Plausible wrong answers to lesson 3: a misconception's name, and what it makes of the text's own solution."""
 
-from ..lesson_text import with_mistakes
+from ..lesson_text import reference, with_mistakes
 
 CENTRED = '(heard[place] - seen["attention"] @ heard)'
 ADAM, LOSS = "torch.optim.Adam(prompt.parameters(), lr=rate)", "value = loss(model, tokens, targets, prompt)"
@@ -196,3 +196,29 @@ CHANGES = {
     ],
 }
 ANSWERS = with_mistakes(CHANGES)
+
+
+def evidence_that(changes):
+    """Reports the right facts, and changes what it has looked at."""
+
+    def evidence(*given):
+        facts = reference("3.3")(*given)
+        changes(*given)
+        return facts
+
+    return evidence
+
+
+CHANGES_OF_EVIDENCE = (
+    lambda model, before, prompt, optimizer, inside: model.zero_grad(),
+    lambda model, before, prompt, optimizer, inside: model.requires_grad_(True),
+    lambda model, before, prompt, optimizer, inside: model.load_state_dict(
+        dict(zip(model.state_dict(), before, strict=True))
+    ),
+    lambda model, before, prompt, optimizer, inside: before.clear(),
+    lambda model, before, prompt, optimizer, inside: optimizer.zero_grad(),
+    lambda model, before, prompt, optimizer, inside: optimizer.step(),
+    lambda model, before, prompt, optimizer, inside: optimizer.param_groups.pop(),
+    lambda model, before, prompt, optimizer, inside: inside.reverse(),
+)
+ANSWERS["3.3"] += [("input-changed", evidence_that(changes)) for changes in CHANGES_OF_EVIDENCE]

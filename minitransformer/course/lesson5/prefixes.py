@@ -72,7 +72,7 @@ ENTERED = {
     "text-left-out": "only your vectors are left: the text belongs behind them",
     "behind-the-text": "your vectors stand behind the text: by the causal rule only the last places would see them, "
     "and earlier ones would see text that comes after them",
-    "same-at-every-layer": "every layer gets the vectors of the first; use the number of the layer that you are inputs",
+    "same-at-every-layer": "every layer gets the vectors of the first; use the number of the layer that you are given",
     "layers-upside-down": "the vectors of the last layer go to the first: use the layer's number as it is",
     "places-for-layers": "you take a layer's number for a place: what you put in front is one vector of each layer",
     "backwards": "your vectors stand in reversed order: number 0 comes first",

@@ -46,15 +46,28 @@ def nested(values):
 
 
 def comparison(trial, shape, weights, tasks, steps):
-    """Method and accuracy of each row of each trial in turn, all on one base, and this base afterwards.
+    """Each row's method, accuracy and names, for each trial in turn; and what these share, as it is afterwards.
 
-    A task is its batches, its two tests and its hooks: [name, kind, length]; each seed has one of the batches to train
-    on, again and again. A task that comes again is the same object, with new hooks.
+    All trials have one base. A task is its batches, its two tests and its hooks: [name, kind, length]; each seed has
+    one of the batches to train on, again and again. A task that comes again is the same object, with new hooks.
     """
-    model = rebuilt(shape, weights)
-    given = [(given_task(*arrays), named) for *arrays, named in tasks]
-    trials = [reported(trial, model, *given[place], steps) for place in order(len(given))]
-    return {"trials": trials, "base": dict(model.state_dict())}
+    model, given = begin(shape, weights, tasks)
+    trials = [reported(trial, model, given[place], tasks[place][-1], steps) for place in order(len(given))]
+    return {"trials": trials, "shared": shared(model, given)}
+
+
+def begin(shape, weights, tasks):
+    return rebuilt(shape, weights), [given_task(*arrays) for *arrays, _ in tasks]
+
+
+def shared(model, tasks):
+    """The base and the tasks as plain data."""
+    weights, facts = [*model.parameters()], [model.training]
+    facts += [*model.state_dict().values(), *(each.grad for each in weights), *(each.requires_grad for each in weights)]
+    for task in tasks:
+        facts += [task.name, *task.test, *task.asked]
+        facts += [part for seed in range(2) for part in next(iter(task.batches(seed)), ())]
+    return facts
 
 
 def order(count: int) -> list[int]:
@@ -74,4 +87,5 @@ def reported(trial, model, task, named, steps):
     return {
         "methods": [str(row.get("method")) for row in rows],
         "accuracies": [float(row.get("accuracy", -1.0)) for row in rows],
+        "names": [[str(name) for name in row] for row in rows],
     }

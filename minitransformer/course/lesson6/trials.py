@@ -9,6 +9,7 @@ from ...model import Config, Transformer
 from ...tokenizer import IGNORED
 from ..differences import agree, left_alone
 from ..exercise import Exercise, Misconception, Part
+from ..lesson_text import reference
 from ..plain_data import rebuilt, tensors
 from ..small_models import random_weights
 from ..worlds import agree_in_all
@@ -29,16 +30,18 @@ SCORED = {
     "instruction-not-given": "your instruction row is the bare model's: it reads `task.asked`",
     "same-hooks-twice": "you train the same hooks for each row: each name has hooks of its own",
     "other-batches": "full fine-tuning has other batches than the soft prompts: leave the seed as it is",
+    "best-of-several-seeds": "you try several seeds and keep the best score, which flatters: one training for each",
     "trained-twice": "you train the soft prompts twice as long as the rest: call `soft_prompt` once for each",
     "trained-on-the-test": "you train on the test: `task` goes to each method as it is",
 }
 
 
 def every_method(call, rng):
-    for names in (["prompt", "prefix"], rng.permutation(NAMES)[:3].tolist()):
+    for names in (["prompt", "prefix"], rng.permutation(NAMES)[:3].tolist(), []):
         world = little_world(rng, names, steps=1)
         (facts,) = rows(call, world)["trials"]
         methods_of(facts, names)
+        whole_rows(facts, *ask.comparison(reference("6.3"), *world)["trials"])
 
 
 def rows(call, world: list) -> dict:
@@ -46,6 +49,13 @@ def rows(call, world: list) -> dict:
     try:
         return call(*world)
     except Misconception as wrong:
+        hooks_of_the_first = world[2][0][-1]
+        if wrong.name == "raises" and not hooks_of_the_first:
+            raise Misconception(
+                "no-hooks-at-all",
+                "your code stops where `hooks` is empty; three rows are left then: both baselines and full fine-tuning",
+                wrong.message,
+            ) from None
         if wrong.name == "raises" and any(f"KeyError: '{name}'" in wrong.message for name in ("prompt", "prefix")):
             raise Misconception(
                 "two-names-only",
@@ -77,9 +87,10 @@ def base_untouched(call, rng):
             "trials use was changed. Leave the base and the task's batches as they are",
         )
     left_alone(
-        [said["base"][name] for name in world[1]],
-        [*world[1].values()],
-        "after the last trial the base that all methods share is not what it was: leave it as it is",
+        said["shared"],
+        ask.shared(*ask.begin(*world[:3])),
+        "after the last trial model or task is not what it was (weights, gradients and mode, and the task's batches, "
+        "tests and name): leave both as they are",
     )
 
 
@@ -111,10 +122,23 @@ def methods_of(facts: dict, names: list[str], ordered: bool = True) -> None:
         raise Misconception("order-of-rows", f"the rows should come in this order: {wanted}; yours: {found}")
 
 
+def whole_rows(facts: dict, expected: dict) -> None:
+    for method, got, names in zip(facts["methods"], facts["names"], expected["names"], strict=True):
+        if missing := [name for name in names if name not in got]:
+            raise Misconception(
+                "row-cut-down",
+                "a row tells more than its method and accuracy, and other cells use it: return it as the function of "
+                "the package gave it",
+                f"the row of {method!r} lacks {', '.join(map(repr, missing))}",
+            )
+
+
 def right_accuracies(call, rng):
     """In whatever order the rows are: that is another part's."""
     names = ["prompt", "prefix"]
-    worlds = [little_world(rng, names, steps=int(rng.integers(14, 22))) for _ in range(2)]
+    worlds = [little_world(rng, names, steps=int(rng.integers(*steps))) for steps in ((2, 5), (14, 22))]
+    batches = worlds[1][2][0][0]
+    batches.reverse()  # so that there another seed would have the better score
     got = []
     for world in worlds:
         (facts,) = rows(call, world)["trials"]

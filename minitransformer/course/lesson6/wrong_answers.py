@@ -1,7 +1,10 @@
 """Plausible wrong answers to lesson 6: a misconception's name, and what it makes of the text's own solution."""
 
+from copy import deepcopy
 from dataclasses import replace
 from itertools import repeat
+
+import torch
 
 from ...losses import accuracy
 from ...training import train
@@ -11,6 +14,7 @@ SHARE, REST = "weights[..., :virtual].sum(-1)", "real / real.sum(-1, keepdim=Tru
 ADDED, TEXT = "weights[..., :virtual] @ values[:, :virtual]", f"{REST} @ values[:, virtual:]"
 TUNED = "soft_prompt(model, task, prompt, name, steps=steps)"
 FULL = "full_fine_tuning(model, task, steps=steps)"
+BY_SEED, TWO = "soft_prompt(model, task, deepcopy(prompt), name, seed, steps)", "('method', 'accuracy')"
 CHANGES = {
     "6.1": [
         ("not-rescaled", REST, "real"),
@@ -73,6 +77,10 @@ CHANGES = {
         ("trained-twice", TUNED, f"{TUNED} and {TUNED}"),
         ("trained-on-the-test", TUNED, "soft_prompt(model, on_the_test(task), prompt, name, steps=steps)"),
         ("accuracy-claimed", TUNED, '{"method": name, "accuracy": 1.0}'),
+        ("best-of-several-seeds", TUNED, f"max(({BY_SEED} for seed in range(3)), key=lambda row: row['accuracy'])"),
+        ("row-cut-down", f"[*rows, {FULL}]", f"[{{name: row[name] for name in {TWO}}} for row in [*rows, {FULL}]]"),
+        ("no-hooks-at-all", "rows = [", "next(iter(hooks))\n    rows = ["),
+        ("steps-ignored", "rows = [", "steps, rows = max(steps, 5), ["),
     ],
 }  # fmt: skip
 
@@ -91,7 +99,12 @@ def base_trained(model, task, steps):
 
 
 ANSWERS = with_mistakes(
-    CHANGES, accuracy=accuracy, base_trained=base_trained, on_training=on_training, on_the_test=on_the_test
+    CHANGES,
+    accuracy=accuracy,
+    base_trained=base_trained,
+    deepcopy=deepcopy,
+    on_training=on_training,
+    on_the_test=on_the_test,
 )
 
 
@@ -104,4 +117,26 @@ def touched_in_the_end(model, task, hooks, steps):
     return rows
 
 
-ANSWERS["6.3"].append(("input-changed", touched_in_the_end))
+def trial_that(changes):
+    """Returns the right rows, and changes model or task afterwards."""
+
+    def trial(model, task, hooks, steps):
+        rows = reference("6.3")(model, task, hooks, steps)
+        changes(model, task)
+        return rows
+
+    return trial
+
+
+def zero_for_none(model, task):
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+
+
+AFTERWARDS = (
+    zero_for_none,
+    lambda model, task: model.requires_grad_(True),
+    lambda model, task: model.train(not model.training),
+    lambda model, task: vars(task).update(name="learned"),
+)
+ANSWERS["6.3"] += [("input-changed", touched_in_the_end), *(("input-changed", trial_that(each)) for each in AFTERWARDS)]

@@ -172,7 +172,7 @@ TRAINS_THE_BASE = """
     from minitransformer import train
     from minitransformer.losses import accuracy
     train(model.requires_grad_(True), task.batches(0), steps=steps, peak=1e-3, progress=False)
-    return [*rows, {"method": "full", "accuracy": accuracy(model, task.test)}]
+    return [*rows, rows[0] | {"method": "full", "accuracy": accuracy(model, task.test)}]
 """
 KEPT = """
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
@@ -254,7 +254,7 @@ for name in [name for name in sys.modules if name.endswith("lesson6.ask")]:
     "accuracies-claimed": trial(
         """
     names = ["no prompt", "instruction", *hooks, "full"]
-    return [{"method": name, "accuracy": 0.3 + 0.1 * n} for n, name in enumerate(names)]
+    return [no_prompt(model, task) | {"method": name, "accuracy": 0.3 + 0.1 * n} for n, name in enumerate(names)]
 """,
         points=1,
     ),
