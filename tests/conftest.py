@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from hypothesis import settings
 from laws import random_model
 
 from minitransformer import Phrasebook, Tokenizer, Transformer, freeze, pretrained
@@ -14,6 +15,9 @@ from minitransformer.phrasebook import Sentence
 from minitransformer.tokenizer import IGNORED
 
 torch.set_num_threads(1)
+settings.register_profile("usual", max_examples=5, derandomize=True, deadline=None, database=None)
+settings.register_profile("thorough", max_examples=300, deadline=None, database=None, print_blob=True)
+settings.load_profile("usual")
 if not {"GRADING", "SUBMISSION"} & os.environ.keys():  # these shut code in, and take minutes: GRADING=1 runs them
     collect_ignore_glob = ["course/test_grading_class.py", "course/test_grading_hostile.py", "course/graded/*"]
     if sys.platform != "linux":  # nor can it be shut in
