@@ -125,7 +125,7 @@ def test_the_next_job_has_its_result(after_every_deed, name):
 
 
 def test_what_torch_has_mapped_before_is_not_the_job_s_memory():
-    """Where torch is built for CUDA that is 3 GB of addresses; the limit here is less than it is for processors alone."""
+    """Where torch is built for CUDA that is 3 GB of addresses; the limit here is less than torch for processors has."""
     with Workers(prepared, Bounds(memory=128 << 20, seconds=60)) as workers:
         assert dict(workers.results([("takes_a_little_memory", ""), ("takes_memory", "")], 1)) == {
             0: str(64 << 20).encode(), 1: Died("it took more memory than a grader may take")
