@@ -14,7 +14,7 @@ from minitransformer import Phrasebook, Tokenizer, Transformer, freeze, pretrain
 from minitransformer.phrasebook import Sentence
 from minitransformer.tokenizer import IGNORED
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
 settings.register_profile("usual", max_examples=5, derandomize=True, deadline=None, database=None)
 settings.register_profile("thorough", max_examples=300, deadline=None, database=None, print_blob=True)
 settings.load_profile("usual")
