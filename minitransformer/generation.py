@@ -93,12 +93,13 @@ def choose(
     """The likeliest token, or one drawn from the softmax at this temperature, cut to the top k and to the top p."""
     if temperature == 0:
         return logits.argmax(-1)
-    logits, order = (logits / temperature).sort(-1, descending=True)
+    logits, order = logits.sort(-1, descending=True)
+    logits = (logits - logits[:, :1]) / max(temperature, torch.finfo(logits.dtype).tiny)  # the likeliest stays at 0
     if top_k is not None:
         logits[:, top_k:] = -torch.inf
     if top_p is not None:
         before = logits.softmax(-1).cumsum(-1) - logits.softmax(-1)  # what the likelier tokens already hold
-        logits[before >= top_p] = -torch.inf
+        logits[:, 1:][before[:, 1:] >= top_p] = -torch.inf
     return order.gather(-1, torch.multinomial(logits.softmax(-1), 1, generator=sampler))[:, 0]
 
 

@@ -73,7 +73,8 @@ def train(
     proof = NoProof() if hooks is None else FreezeProof(model, hooks)
     stopping = Stopping(learner, history, validate and partial(by.from_first, validate), patience, best, until)
     with Progress(steps, history, quiet=by.rank > 0 or not progress) as bar:
-        for step, batch in enumerate(islice(batches, first, first if stopping.due else steps), first):
+        last = first if stopping.due else steps  # it may have come to its end before
+        for step, batch in enumerate(islice(batches, first, last), first):
             tokens, targets = on_device_of(model, batch)
             if step == first and hooks is not None:
                 check_shareable(model, tokens, targets, hooks)
@@ -96,8 +97,10 @@ def train(
                 if stopping.due:
                     break
     stopping.restore()
+    if hooks is not None:
+        hooks.base = proof.before
     if hooks is not None and len(history.loss) > first:
-        hooks.base, history.proof = proof.before, proof.conclude()
+        history.proof = proof.conclude()
     optimizer.zero_grad()
     if len(history.loss) < steps and not stopping.due:
         raise ValueError(too_few(len(history.loss), steps))

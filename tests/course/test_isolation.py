@@ -297,6 +297,15 @@ def test_memory_is_counted_over_all_processes_also_where_none_seems_to_have_it(c
         box.close()
 
 
+def test_the_addresses_that_torch_takes_are_not_the_student_s_memory(course):
+    """Where torch is built for CUDA they are 3 GB; the limit here is less than torch takes for processors alone."""
+    box = Box("local", course, 1, Limits(memory=512 << 20))
+    try:
+        assert box.begin(60) and begin(box)[0] == "gave" and ask(box, "embed")[0] == "gave"
+    finally:
+        box.close()
+
+
 def test_busy_neighbours_do_not_use_up_the_time_of_an_honest_one(course):
     """The first may use a second of a processor; twelve loops use that up soon, and the other's second is its own."""
     busy, honest = (Box("local", course, 1, Limits()) for _ in range(2))

@@ -57,6 +57,10 @@ def takes_memory(_: str) -> bytes:
     return b"x" * (8 << 30)
 
 
+def takes_a_little_memory(_: str) -> bytes:
+    return str(len(bytes(64 << 20))).encode()
+
+
 def reads_the_bomb(_: str) -> bytes:
     """A notebook of eight megabytes, and three gigabytes when Python reads it."""
     ast.parse("a;" * (4 << 20))
@@ -118,6 +122,14 @@ def test_whatever_a_job_does_it_alone_has_no_result_and_says_why(after_every_dee
 @pytest.mark.parametrize("name", WORD)
 def test_the_next_job_has_its_result(after_every_deed, name):
     assert after_every_deed["good", f"after {name}"] == f"after {name}".encode()
+
+
+def test_what_torch_has_mapped_before_is_not_the_job_s_memory():
+    """Where torch is built for CUDA that is 3 GB of addresses; the limit here is less than torch for processors has."""
+    with Workers(prepared, Bounds(memory=128 << 20, seconds=60)) as workers:
+        assert dict(workers.results([("takes_a_little_memory", ""), ("takes_memory", "")], 1)) == {
+            0: str(64 << 20).encode(), 1: Died("it took more memory than a grader may take")
+        }  # fmt: skip
 
 
 def test_what_a_job_has_started_ends_with_it():
