@@ -110,7 +110,7 @@ def lengthened(hook: Callable, *arguments):
         if not isinstance(new, Tensor) or new.shape[:-2] != text.shape[:-2] or new.shape[-1] != text.shape[-1]:
             got = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
             raise ValueError(f"{name} should return a tensor like {tuple(text.shape)}, or longer in front; got {got}")
-        own_part = new[..., max(0, new.shape[-2] - text.shape[-2]) :, :]
+        own_part = new[..., new.shape[-2] - text.shape[-2] :, :]
         if changed_in_place or not same(own_part, text):
             raise ValueError(
                 f"{name} changes the text's own part: a hook that lengthens puts vectors in front of it and leaves it "

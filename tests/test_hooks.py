@@ -37,7 +37,7 @@ from minitransformer import (
     save,
     train,
 )
-from minitransformer.hooks import NO_HOOKS, SITES
+from minitransformer.hooks import NO_HOOKS, SITES, lengthened
 
 
 class Noting(Hooks):
@@ -370,6 +370,11 @@ class Wider(Hooks):
         return torch.cat((keys, keys), 3), values
 
 
+class ScaledValues(Hooks):
+    def keys_values(self, layer, keys, values):
+        return keys, 2 * values
+
+
 class InAList(Hooks):
     def embed(self, x):
         return [x]
@@ -379,6 +384,7 @@ class InAList(Hooks):
     ("hooks", "message"),
     [
         (ScaledKeys(), r"^ScaledKeys.keys_values changes the text's own part: .* return them from `watch`$"),
+        (ScaledValues(), r"^ScaledValues.keys_values changes the text's own part"),
         (InPlace(), r"^InPlace.context changes the text's own part"),
         (Shorter(), r"^Shorter.embed changes the text's own part"),
         (Behind(), r"^Behind.embed changes the text's own part"),
@@ -395,6 +401,21 @@ def test_a_hook_that_changes_the_text_s_own_part_is_refused_by_name(model, hooks
     freeze(model)
     with torch.no_grad(), pytest.raises(ValueError, match=message):
         model(text(model), hooks)
+
+
+@pytest.mark.parametrize("by", [1e-15, 0.5])
+def test_the_smallest_change_of_the_text_s_own_part_is_refused(by):
+    x = torch.ones(1, 2, 4, dtype=torch.float64)
+    with pytest.raises(ValueError, match="changes the text's own part"):
+        lengthened(lambda text: text + by, x)
+
+
+def test_nan_in_the_text_s_own_part_counts_as_left_alone():
+    x = torch.tensor([[[1.0, torch.nan]]])
+    longer = lengthened(lambda text: torch.cat((torch.zeros_like(text), text), 1), x)
+    assert longer.shape == (1, 2, 2)
+    with pytest.raises(ValueError, match="changes the text's own part"):
+        lengthened(lambda text: text.nan_to_num(), x)
 
 
 def test_keys_and_values_may_come_as_a_list(model):

@@ -1,7 +1,9 @@
 """What ends a training, and which parameters are left: each part by itself, without a model."""
 
+from dataclasses import FrozenInstanceError
 from itertools import pairwise
 
+import pytest
 import torch
 from torch import nn
 
@@ -59,3 +61,20 @@ def test_every_group_of_the_optimizer_gets_the_rate():
     optimizer = torch.optim.SGD([{"params": [weight]} for weight in weights], lr=9.0)
     assert Schedule(10, 0.5, 2).apply(optimizer, 0) == 0.25
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
+def test_one_step_is_enough_and_so_is_one_after_the_warmup():
+    assert Schedule(1, 100.0, 0).rate(0) == 100
+    assert Schedule(10, 1.0, 10).rate(10) == Schedule(11, 1.0, 10).rate(10) == 1
+    assert abs(Schedule(11, 1.0, 10).rate(11) - 0.1) < 1e-12
+
+
+@pytest.mark.parametrize(("steps", "peak", "warmup"), [(0, 1.0, 0), (1, 100.5, 0), (1, 0.0, 0), (1, 1.0, -1)])
+def test_a_schedule_that_cannot_be_is_refused(steps, peak, warmup):
+    with pytest.raises(ValueError, match="must be"):
+        Schedule(steps, peak, warmup)
+
+
+def test_a_schedule_stays_as_it_was_checked():
+    with pytest.raises(FrozenInstanceError):
+        Schedule(1, 1.0, 0).steps = 0
