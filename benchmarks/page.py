@@ -37,9 +37,9 @@ the rival's and ours. *between operators* is Python, and what the profiler itsel
 ratio that would be left if everything but our matrix products and our attention took no time at all. The floor is
 measured in the same rounds.
 
-How to read it: matrix products and attention are the same library calls for everybody, and nobody who computes the
-same can save them. Where what is left without the rest is above the target or close to it, the target is out of
-reach. In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
+How to read it: matrix products and attention are library calls, and nobody who computes the same can save them; but a
+faster library may be at hand. These runs are older than `minitransformer/products.py`, which takes the faster one of
+two for frozen weights. In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
 """
 BASE = """## At the shape of the base that ships
 

@@ -33,6 +33,7 @@ def generate(
     `on_token(row, token)` is called for each new token as it comes.
     """
     expect.a(Transformer, model=model)
+    expect.a(Hooks, hooks=hooks)
     expect.several(prompts=prompts)
     rows = [expect.ids(model.config.vocab, "prompt", prompt) for prompt in prompts]
     if not all(rows):

@@ -26,6 +26,7 @@ class PlayedBox:
     answer: object = None
     begins: bool = True
     used: float = 0.0
+    held_up: bool = False
     closed: bool = False
     messages: list = field(default_factory=list)
     waits: list = field(default_factory=list)  # seconds that each beginning may take
