@@ -39,7 +39,8 @@ measured in the same rounds.
 
 How to read it: matrix products and attention are library calls, and nobody who computes the same can save them; but a
 faster library may be at hand. These runs are older than `minitransformer/products.py`, which takes the faster one of
-two for frozen weights. In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
+two for frozen weights. In decoding the rest is hundreds of small operators a token, each of which costs more to call
+than to compute.
 """
 BASE = """## At the shape of the base that ships
 
