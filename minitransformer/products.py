@@ -71,10 +71,13 @@ def by_onednn(x: Tensor, weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
 
 
-@register_flop_formula(torch.ops.mkldnn._linear_pointwise)
 def flops(x: tuple[int, ...], weight: tuple[int, ...], *_, **__) -> int:
     """Two for each number of each product: torch's counter does not know this operator."""
     return 2 * math.prod(x) * weight[0]
+
+
+if hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # not every build of torch has it
+    register_flop_formula(torch.ops.mkldnn._linear_pointwise)(flops)
 
 
 def usable(x: Tensor, weight: Tensor) -> bool:

@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -86,6 +88,17 @@ def test_what_the_other_library_is_not_for_is_multiplied_plainly(monkeypatch, ca
         with torch.autocast("cpu", torch.bfloat16, enabled=case == "autocast"):
             model(text(model, 1 if case == "few rows" else 12, 9))
         assert not calls
+
+
+def test_a_torch_without_the_other_library_does_all_the_rest():
+    code = """
+import types, torch
+torch.ops.mkldnn = types.SimpleNamespace()
+from minitransformer import generate, pretrained, products
+model, tokenizer = pretrained()
+assert not products.onednn_is_faster() and generate(model, 70 * [tokenizer.encode("in Chinese: Look out! →")])
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_faster_library_is_taken_and_the_slower_one_is_not(monkeypatch):
