@@ -45,7 +45,9 @@ def generate(
     unwatched = not any(map(hooks.watches, SITES))
     reading = torch.inference_mode() if unwatched else torch.no_grad()  # watchers may keep what they see, and train
     answers: list[list[int]] = [[] for _ in rows]
-    going = set(range(len(rows) if max_new_tokens else 0))
+    if max_new_tokens == 0:
+        return answers
+    going = set(range(len(rows)))
     here, read = sorted(going), min(map(len, rows))  # the rows in the batch, and how far all prompts are read
     cache, tokens = Cache(), torch.tensor([row[:read] for row in rows], device=sampler.device)
     hidden = model.hidden(tokens, hooks, cache)

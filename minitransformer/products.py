@@ -82,7 +82,8 @@ if hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # not every build of torch h
 
 def usable(x: Tensor, weight: Tensor) -> bool:
     """Whether the other library can multiply these, and is worth it on this processor."""
-    fits = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    numbers = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
+    fits = numbers and x.shape[-1] == weight.shape[1] and not torch.is_autocast_enabled("cpu")
     return wanted and fits and onednn_is_faster()
 
 

@@ -201,6 +201,11 @@ def test_the_token_before_which_the_top_p_is_reached_exactly_is_not_drawn():
     assert len(set(choose(torch.zeros(200, 4), 1.0, None, 0.51, sampler).tolist())) == 3
 
 
+def test_nothing_is_read_where_nothing_is_asked_for(model, monkeypatch):
+    monkeypatch.setattr(model, "read", None)
+    assert generate(model, [[1, 2], [3]], max_new_tokens=0) == [[], []]
+
+
 def rows_read(model, monkeypatch) -> list[int]:
     """How many rows each forward reads, from now on."""
     sizes, read = [], model.read

@@ -117,6 +117,17 @@ def test_a_copy_has_weights_of_its_own_and_changes_in_place_are_seen(single, cal
     assert torch.equal(single(tokens), changed(tokens))
 
 
+def test_a_wrong_width_is_refused_in_the_words_of_every_linear_layer(single, calls):
+    with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied \(100x33 and 32x32\)"):
+        single.blocks[0].attention.query(torch.ones(100, 33))
+    turned, strided = torch.randn(TINY.width, 100).T, torch.randn(100, 2 * TINY.width)[:, ::2]
+    for x in turned, strided, torch.randn(1, TINY.width).expand(100, -1):
+        fast = single.blocks[0].up(x)
+        with products.plain_products():
+            torch.testing.assert_close(fast, single.blocks[0].up(x))
+    assert len(calls) == 3
+
+
 def test_a_reader_sees_the_same_model(single):
     assert repr(single) == repr(random_model(dtype=torch.float32))
     assert isinstance(single.blocks[0].up, nn.Linear)

@@ -315,6 +315,17 @@ def test_the_best_parameters_are_kept_and_training_stops_early(model):
     assert same(weights(prompt), snapshots[1])
 
 
+def test_training_stops_where_the_score_is_reached_and_is_not_continued_by_a_second_call(model, tmp_path):
+    def again(scores):
+        scores, path = iter(scores), tmp_path / "state.safetensors"
+        settings = dict(steps=50, every=3, until=0.9, validate=lambda: next(scores), checkpoint=path, progress=False)
+        return train(model, Successor(), PromptTuning(2, CONFIG), **settings)
+
+    history = again([0.2, 0.9])
+    assert history.validation == [(3, 0.2), (6, 0.9)] and len(history.loss) == 6
+    assert again([]).loss == history.loss
+
+
 @pytest.mark.parametrize(
     "hooks",
     [
