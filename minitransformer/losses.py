@@ -8,6 +8,7 @@ from . import expect
 from .cache import Cache
 from .hooks import NO_HOOKS, Hooks
 from .model import Transformer
+from .shortcuts import hidden_at, lead_there
 from .tokenizer import IGNORED, check_targets
 
 Batch = tuple[Tensor, Tensor]  # tokens and targets, both (B, T)
@@ -16,34 +17,37 @@ Batch = tuple[Tensor, Tensor]  # tokens and targets, both (B, T)
 def loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks = NO_HOOKS) -> Tensor:
     """Mean cross-entropy at the targets; the logits are computed nowhere else."""
     expect.a(Transformer, model=model)
+    expect.a(Hooks, hooks=hooks)
     check_targets(tokens, targets, model.config.vocab)
-    return target_loss(model, model.hidden(tokens, hooks), targets)
+    wanted = targets != IGNORED
+    return F.cross_entropy(wanted_logits(model, tokens, wanted, hooks), targets[wanted])
 
 
 def shared_loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks) -> Tensor:
-    """The same loss and gradients as `loss` for less work: the virtual tokens' own stream is run once, not once a row.
+    """The same loss and gradients as `loss` for less work: what stands in front is run once, and not for every row.
 
-    A step without text puts their keys and values into a cache of one row; every row of the batch goes on from there.
-    What only adds keys and values, as prefixes do, has no such stream, and nothing is won by sharing it.
+    A step without text puts its keys and values into a cache of one row; every row of the batch goes on from there.
     """
     expect.a(Transformer, model=model)
-    if not has_stream(hooks):
+    expect.a(Hooks, hooks=hooks)
+    if not hooks.lengthens():
         return loss(model, tokens, targets, hooks)
     check_targets(tokens, targets, model.config.vocab)
-    cache = Cache()
+    wanted, cache = targets != IGNORED, Cache()
     model.hidden(tokens[:1, :0], hooks, cache)
-    return target_loss(model, model.hidden(tokens, hooks, cache), targets)
+    return F.cross_entropy(wanted_logits(model, tokens, wanted, hooks, cache), targets[wanted])
 
 
-def has_stream(hooks: Hooks) -> bool:
-    """Whether virtual tokens may enter at the embedding layer and run through the blocks on their own."""
-    expect.a(Hooks, hooks=hooks)
-    return type(hooks).embed is not Hooks.embed
-
-
-def target_loss(model: Transformer, hidden: Tensor, targets: Tensor) -> Tensor:
-    wanted = targets != IGNORED
-    return F.cross_entropy(model.logits(hidden[wanted]), targets[wanted])
+def wanted_logits(
+    model: Transformer, tokens: Tensor, wanted: Tensor, hooks: Hooks, cache: Cache | None = None
+) -> Tensor:  # -> (W, V)
+    """Logits at the wanted places alone, (B, T) of them, one row of the result for each."""
+    cache = Cache() if cache is None else cache
+    reads_text_alone = cache.started or not hooks.lengthens()
+    if reads_text_alone and not wanted.all() and lead_there(model, hooks):
+        model.check(tokens, hooks, cache)
+        return model.logits(hidden_at(model, tokens, wanted, hooks, cache))
+    return model.logits(model.hidden(tokens, hooks, cache)[wanted])
 
 
 @torch.no_grad()
@@ -56,7 +60,7 @@ def accuracy(model: Transformer, batch: Batch, hooks: Hooks = NO_HOOKS) -> float
     check_targets(tokens, targets, model.config.vocab)
     wanted = targets != IGNORED
     right = wanted.logical_not()
-    logits = model.logits(model.hidden(tokens, hooks)[wanted])
+    logits = wanted_logits(model, tokens, wanted, hooks)
     if not logits.isfinite().all():
         raise ValueError("the logits must be finite to have a best one; got NaN or infinite ones: train it again")
     right[wanted] = logits.argmax(-1) == targets[wanted]
@@ -77,7 +81,7 @@ def check_shareable(model: Transformer, tokens: Tensor, targets: Tensor, hooks: 
     """Refuse hooks that change the text itself: only what stands in front of it is the same in every row."""
     with torch.no_grad():
         plain = loss(model, tokens, targets, hooks)
-        apart = (plain - shared_loss(model, tokens, targets, hooks)).abs().item() if has_stream(hooks) else 0.0
+        apart = (plain - shared_loss(model, tokens, targets, hooks)).abs().item()
     if apart > 3 * torch.finfo(model.embedding.weight.dtype).eps ** 0.5:  # .001 in float32, .26 in bfloat16
         raise ValueError(
             "hooks may put vectors in front of the text, but these change the text's own vectors: the loss is "
