@@ -57,9 +57,11 @@ def generate(
     next_hidden = OneToken(model).read if lead_there(model, hooks) else partial(read_on, model)
     while going:
         logits = model.logits(hidden)  # (B, V)
-        if not logits.amax(-1).isfinite().all():  # the largest of some numbers is NaN if one of them is
+        finite = logits.amax(-1).isfinite().all()  # the largest of some numbers is NaN if one of them is
+        chosen = choose(logits, temperature, top_k, top_p, sampler)
+        finite, *chosen = torch.cat((finite[None], chosen)).tolist()  # here alone the device is waited for
+        if not finite:
             raise ValueError("the logits must be finite to choose a token; got NaN or infinite ones: train it again")
-        chosen = choose(logits, temperature, top_k, top_p, sampler).tolist()
         for place, (row, token) in enumerate(zip(here, chosen, strict=True)):
             if read < len(rows[row]):
                 chosen[place] = rows[row][read]  # still reading its prompt

@@ -8,19 +8,19 @@ from . import expect
 from .cache import Cache
 from .hooks import NO_HOOKS, Hooks
 from .model import Transformer
-from .shortcuts import hidden_at, lead_there
+from .shortcuts import Places, hidden_at, lead_there
 from .tokenizer import IGNORED, check_targets
 
 Batch = tuple[Tensor, Tensor]  # tokens and targets, both (B, T)
 
 
 def loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks = NO_HOOKS) -> Tensor:
-    """Mean cross-entropy at the targets; the logits are computed nowhere else."""
-    expect.a(Transformer, model=model)
-    expect.a(Hooks, hooks=hooks)
-    check_targets(tokens, targets, model.config.vocab)
-    wanted = targets != IGNORED
-    return F.cross_entropy(wanted_logits(model, tokens, wanted, hooks), targets[wanted])
+    """Mean cross-entropy at the targets; the logits are computed nowhere else.
+
+    A batch that is still in the processor's memory is checked there, and the model's device need not wait.
+    """
+    places = check(model, tokens, targets, hooks)
+    return cross_entropy(wanted_logits(model, tokens, places, hooks, Cache()), targets, places)
 
 
 def shared_loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks) -> Tensor:
@@ -28,26 +28,36 @@ def shared_loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hook
 
     A step without text puts its keys and values into a cache of one row; every row of the batch goes on from there.
     """
+    places, cache = check(model, tokens, targets, hooks), Cache()
+    if hooks.lengthens():
+        model.read(tokens[:1, :0].to(places.wanted.device), hooks, cache)
+    return cross_entropy(wanted_logits(model, tokens, places, hooks, cache), targets, places)
+
+
+def check(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks) -> Places:
+    """Where the targets are; what cannot be a batch for this model is refused."""
     expect.a(Transformer, model=model)
     expect.a(Hooks, hooks=hooks)
-    if not hooks.lengthens():
-        return loss(model, tokens, targets, hooks)
     check_targets(tokens, targets, model.config.vocab)
-    wanted, cache = targets != IGNORED, Cache()
-    model.hidden(tokens[:1, :0], hooks, cache)
-    return F.cross_entropy(wanted_logits(model, tokens, wanted, hooks, cache), targets[wanted])
+    model.check(tokens, hooks)
+    return Places.of(targets != IGNORED, model.embedding.weight.device)
 
 
-def wanted_logits(
-    model: Transformer, tokens: Tensor, wanted: Tensor, hooks: Hooks, cache: Cache | None = None
-) -> Tensor:  # -> (W, V)
-    """Logits at the wanted places alone, (B, T) of them, one row of the result for each."""
-    cache = Cache() if cache is None else cache
-    reads_text_alone = cache.started or not hooks.lengthens()
-    if reads_text_alone and not wanted.all() and lead_there(model, hooks):
-        model.check(tokens, hooks, cache)
-        return model.logits(hidden_at(model, tokens, wanted, hooks, cache))
-    return model.logits(model.hidden(tokens, hooks, cache)[wanted])
+def wanted_logits(model: Transformer, tokens: Tensor, places: Places, hooks: Hooks, cache: Cache) -> Tensor:  # (W, V)
+    """Logits at the wanted places alone, one row for each."""
+    tokens = tokens.to(places.wanted.device, non_blocking=True)
+    text_alone = cache.started or not hooks.lengthens()
+    if text_alone and not places.are_all and lead_there(model, hooks):
+        return model.logits(hidden_at(model, tokens, places, hooks, cache))
+    return model.logits(model.read(tokens, hooks, cache).flatten(0, 1)[places.wanted])
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, places: Places) -> Tensor:
+    return F.cross_entropy(logits, wanted_targets(targets, places))
+
+
+def wanted_targets(targets: Tensor, places: Places) -> Tensor:  # (B, T) -> (W)
+    return targets.to(places.wanted.device, non_blocking=True).flatten()[places.wanted]
 
 
 @torch.no_grad()
@@ -56,25 +66,23 @@ def accuracy(model: Transformer, batch: Batch, hooks: Hooks = NO_HOOKS) -> float
 
     One forward decides it: as long as every earlier token was right, the generated text is the target's own.
     """
-    tokens, targets = on_device_of(model, batch)
-    check_targets(tokens, targets, model.config.vocab)
-    wanted = targets != IGNORED
-    right = wanted.logical_not()
-    logits = wanted_logits(model, tokens, wanted, hooks)
+    expect.a(Transformer, model=model)
+    tokens, targets = pair(batch)
+    places = check(model, tokens, targets, hooks)
+    logits = wanted_logits(model, tokens, places, hooks, Cache())
     if not logits.isfinite().all():
         raise ValueError("the logits must be finite to have a best one; got NaN or infinite ones: train it again")
-    right[wanted] = logits.argmax(-1) == targets[wanted]
-    return right.all(1).sum().item() / len(tokens)
+    wrong = logits.argmax(-1) != wanted_targets(targets, places)
+    rows = places.wanted // targets.shape[1]
+    return (len(tokens) - len(rows[wrong].unique())) / len(tokens)
 
 
-def on_device_of(model: Transformer, batch: Batch) -> Batch:
-    """Tokens and targets where the model is; what is no such pair is refused."""
-    expect.a(Transformer, model=model)
+def pair(batch: Batch) -> Batch:
+    """Tokens and targets; what is no such pair is refused."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise ValueError(f"a batch must be a pair (tokens, targets); got {expect.shown(batch)}: see tokenizer.batch")
-    tokens, targets = batch
-    expect.a(Tensor, tokens=tokens, targets=targets)
-    return tokens.to(model.embedding.weight.device), targets.to(model.embedding.weight.device)
+    expect.a(Tensor, tokens=batch[0], targets=batch[1])
+    return batch[0], batch[1]
 
 
 def check_shareable(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks) -> None:

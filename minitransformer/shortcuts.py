@@ -6,6 +6,7 @@ watches and where the model is made of this package's own parts. `plain_products
 Shape letters as in `model.py`; N places of a batch (B, T) that are computed, W of them that are asked for.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -24,8 +25,7 @@ PARTS = {Transformer, Block, Attention, nn.ModuleList, nn.Embedding, nn.RMSNorm,
 
 def lead_there(model: Transformer, hooks: Hooks) -> bool:
     """Whether the shorter ways lead to what the model computes, and nobody wants to see what is on the long one."""
-    watched = any(map(hooks.watches, SITES)) or torch.is_autocast_enabled(model.embedding.weight.device.type)
-    return products.wanted and not watched and all(map(untouched, model.modules()))
+    return products.wanted and not any(map(hooks.watches, SITES)) and all(map(untouched, model.modules()))
 
 
 def untouched(module: nn.Module) -> bool:
@@ -34,40 +34,61 @@ def untouched(module: nn.Module) -> bool:
     return type(module) in PARTS and not any(called) and not any(hasattr(type(module), name) for name in vars(module))
 
 
-def hidden_at(model: Transformer, tokens: Tensor, wanted: Tensor, hooks: Hooks, cache: Cache) -> Tensor:  # -> (W, D)
-    """The hidden states at the wanted places of a text, a mask (B, T); what stands in front of it was read before.
+class Places(NamedTuple):
+    """Which places of a batch are asked for, and which are needed to compute them; all as indices.
 
-    Nothing behind a row's last wanted place can matter, and in the last block nothing but the wanted places does.
-    Attention alone is computed for whole rows.
+    Nothing behind a row's last wanted place can matter to it.
     """
-    needed = wanted.flip(1).cumsum(1).flip(1) > 0  # (B, T)
-    here, there = needed.flatten().nonzero()[:, 0], wanted[needed].nonzero()[:, 0]  # (N) of B·T, (W) of N
-    x = model.embedding(tokens.flatten()[here])  # (N, D)
-    for block in model.blocks:
-        kept = there if block is model.blocks[-1] else slice(None)
-        x = through(block, x, here, kept, tokens.shape, hooks, cache, model.rotate)
-    return model.norm(x)
+
+    shape: torch.Size  # B, T
+    wanted: Tensor  # (W) of B·T
+    needed: Tensor  # (N) of B·T
+    kept: Tensor  # (W) of N: where the wanted ones stand among those needed
+
+    @classmethod
+    def of(cls, wanted: Tensor, device: torch.device) -> "Places":  # (B, T), of truth values
+        """Found where the mask is: while it is at hand, a model on another device need not wait."""
+        needed = wanted.flip(1).cumsum(1).flip(1) > 0
+        found = wanted.flatten().nonzero()[:, 0], needed.flatten().nonzero()[:, 0], wanted[needed].nonzero()[:, 0]
+        return cls(wanted.shape, *(places.to(device, non_blocking=True) for places in found))
+
+    @property
+    def are_all(self) -> bool:
+        return len(self.wanted) == self.shape.numel()
 
 
-def through(block: Block, x: Tensor, here: Tensor, kept, shape, hooks: Hooks, cache: Cache, rotate) -> Tensor:
-    """A block on some places of a batch, (N, D) -> those of them that are kept."""
-    attention, normed, asking = block.attention, block.attention.norm(x), here[kept]
-    queries = split_heads(spread(attention.query(normed[kept]), asking, shape), attention.config.heads)
+def hidden_at(model: Transformer, tokens: Tensor, places: Places, hooks: Hooks, cache: Cache) -> Tensor:  # -> (W, D)
+    """The hidden states at the wanted places of a text; what stands in front of it was read before.
+
+    In the last block nothing but the wanted places is computed; attention alone is computed for whole rows.
+    """
+    x = model.embedding(tokens.flatten()[places.needed])  # (N, D)
+    for block in model.blocks[:-1]:
+        x = through(block, x, places, places.needed, slice(None), hooks, cache, model.rotate)
+    return model.norm(through(model.blocks[-1], x, places, places.wanted, places.kept, hooks, cache, model.rotate))
+
+
+def through(
+    block: Block, x: Tensor, places: Places, asking: Tensor, kept, hooks: Hooks, cache: Cache, rotate: Callable
+) -> Tensor:
+    """A block on the places that are needed, (N, D), to those of them that ask for its output, which are kept."""
+    attention, normed, rows = block.attention, block.attention.norm(x), places.shape
+    queries = split_heads(spread(attention.query(normed[kept]), asking, rows), attention.config.heads)
     keys, values = (
-        split_heads(spread(project(normed), here, shape), attention.config.kv_heads)
+        split_heads(spread(project(normed), places.needed, rows), attention.config.kv_heads)
         for project in (attention.key, attention.value)
     )
-    total = cache.length(attention.layer) + shape[1]  # S
+    total = cache.length(attention.layer) + rows[1]  # S
     keys, values = cache.extend(attention.layer, rotate(keys, total), values)
     bias = padded(hooks.bias(attention.layer), total)
-    mixed = attend(rotate(queries, total), keys, values, visible(shape[1], total, x.device), bias)  # (B, H, T, d)
+    mixed = attend(rotate(queries, total), keys, values, visible(rows[1], total, x.device), bias)  # (B, H, T, d)
     x = x[kept] + attention.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1)[asking])
     return x + block.feed_forward(block.norm(x), NO_HOOKS)
 
 
-def spread(x: Tensor, places: Tensor, shape: tuple[int, int]) -> Tensor:  # (N, width) -> (B, T, width)
+def spread(x: Tensor, places: Tensor, shape: torch.Size) -> Tensor:  # (N, width) -> (B, T, width)
     """Each to its place in the batch, and zeros elsewhere."""
-    return x.new_zeros(shape[0] * shape[1], x.shape[1]).index_copy(0, places, x).unflatten(0, shape)
+    return x.new_zeros(shape.numel(), x.shape[1]).index_copy(0, places, x).unflatten(0, shape)
 
 
 class OneToken:

@@ -8,9 +8,10 @@ from laws import METHODS, equal, lesson, random_model, soft, text
 from torch import nn
 
 from minitransformer import Cache, Hooks, KeyValuePrefix, PromptTuning, Recorder, freeze, generate, loss, shared_loss
+from minitransformer.generation import choose
 from minitransformer.losses import wanted_logits
 from minitransformer.products import plain_products
-from minitransformer.shortcuts import OneToken, lead_there
+from minitransformer.shortcuts import OneToken, Places, lead_there
 from minitransformer.tokenizer import IGNORED
 
 
@@ -44,7 +45,8 @@ def test_logits_and_gradients_at_the_wanted_places_are_those_of_the_long_way(mod
         cache = Cache()
         model.hidden(text(model)[:1, :0], hooks, cache)
         if way == "short":
-            logits = wanted_logits(model, text(model, 3, 9), places_with_a_loss(kind), hooks, cache)
+            places = Places.of(places_with_a_loss(kind), torch.device("cpu"))
+            logits = wanted_logits(model, text(model, 3, 9), places, hooks, cache)
         else:
             logits = model(text(model, 3, 9), hooks, cache)[places_with_a_loss(kind)]
         results.append([logits, *torch.autograd.grad(logits.square().sum(), learners)])
@@ -155,11 +157,39 @@ def test_who_calls_on_the_way_back_is_called(model):
     assert calls
 
 
-def test_they_are_closed_to_watchers_to_autocast_and_by_hand(model):
+def test_they_are_closed_to_watchers_and_by_hand(model):
     assert lead_there(model, Hooks()) and lead_there(freeze(random_model()), Hooks())
     assert not lead_there(model, Recorder(("weights",)))
-    with torch.autocast("cpu", torch.bfloat16):
-        assert not lead_there(model, Hooks())
     with plain_products():
         assert not lead_there(model, Hooks())
     assert lead_there(model, Hooks())
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if not name.startswith(("all", "prompt and"))])
+def test_in_a_step_and_in_decoding_the_device_waits_for_no_number(method):
+    """On the device `meta` there are shapes and no numbers: whoever asks for one is refused.
+
+    A prefix behind a prompt does ask, once a batch: whether it leaves the prompt's vectors as they are.
+    """
+    model, hooks = freeze(random_model(dtype=torch.float32)), METHODS[method](3)
+    tokens, targets = lesson(model)
+    model, hooks, cache = model.to("meta"), hooks.to("meta"), Cache(room=9)
+    shared_loss(model, tokens, targets, hooks).backward()
+    assert all(parameter.grad.is_meta for parameter in hooks.parameters())
+    with torch.no_grad():
+        model.read(tokens[:1, :0].to("meta"), hooks, cache)
+        hidden = OneToken(model).read(tokens[:, 0].to("meta"), hooks, cache)
+        assert choose(model.logits(hidden), 0.7, 5, 0.9, None).is_meta
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        hidden.sum().item()
+
+
+@pytest.mark.parametrize("method", ["prompt", "prefix", "key/value prefix"])
+def test_under_autocast_they_come_as_close_as_its_numbers_are(method):
+    model, hooks = freeze(random_model(dtype=torch.float32)), METHODS[method](3)
+    with torch.autocast("cpu", torch.bfloat16):
+        value, said = shared_loss(model, *lesson(model), hooks), generate(model, text(model, 3, 5).tolist(), hooks, 1)
+        with plain_products():
+            assert abs(value - shared_loss(model, *lesson(model), hooks)) < 0.02 * value
+            assert generate(model, text(model, 3, 5).tolist(), hooks, 1) == said
+        assert len(generate(model, text(model, 3, 5).tolist(), hooks, 5)[0]) == 5
