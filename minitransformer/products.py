@@ -30,14 +30,19 @@ def prepare(model: nn.Module) -> None:
     weights lie as it suits the decoding of one row, which reads all of them for every token.
     """
     for module in list(model.modules()):
-        children = {name: child for name, child in module.named_children() if type(child) in PREPARED}
+        children = {name: child for name, child in module.named_children() if has_weight_alone(child)}
         for child in children.values():
-            child.__class__ = PREPARED[type(child)]
+            child.__class__ = PreparedLinear if isinstance(child, nn.Linear) else nn.Embedding
         for names in NEIGHBOURS:
             if children.keys() >= set(names):
                 lay_out([children.pop(name).weight for name in names])
         for child in children.values():
             lay_out([child.weight])
+
+
+def has_weight_alone(layer: nn.Module) -> bool:
+    """A layer that only multiplies, or looks up rows; not one that somebody has made of it."""
+    return type(layer) in (nn.Linear, PreparedLinear, nn.Embedding) and getattr(layer, "bias", None) is None
 
 
 @torch.no_grad()
@@ -82,9 +87,6 @@ class PreparedLinear(nn.Linear):
 
     def _get_name(self) -> str:  # shown as what it is to a reader
         return "Linear"
-
-
-PREPARED = {nn.Linear: PreparedLinear, PreparedLinear: PreparedLinear, nn.Embedding: nn.Embedding}
 
 
 def multiply(x: Tensor, weight: Tensor) -> Tensor:  # (…, I), (O, I) -> (…, O)

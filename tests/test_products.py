@@ -229,3 +229,11 @@ def test_weights_lie_as_they_are_read_faster(monkeypatch, columns, taken):
     monkeypatch.setattr(products, "FAR", 2**16)
     monkeypatch.setattr(products, "seconds", lambda run: columns if run.args[1].stride()[1] == 1 else 1.0)
     assert products.columns_are_faster.__wrapped__(300, 40) == taken
+
+
+def test_a_layer_with_a_bias_keeps_it(by_columns, calls):
+    model = nn.Sequential(nn.Linear(8, 6), nn.Linear(6, 4, bias=False))
+    x = torch.randn(100, 8)
+    expected = model(x)
+    torch.testing.assert_close(freeze(model)(x), expected)
+    assert len(calls) == 1
