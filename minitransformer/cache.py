@@ -53,8 +53,9 @@ class Cache:
             kept = [tensor[:, :, :used].expand(len(keys), -1, -1, -1) for tensor in old]
             old = [torch.cat(pair, 2) for pair in zip(kept, (keys, values), strict=True)]
         else:
-            if len(old[0]) < len(keys) or old[0].shape[2] < total:
-                old = [self.moved(tensor[:, :, :used], len(keys), total + (used or self.room)) for tensor in old]
+            rows, room = old[0].shape[0], old[0].shape[2]
+            if rows < keys.shape[0] or room < total:
+                old = [self.moved(tensor[:, :, :used], keys.shape[0], total + (used or self.room)) for tensor in old]
             old[0][:, :, used:total], old[1][:, :, used:total] = keys, values
         self.layers[layer] = *old, total
         return old[0][:, :, :total], old[1][:, :, :total]

@@ -106,7 +106,7 @@ class OneToken:
             if total != before:  # a prefix may be longer in some layers
                 (cosine, sine), before = self.model.angles(1, total), total
             projected = multiply(norm(x, weight=weights.norm), weights.query_key_value)
-            projected = projected.view(len(x), -1, 1, config.head)  # (B, H+2G, 1, d)
+            projected = projected.view(*tokens.shape, -1, 1, config.head)  # (B, H+2G, 1, d)
             turned, values = projected[:, : -config.kv_heads], projected[:, -config.kv_heads :]
             turned = torch.addcmul(turned * cosine, turned.roll(config.head // 2, -1), sine)
             queries, keys = turned[:, : config.heads], turned[:, config.heads :]
