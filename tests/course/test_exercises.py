@@ -1,5 +1,7 @@
 """Every exercise passes its reference, names what is behind wrong answers, and takes no nonsense for a pass."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -228,6 +230,8 @@ def test_a_guess_is_shown_beside_the_measurement():
     assert guessed("1.p9") == {"a": 0.25}
     shown = reveal("1.p9", {"a": 0.5, "b": -1.0})
     assert "a guess     0.25 ██████████\n" in shown.text and "b guess no guess" in shown.text
+    cells = re.findall(r"<td[^>]*>([^<]*)<", shown.html)  # each name and number in one of its own: none overlap
+    assert cells[:2] == ["a guess", "0.25"] and cells[6:8] == ["b guess", "no guess"]
     predict("1.p9", "nothing")
     assert "not as you said" in repr(reveal("1.p9", "everything"))
     with pytest.raises(ValueError, match="a guess is a number, a word, or a dict of numbers; got a list"):
