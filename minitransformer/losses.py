@@ -8,6 +8,7 @@ from . import expect
 from .cache import Cache
 from .hooks import NO_HOOKS, Hooks
 from .model import Transformer
+from .products import multiply
 from .shortcuts import Places, hidden_at, lead_there
 from .tokenizer import IGNORED, check_targets
 
@@ -46,10 +47,14 @@ def check(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks) -> 
 def wanted_logits(model: Transformer, tokens: Tensor, places: Places, hooks: Hooks, cache: Cache) -> Tensor:  # (W, V)
     """Logits at the wanted places alone, one row for each."""
     tokens = tokens.to(places.wanted.device, non_blocking=True)
+    if not lead_there(model, hooks):
+        return model.logits(model.read(tokens, hooks, cache).flatten(0, 1)[places.wanted])
     text_alone = cache.started or not hooks.lengthens()
-    if text_alone and not places.are_all and lead_there(model, hooks):
-        return model.logits(hidden_at(model, tokens, places, hooks, cache))
-    return model.logits(model.read(tokens, hooks, cache).flatten(0, 1)[places.wanted])
+    if places.are_all or not text_alone:
+        hidden = model.read(tokens, hooks, cache).flatten(0, 1)[places.wanted]
+    else:
+        hidden = hidden_at(model, tokens, places, hooks, cache)
+    return multiply(hidden, model.embedding.weight)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, places: Places) -> Tensor:

@@ -79,19 +79,19 @@ def beside(weights: Sequence[Tensor]) -> Tensor | None:
 
 
 class PreparedLinear(nn.Linear):
-    """A linear layer without a bias; where its weight gets a gradient, it does what every other one does."""
+    """A linear layer without a bias that multiplies by the faster library."""
 
     def forward(self, x: Tensor) -> Tensor:
-        learns = self.weight.requires_grad and torch.is_grad_enabled()
-        return super().forward(x) if learns else multiply(x, self.weight)
+        return multiply(x, self.weight)
 
     def _get_name(self) -> str:  # shown as what it is to a reader
         return "Linear"
 
 
 def multiply(x: Tensor, weight: Tensor) -> Tensor:  # (…, I), (O, I) -> (…, O)
-    """x Wᵀ by the faster library, with a gradient for x alone."""
-    if x.numel() < ROWS * weight.shape[1] or not usable(x, weight):
+    """x Wᵀ by the faster library, or by the usual one where the weight gets a gradient, too."""
+    learns = weight.requires_grad and torch.is_grad_enabled()
+    if learns or x.numel() < ROWS * weight.shape[1] or not usable(x, weight):
         return F.linear(x, weight)
     return Product.apply(x, weight)
 
