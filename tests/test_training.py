@@ -513,3 +513,17 @@ def test_a_training_in_double_precision_goes_on_in_it(model, tmp_path):
     again = PromptTuning(2, CONFIG).double()
     train(model, Successor(), again, checkpoint=tmp_path / "s", **SHORT)
     assert torch.equal(again.vectors, prompt.vectors)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "rows"),
+    [
+        (PrefixTuning(3, CONFIG), 2 * 3),
+        (KeyValuePrefix(3, CONFIG), 2 * 2 * 3),
+        (Gate(PromptTuning(3, CONFIG), CONFIG, 0.5), 3 + 1),
+    ],
+    ids=["prefix", "key/value prefix", "gated prompt"],
+)
+def test_the_proof_counts_every_vector_of_every_method_and_a_strength_as_one(model, hooks, rows):
+    proof = train(model, Successor(), hooks, steps=2, progress=False).proof
+    assert proof["prompt_rows"] == proof["prompt_rows_reached"] == rows
