@@ -88,6 +88,17 @@ def test_what_is_no_number_gets_a_sentence_and_is_not_counted(typed, recwarn):
     assert reply_to(NUMBERS, typed).text.startswith("Not counted: 1.q1 takes") and not RECORD.replies
 
 
+def test_a_number_may_be_as_long_as_anybody_types_and_no_longer():
+    assert number_in("7".rjust(200)) == 7
+    with pytest.raises(ValueError, match="it is too long for a number"):
+        number_in("7".rjust(201))
+
+
+@pytest.mark.parametrize("unit", ["vector", "vectors", " vectors ", "Vectors"])
+def test_a_unit_may_be_typed_in_the_singular_or_in_the_plural(unit):
+    assert [number_in(text, unit) for text in ("1 vector", "12 vectors", "12 VECTORS", "3")] == [1, 12, 12, 3]
+
+
 def test_a_comma_that_may_mean_a_point_is_asked_about():
     with pytest.raises(ValueError, match=r"a comma parts thousands, as in 1,536; .* after a point, as in 1.5"):
         SHARE.grade("0,500")
