@@ -11,6 +11,7 @@ What survives must stand in .ci/survivors.txt with the reason why no test can te
 import argparse
 import ast
 import difflib
+import gc
 import os
 import re
 import shutil
@@ -35,8 +36,13 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator
 
-for slow in "torch._dynamo", "torch.nn.utils.parametrize", "safetensors.torch", "IPython", "tqdm.auto", "psutil":
+SLOW = """
+    torch._dynamo torch.nn.utils.parametrize safetensors.torch IPython tqdm.auto psutil hypothesis
+    matplotlib.figure matplotlib.backends.backend_agg PIL.Image
+"""
+for slow in SLOW.split():
     import_module(slow)  # once here, since it takes seconds; each mutant is a fork of this process
+gc.freeze()  # so that no fork goes through all this again
 
 ROOT = Path(__file__).resolve().parent.parent
 SURVIVORS = ROOT / ".ci/survivors.txt"
@@ -221,11 +227,13 @@ class Copy:
     def pytest(self, tests: list[str], log: Path) -> int:
         os.chdir(self.folder)
         sys.path.insert(0, str(self.folder))
-        os.environ |= {"PYTHONPATH": str(self.folder), "PYTEST_DEBUG_TEMPROOT": str(self.folder)}
+        sys.dont_write_bytecode = False  # what is not changed is compiled once
+        folder = str(self.folder)
+        os.environ |= {"PYTHONPATH": folder, "PYTEST_DEBUG_TEMPROOT": folder, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, 1), os.dup2(file, 2)
         try:
-            return int(pytest.main(["-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]))
+            return int(pytest.main(["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", *tests]))
         except BaseException as error:
             print(repr(error)[:200])
             return 1
