@@ -41,6 +41,12 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--length", type=at_least_one, default=4, help="virtual tokens (default 4)")
     command.add_argument("--seeds", type=at_least_one, default=3, help="trainings of each (default 3)")
     command.add_argument("--steps", type=at_least_one, default=250, help="training steps (default 250)")
+    command.add_argument(
+        "--until",
+        type=share,
+        metavar="SHARE",
+        help="end a training when so many of 200 validation sentences are right: .99",
+    )
     command.add_argument("--processes", type=at_least_one, default=1, help="trainings at the same time (default 1)")
     command.set_defaults(run=compare_methods)
 
@@ -124,6 +130,12 @@ def number(text: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    if not 0 < (value := number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share, more than 0 and at most 1, got {text!r}")
     return value
 
 

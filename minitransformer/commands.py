@@ -91,13 +91,15 @@ def answer_text(text: str, temperature: float, top_k: int | None, top_p: float |
         print()
 
 
-def compare_methods(skills: list[str], length: int, seeds: int, steps: int, processes: int) -> None:
+def compare_methods(
+    skills: list[str], length: int, seeds: int, steps: int, until: float | None, processes: int
+) -> None:
     """Print the accuracy of each method on each skill, with its spread over the seeds."""
     model, tokenizer = pretrained()
     model, book = model.to(team().device), Phrasebook()
     parts = {"unseen": "sentences with a pairing of words that training never shows", "words": "known words at random"}
     tasks = [skill_task(book, tokenizer, skill, parts=[*parts]) for skill in skills or [*book.skills, *book.held_out]]
-    rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes)
+    rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes, until=until)
     show([*rows, *(method(model, task) for task in tasks for method in (no_prompt, instruction))],
          ["no prompt", "instruction", *METHODS])  # fmt: skip
     for part, texts in parts.items():

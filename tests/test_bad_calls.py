@@ -280,6 +280,8 @@ BAD = {
         (lambda: side_by_side(seeds=()), "seeds must be a list that is not empty; got ()"),
         (lambda: side_by_side(steps=0), "steps must be a whole number of at least 1; got 0"),
         (lambda: side_by_side(processes=-1), "processes must be a whole number of at least 0; got -1"),
+        (lambda: side_by_side(until=2), "until must be a finite number from 0 to 1; got 2"),
+        (lambda: side_by_side(until=0.9, tasks=[replace(TASK, validation=None)]), "make it with Task(…, validation="),
     ],
     "compile_prefix": [
         (lambda: compile_prefix(None, soft()), "model must be a Transformer; got None"),

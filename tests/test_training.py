@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import damage
 import pytest
 import torch
+from laws import METHODS, random_model
 
 from minitransformer import (
     Config,
@@ -351,12 +352,14 @@ def test_the_shared_stream_gives_the_same_loss_and_gradients_as_the_concatenatio
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize(("method", "times"), [(PromptTuning, 2), (PrefixTuning, 1), (KeyValuePrefix, 1)])
-def test_only_a_stream_is_worth_a_forward_of_its_own(model, method, times, monkeypatch):
-    forwards, hidden = [], model.hidden
-    monkeypatch.setattr(model, "hidden", lambda *given: forwards.append(given) or hidden(*given))
-    shared_loss(model, *next(iter(Successor())), method(3, CONFIG))
-    assert len(forwards) == times
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["embed", "context", "keys_values"])
+def test_what_stands_in_front_is_read_once_for_all_rows(method, name, monkeypatch):
+    hooks, rows = METHODS[method](3), []
+    lengthen = getattr(hooks, name)
+    monkeypatch.setattr(hooks, name, lambda *given: rows.append(len(given[-1])) or lengthen(*given))
+    shared_loss(random_model(dtype=torch.float32), *next(iter(Successor())), hooks)
+    assert set(rows) == {1}
 
 
 def test_the_progress_bar_shows_loss_and_tokens_per_second(model, capsys):
