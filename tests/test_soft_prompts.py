@@ -439,3 +439,19 @@ def test_an_mlp_stands_in_for_rows_of_vectors_only(model):
 
     names = [name for name, _ in reparametrise(Factors(2, TINY)).named_parameters()]
     assert "factors" in names and "vectors" not in names
+
+
+def test_what_is_no_model_and_no_config_makes_no_prompt():
+    keys = [torch.zeros(2, 3, 8)] * 3
+    for make in (
+        lambda: PromptTuning.from_mean(2, TINY),
+        lambda: PromptTuning.from_vocabulary(2, TINY),
+        lambda: PromptTuning.from_vectors(TINY, torch.zeros(2, 32)),
+        *(lambda method=method: method.from_tokens(TINY, [1]) for method in (PromptTuning, PrefixTuning)),
+    ):
+        with pytest.raises(ValueError, match="model must be a Transformer; got a Config"):
+            make()
+    with pytest.raises(ValueError, match="config must be a Config; got None"):
+        KeyValuePrefix.from_keys_values(None, keys, keys)
+    with pytest.raises(ValueError, match="keys must be a list that is not empty; got 'no'"):
+        KeyValuePrefix.from_keys_values(TINY, "no", keys)
