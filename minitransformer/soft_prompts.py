@@ -249,7 +249,6 @@ def reparametrise(hooks: Hooks, hidden: int = 128, seed: int = 0) -> Hooks:
     """Train through a small residual MLP in place of the plain parameters; `bake` makes them plain again."""
     expect.a(Hooks, hooks=hooks)
     expect.whole(1, hidden=hidden)
-    expect.whole(*expect.SEEDS, seed=seed)
     if any(parametrize.is_parametrized(owner) for owner in hooks.modules()):
         raise ValueError("these hooks train through an MLP already; bake them first, or go on with them as they are")
     for owner in list(hooks.modules()):

@@ -427,6 +427,10 @@ def test_a_vector_behind_an_mlp_is_itself_and_what_the_mlp_adds(hidden):
 def test_an_mlp_has_its_own_seed():
     one, same, other = (reparametrise(prompt(2), seed=seed).parametrizations.vectors[0].down for seed in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
+    hooks = Stack(prompt(2), prefix(2))
+    with pytest.raises(ValueError, match=r"seed must be a whole number from .*; got 2\.5"):
+        reparametrise(hooks, seed=2.5)
+    assert [name for name, _ in hooks.named_parameters()] == ["hooks.0.vectors", "hooks.1.vectors"]
 
 
 def test_an_mlp_stands_in_for_rows_of_vectors_only(model):
