@@ -35,6 +35,7 @@ from minitransformer import (
     reparametrise,
     save,
 )
+from minitransformer.soft_prompts import plain_tensors
 
 
 def named(laws):
@@ -459,3 +460,19 @@ def test_what_is_no_model_and_no_config_makes_no_prompt():
         KeyValuePrefix.from_keys_values(None, keys, keys)
     with pytest.raises(ValueError, match="keys must be a list that is not empty; got 'no'"):
         KeyValuePrefix.from_keys_values(TINY, "no", keys)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if "reparametrised" in m])
+def test_plain_tensors_are_those_that_baking_leaves_and_record_no_gradients(method):
+    hooks = METHODS[method](3).double()
+    tensors = plain_tensors(hooks)
+    assert not any(tensor.requires_grad for tensor in tensors.values())
+    baked = bake(hooks).state_dict()
+    assert tensors.keys() == baked.keys() and all(torch.equal(tensors[name], baked[name]) for name in baked)
+
+
+def test_an_mlp_reckons_in_the_precision_of_the_vectors_behind_it(model):
+    hooks = prompt(3).double()
+    before = model(text(model), hooks)
+    assert reparametrise(hooks).vectors.dtype == torch.float64
+    assert torch.equal(model(text(model), hooks), before)
