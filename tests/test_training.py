@@ -4,6 +4,7 @@ import copy
 import json
 import warnings
 from itertools import islice
+from types import SimpleNamespace
 
 import damage
 import pytest
@@ -25,7 +26,9 @@ from minitransformer import (
     reparametrise,
     shared_loss,
     train,
+    training,
 )
+from minitransformer.distributed import Alone
 from minitransformer.freezing import FreezeProof
 from minitransformer.history import forget, previous, resume, suspend
 
@@ -516,3 +519,80 @@ def test_a_training_in_double_precision_goes_on_in_it(model, tmp_path):
     again = PromptTuning(2, CONFIG).double()
     train(model, Successor(), again, checkpoint=tmp_path / "s", **SHORT)
     assert torch.equal(again.vectors, prompt.vectors)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "rows"),
+    [
+        (PrefixTuning(3, CONFIG), 2 * 3),
+        (KeyValuePrefix(3, CONFIG), 2 * 2 * 3),
+        (Gate(PromptTuning(3, CONFIG), CONFIG, 0.5), 3 + 1),
+    ],
+    ids=["prefix", "key/value prefix", "gated prompt"],
+)
+def test_the_proof_counts_every_vector_of_every_method_and_a_strength_as_one(model, hooks, rows):
+    proof = train(model, Successor(), hooks, steps=2, progress=False).proof
+    assert proof["prompt_rows"] == proof["prompt_rows_reached"] == rows
+
+
+def test_a_training_of_which_nothing_is_said_takes_the_settings_in_its_signature(model, tmp_path):
+    path = tmp_path / "state"
+    history = train(model, Successor(), validate=lambda: 0.5, checkpoint=path, progress=False)
+    assert [step for step, _ in history.validation] == [25, 50, 75, 100, 125, 150]
+    settings = "{'clip': 1.0, 'peak': 0.03, 'steps': 150, 'warmup': 10, 'weight_decay': 0.0}"
+    with pytest.raises(ValueError, match=f"begun with {settings}, not "):
+        train(model, Successor(), steps=1, checkpoint=path, progress=False)
+
+
+def test_settings_are_given_by_name(model):
+    with pytest.raises(TypeError, match="positional argument"):
+        train(model, Successor(), None, 5)
+    assert len(train(model=model, batches=Successor(), hooks=None, steps=1, progress=False).loss) == 1
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_the_first_loss_and_gradient_are_those_of_the_first_batch_whatever_was_there_before(model, tune):
+    prompt, batch = PromptTuning(2, CONFIG) if tune else None, next(iter(Successor()))
+    learner = prompt or model
+    value = loss(model, *batch, **({"hooks": prompt} if tune else {}))
+    gradient = torch.cat([each.flatten() for each in torch.autograd.grad(value, list(learner.parameters()))])
+    for parameter in learner.parameters():
+        parameter.grad = torch.full_like(parameter, 100.0)
+    history = train(model, Successor(), prompt, steps=1, progress=False)
+    assert history.loss == pytest.approx([value.item()], rel=1e-5)
+    assert history.grad_norm == pytest.approx([gradient.norm().item()], rel=1e-5)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_only_the_first_of_several_processes_writes_files_and_shows_progress(model, tmp_path, capsys, rank):
+    by = Alone()
+    by.rank = rank
+    train(model, Successor(), steps=2, checkpoint=tmp_path / "state", by=by)
+    assert (tmp_path / "state").exists() == (rank == 0) and bool(capsys.readouterr().err) == (rank == 0)
+
+
+def test_all_processes_begin_from_the_same_numbers_at_the_same_step(model, begun):
+    class Watched(Alone):
+        def begin(self, modules, step):
+            self.modules, self.step = tuple(modules), step
+
+    by, prompt = Watched(), PromptTuning(2, CONFIG)
+    train(model, Successor(), prompt, checkpoint=begun, validate=lambda: 0.5, by=by, **SHORT)
+    assert by.modules == (model, prompt) and by.step == 4
+
+
+def test_without_progress_nothing_is_shown(model, capsys):
+    train(model, Successor(), steps=2, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_goes_on_from_the_steps_and_the_seconds_before_a_break(monkeypatch, capsys):
+    now = iter([100.0, 103.0, 103.0])
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(now)))
+    history = History(loss=[0.5, 0.4], grad_norm=[1.0, 1.0], rate=[0.1, 0.1], seconds=7.0)
+    with training.Progress(4, history, quiet=False) as bar:
+        assert bar.seconds == 10
+        history.note(0.25, 1.0, 0.1, bar.seconds)
+        bar.advance(40)
+    shown = capsys.readouterr().err
+    assert "2/4" in shown and "3/4" in shown and "loss 0.250, 12 tokens/s" in shown and shown.endswith("\n")

@@ -9,7 +9,7 @@ import torch
 from minitransformer.course import Unfinished, check, guessed, hint, predict, progress, reveal, use
 from minitransformer.course.catalogue import exercise, exercises, known_answers, lessons
 from minitransformer.course.differences import Suspect, agree, unpack
-from minitransformer.course.exercise import Exercise, Misconception, Part, in_process, judge
+from minitransformer.course.exercise import Misconception, in_process, judge
 from minitransformer.course.lesson_text import reference
 from minitransformer.course.plain_data import plain
 from minitransformer.course.progress import RECORD
@@ -200,27 +200,6 @@ def test_a_suspect_is_named_only_when_the_answer_is_wrong_and_just_like_it():
         agree(np.full(2, 2), np.ones(2), "it", suspect)
     with pytest.raises(Misconception, match=r"different-values: it: not the right value in 2 of 2 places"):
         agree(np.full(2, 3.0), np.ones(2), "it", suspect)
-
-
-def test_an_exercise_is_checked_at_birth():
-    part, hints = Part("a part", 1, lambda call, rng: None), ("a", "b", "c")
-    for wrong, message in (
-        (dict(id="x"), "as in '2.1'; got 'x'"),
-        (dict(parts=()), "needs parts"),
-        (dict(parts=(part, part)), "different names"),
-        (dict(hints=("a",)), "three hints, from a nudge to nearly all; got 1"),
-    ):
-        given = dict(id="2.1", title="t", ask=None, parts=(part,), hints=hints)
-        with pytest.raises(ValueError, match=message):
-            Exercise(**given | wrong)
-
-
-def test_a_missing_operation_of_torch_is_no_blank_exercise():
-    def broken(tokens, table):
-        raise NotImplementedError('"index" not implemented for Half')
-
-    outcome = judge(exercise("1.1"), in_process(exercise("1.1"), broken), 0)
-    assert outcome.written and outcome.findings[0].misconception.name == "raises"
 
 
 def test_a_guess_is_shown_beside_the_measurement():
