@@ -31,7 +31,7 @@ def shared_loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hook
     """
     places, cache = check(model, tokens, targets, hooks), Cache()
     if hooks.lengthens():
-        model.read(tokens[:1, :0].to(places.wanted.device), hooks, cache)
+        model.hidden(tokens[:1, :0].to(places.wanted.device), hooks, cache)
     return cross_entropy(wanted_logits(model, tokens, places, hooks, cache), targets, places)
 
 
@@ -48,7 +48,7 @@ def wanted_logits(model: Transformer, tokens: Tensor, places: Places, hooks: Hoo
     """Logits at the wanted places alone, one row for each."""
     tokens = tokens.to(places.wanted.device, non_blocking=True)
     if not lead_there(model, hooks):
-        return model.logits(model.read(tokens, hooks, cache).flatten(0, 1)[places.wanted])
+        return model.logits(model.hidden(tokens, hooks, cache).flatten(0, 1)[places.wanted])
     text_alone = cache.started or not hooks.lengthens()
     if places.are_all or not text_alone:
         hidden = model.read(tokens, hooks, cache).flatten(0, 1)[places.wanted]
