@@ -521,6 +521,10 @@ LEFT, RIGHT = pairs_of("1", "2")
              "mistakes": [{"value": value, "reason": "r"} for value in (6, 7, 6)]},
             "the mistake 6 lies within the tolerance of the value or of another",
         ),
+        (
+            {"kind": "numeric", "value": 5, "reason": "r", "mistakes": [{"value": 6, "reason": "r"}] * 2},
+            "the mistake 6 lies within the tolerance of the value or of another",
+        ),
         ({"kind": "text", "rubric": LEVELS, "model": "m", "prompt": ""}, "is empty"),
         ({"kind": "text", "rubric": LEVELS, "model": "?"}, "the same: '[?]'"),
         ({"kind": "text", "rubric": [*LEVELS, *LEVELS], "model": "m"}, "the same: 'Evidence'"),
@@ -658,6 +662,12 @@ def test_a_number_that_is_nobody_s_known_mistake_is_shown_with_advice():
     assert SHARE.grade("123456789.5").lines == (
         "123,456,789.5 is not it: work it out once more in small steps, and write down what you count.",
     )
+
+
+def test_of_two_known_mistakes_within_the_tolerance_the_first_in_the_file_is_told():
+    mistakes = [{"value": 6, "reason": "six"}, {"value": 7.5, "reason": "seven"}]
+    question = made("numeric", value=50, reason="r", tolerance=1, mistakes=mistakes)
+    assert question.grade("6.8").lines == ("6.8 is not it: six",) and question.grade("7.2").lines[0].endswith("seven")
 
 
 def test_what_was_typed_is_repeated_up_to_eighty_signs():
