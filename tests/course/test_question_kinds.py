@@ -606,6 +606,13 @@ def test_a_credit_is_said_in_a_word():
     assert {credit: Reply(credit, ()).word for credit in words} == words
 
 
+def test_a_credit_has_nine_decimal_places_so_that_floats_leave_no_dust_in_files():
+    two = " ".join(letters_of(SIX, 0, 2))
+    right = PAIRS.answer.split()
+    odd = next(letter for letter in PAIRS.labels if letter not in PAIRS.answer)
+    assert (SIX.grade(two).credit, PAIRS.grade(" ".join([f"1{odd}", *right[1:]])).credit) == (0.333333333, 0.666666667)
+
+
 def test_the_right_letter_and_a_wrong_one_are_told_with_their_reasons():
     for option, letter in ONE_OF_THREE.letters().items():
         said = f"{letter} is right: reason 1" if option.right else f"{letter} is not it: {option.reason}"
