@@ -660,6 +660,12 @@ def test_one_letter_may_be_paired_with_several_numbers():
     assert PAIRS.grade("1a 2a 3a 4a").credit == 0
 
 
+def test_where_two_pairs_have_one_description_every_letter_may_be_used():
+    question = made("match", pairs=[LEFT, RIGHT, {"left": "left 3", "right": "right 2", "reason": "why"}],
+                    distractors=ODD[:1])  # fmt: skip
+    assert question.labels == "abc" and question.grade("1a 2b 3c").credit < 1 == question.grade(question.answer).credit
+
+
 @pytest.mark.parametrize(("question", "ask"), [(NUMBERS, "a number (numbers)"), (SHARE, "a number")])
 def test_the_unit_is_asked_for_where_there_is_one(question, ask):
     assert question.ask == ask
