@@ -611,3 +611,9 @@ def test_a_prompt_that_is_made_of_the_text_behind_it_is_refused_before_a_step_is
     with pytest.raises(ValueError, match=r"may put vectors in front of the text, but these change .* off when what"):
         train(model, Successor(), prompt, steps=3, on_step=seen.append, progress=False)
     assert not seen
+
+
+def test_what_is_no_model_is_not_trained():
+    for hooks in None, PromptTuning(2, CONFIG):
+        with pytest.raises(ValueError, match="model must be a Transformer; got a Config"):
+            train(CONFIG, Successor(), hooks, steps=1, progress=False)
