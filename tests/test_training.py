@@ -617,3 +617,8 @@ def test_what_is_no_model_is_not_trained():
     for hooks in None, PromptTuning(2, CONFIG):
         with pytest.raises(ValueError, match="model must be a Transformer; got a Config"):
             train(CONFIG, Successor(), hooks, steps=1, progress=False)
+
+
+def test_what_is_no_number_of_steps_is_refused_before_the_batches_are_counted(model):
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1; got None"):
+        train(model, list(islice(Successor(), 3)), steps=None, progress=False)
