@@ -596,3 +596,29 @@ def test_the_bar_goes_on_from_the_steps_and_the_seconds_before_a_break(monkeypat
         bar.advance(40)
     shown = capsys.readouterr().err
     assert "2/4" in shown and "3/4" in shown and "loss 0.250, 12 tokens/s" in shown and shown.endswith("\n")
+
+
+def test_a_prompt_that_is_made_of_the_text_behind_it_is_refused_before_a_step_is_taken(model):
+    """What stands in front is run once for all rows, so that it must be the same for all."""
+
+    class OfTheText(PromptTuning):
+        def embed(self, x):
+            return torch.cat((self.vectors.mean(0) + 9 * x.sum(1, keepdim=True), x), 1)
+
+    for parameter in model.parameters():
+        parameter.data *= 4  # so that what stands in front matters
+    prompt, seen = OfTheText(1, CONFIG, scale=1.0), []
+    with pytest.raises(ValueError, match=r"may put vectors in front of the text, but these change .* off when what"):
+        train(model, Successor(), prompt, steps=3, on_step=seen.append, progress=False)
+    assert not seen
+
+
+def test_what_is_no_model_is_not_trained():
+    for hooks in None, PromptTuning(2, CONFIG):
+        with pytest.raises(ValueError, match="model must be a Transformer; got a Config"):
+            train(CONFIG, Successor(), hooks, steps=1, progress=False)
+
+
+def test_what_is_no_number_of_steps_is_refused_before_the_batches_are_counted(model):
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1; got None"):
+        train(model, list(islice(Successor(), 3)), steps=None, progress=False)

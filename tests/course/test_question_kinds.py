@@ -521,6 +521,10 @@ LEFT, RIGHT = pairs_of("1", "2")
              "mistakes": [{"value": value, "reason": "r"} for value in (6, 7, 6)]},
             "the mistake 6 lies within the tolerance of the value or of another",
         ),
+        (
+            {"kind": "numeric", "value": 5, "reason": "r", "mistakes": [{"value": 6, "reason": "r"}] * 2},
+            "the mistake 6 lies within the tolerance of the value or of another",
+        ),
         ({"kind": "text", "rubric": LEVELS, "model": "m", "prompt": ""}, "is empty"),
         ({"kind": "text", "rubric": LEVELS, "model": "?"}, "the same: '[?]'"),
         ({"kind": "text", "rubric": [*LEVELS, *LEVELS], "model": "m"}, "the same: 'Evidence'"),
@@ -602,6 +606,13 @@ def test_a_credit_is_said_in_a_word():
     assert {credit: Reply(credit, ()).word for credit in words} == words
 
 
+def test_a_credit_has_nine_decimal_places_so_that_floats_leave_no_dust_in_files():
+    two = " ".join(letters_of(SIX, 0, 2))
+    right = PAIRS.answer.split()
+    odd = next(letter for letter in PAIRS.labels if letter not in PAIRS.answer)
+    assert (SIX.grade(two).credit, PAIRS.grade(" ".join([f"1{odd}", *right[1:]])).credit) == (0.333333333, 0.666666667)
+
+
 def test_the_right_letter_and_a_wrong_one_are_told_with_their_reasons():
     for option, letter in ONE_OF_THREE.letters().items():
         said = f"{letter} is right: reason 1" if option.right else f"{letter} is not it: {option.reason}"
@@ -649,6 +660,12 @@ def test_one_letter_may_be_paired_with_several_numbers():
     assert PAIRS.grade("1a 2a 3a 4a").credit == 0
 
 
+def test_where_two_pairs_have_one_description_every_letter_may_be_used():
+    question = made("match", pairs=[LEFT, RIGHT, {"left": "left 3", "right": "right 2", "reason": "why"}],
+                    distractors=ODD[:1])  # fmt: skip
+    assert question.labels == "abc" and question.grade("1a 2b 3c").credit < 1 == question.grade(question.answer).credit
+
+
 @pytest.mark.parametrize(("question", "ask"), [(NUMBERS, "a number (numbers)"), (SHARE, "a number")])
 def test_the_unit_is_asked_for_where_there_is_one(question, ask):
     assert question.ask == ask
@@ -658,6 +675,12 @@ def test_a_number_that_is_nobody_s_known_mistake_is_shown_with_advice():
     assert SHARE.grade("123456789.5").lines == (
         "123,456,789.5 is not it: work it out once more in small steps, and write down what you count.",
     )
+
+
+def test_of_two_known_mistakes_within_the_tolerance_the_first_in_the_file_is_told():
+    mistakes = [{"value": 6, "reason": "six"}, {"value": 7.5, "reason": "seven"}]
+    question = made("numeric", value=50, reason="r", tolerance=1, mistakes=mistakes)
+    assert question.grade("6.8").lines == ("6.8 is not it: six",) and question.grade("7.2").lines[0].endswith("seven")
 
 
 def test_what_was_typed_is_repeated_up_to_eighty_signs():
