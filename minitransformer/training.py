@@ -151,7 +151,7 @@ class Progress:
 
     def __init__(self, steps: int, history: History, quiet: bool):
         done = len(history.loss)
-        self.history, self.began, self.tokens = history, time.perf_counter() - history.seconds, 0
+        self.history, self.began = history, time.perf_counter() - history.seconds
         self.bar = tqdm(total=steps, initial=done, disable=quiet, unit="step", dynamic_ncols=True)
 
     def __enter__(self) -> "Progress":
