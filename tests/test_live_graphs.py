@@ -5,7 +5,17 @@ from functools import cache
 import pytest
 import torch
 
-from minitransformer import Hooks, KeyValuePrefix, Phrasebook, PrefixTuning, PromptTuning, batch, generate, pretrained
+from minitransformer import (
+    Hooks,
+    KeyValuePrefix,
+    Phrasebook,
+    PrefixTuning,
+    PromptTuning,
+    batch,
+    freeze,
+    generate,
+    pretrained,
+)
 from minitransformer.gradients import record_step
 from minitransformer.live.graphs import Whole, export
 from minitransformer.phrasebook import prompt
@@ -16,6 +26,7 @@ runtime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 MODEL, TOKENIZER = pretrained()
+freeze(MODEL)
 METHODS = {"prompt": PromptTuning, "prefix": PrefixTuning, "key_value": KeyValuePrefix}
 CASES = [("chinese", 5, 4), ("backwards", 2, 1), ("opposite", 7, 10), ("shout", 1, 3)]  # skill, rows, virtual tokens
 
