@@ -20,6 +20,7 @@ from ..tokenizer import Tokenizer
 from .graphs import Graph, Whole, export
 
 HERE = Path(__file__).parent
+FONT = HERE.parent / "data" / "NotoSansCJKsc-subset.otf"  # of the model's own Chinese, where a system has none
 METHODS = {"none": None, "prompt": PromptTuning, "prefix": PrefixTuning, "key_value": KeyValuePrefix}
 RUNTIME = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
 SENTENCES = {"train": 480, "test": 24}  # of each skill, that the page trains on and offers
@@ -29,8 +30,8 @@ INSTALL = "pip install 'minitransformer[live]'"
 def build(folder: Path) -> None:
     """Everything that the page needs, so that any static server can show it; `npm` fetches the runtime."""
     model, tokenizer = pretrained()
-    shutil.copytree(HERE / "page", folder, dirs_exist_ok=True)
-    (folder / "graphs").mkdir(exist_ok=True)
+    (folder / "graphs").mkdir(parents=True, exist_ok=True)
+    fetch_runtime(folder)  # first: it is the quickest to fail
     about = {}
     for name, graph in graphs(model):
         (folder / "graphs" / f"{name}.onnx").write_bytes(graph.onnx)
@@ -38,7 +39,12 @@ def build(folder: Path) -> None:
     save_file(Whole(model, Hooks()).state(), folder / "model.safetensors")
     facts = page_facts(model, tokenizer, Phrasebook()) | {"graphs": about}
     (folder / "facts.json").write_text(json.dumps(facts, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-    fetch_runtime(folder)
+    shutil.copy(FONT, folder / "chinese.otf")
+    shutil.copytree(HERE / "page", folder, dirs_exist_ok=True)  # last: where its index.html is, all is there
+
+
+def built(folder: Path) -> bool:
+    return (folder / "index.html").exists()
 
 
 def graphs(model: Transformer) -> Iterator[tuple[str, Graph]]:
@@ -68,7 +74,11 @@ def page_facts(model: Transformer, tokenizer: Tokenizer, book: Phrasebook) -> di
         "wordings": {skill: book.wordings(skill) for skill in skills},
         "held_out": list(book.held_out),
         "examples": {part: {s: book.examples(s, part, count) for s in skills} for part, count in SENTENCES.items()},
-        "plane": {"axes": plane.axes.tolist(), "words": plane.place(model.embedding.weight), "mean": plane.mean.tolist()},
+        "plane": {
+            "axes": plane.axes.tolist(),
+            "words": plane.place(model.embedding.weight),
+            "mean": plane.mean.tolist(),
+        },
         "look_out": prompt("Look out!"),
     }
 
@@ -90,7 +100,9 @@ def fetch_runtime(folder: Path) -> None:
         try:
             done = subprocess.run(["npm", "ci", "--omit=dev", "--ignore-scripts"], cwd=place, capture_output=True)
         except FileNotFoundError:
-            raise FileNotFoundError("the page's runtime is fetched by npm, which is not here: install Node.js") from None
+            raise FileNotFoundError(
+                "the page's runtime is fetched by npm, which is not here: install Node.js"
+            ) from None
         if done.returncode:
             raise OSError(f"npm could not fetch the page's runtime: {done.stderr.decode(errors='replace').strip()}")
         (folder / "runtime").mkdir(exist_ok=True)

@@ -113,7 +113,10 @@ def export(model: Transformer, hooks: Hooks, *, gradients: bool, unfrozen: bool 
         return list(results.values())
 
     examples = [*state.values(), *texts.values()]
-    free = [{dim: torch.export.Dim.DYNAMIC for dim in free_dims(name, tensor)} for name, tensor in zip(inputs, examples)]
+    free = [
+        dict.fromkeys(free_dims(name, tensor), torch.export.Dim.DYNAMIC)
+        for name, tensor in zip(inputs, examples, strict=True)
+    ]
     return Graph(to_onnx(numbers, examples, free, inputs, outputs), inputs, outputs)
 
 
@@ -124,7 +127,9 @@ def free_dims(name: str, tensor: Tensor) -> list[int]:
     return [tensor.dim() - 2] if name.startswith("hooks.") else []
 
 
-def to_onnx(numbers: Callable, examples: list[Tensor], free: list[dict], inputs: list[str], outputs: list[str]) -> bytes:
+def to_onnx(
+    numbers: Callable, examples: list[Tensor], free: list[dict], inputs: list[str], outputs: list[str]
+) -> bytes:
     with recording():
         table = torch._decomp.core_aten_decompositions()
         recorded = make_fx(numbers, tracing_mode="symbolic", decomposition_table=table)(*examples)

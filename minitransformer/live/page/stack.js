@@ -3,7 +3,11 @@
 import { landed } from "./soft_prompts.js";
 import { say } from "./texts.js";
 
-const short = (value) => (value >= 100 ? value.toFixed(0) : value >= 0.01 ? value.toPrecision(2) : value.toExponential(0));
+function short(value) {
+  if (!value) return "0";
+  return value >= 100 ? value.toFixed(0) : value >= 0.001 ? String(Number(value.toPrecision(2))) : value.toExponential(0);
+}
+
 const strength = (value, most) => Math.max(0.08, Math.min(0.85, 0.85 + Math.log10(value / most + 1e-9) / 4)); // four decades
 
 // A step, as the worker gives it, -> rows from the bottom up: where a cell stands, its value, its gradient or null.
