@@ -1,4 +1,4 @@
-"""The page as one folder of static files: graphs and numbers of the model, its words and sentences, and the page itself."""
+"""The page as one folder of static files: graphs and numbers of the model, its words and sentences, the page itself."""
 
 import json
 import shutil

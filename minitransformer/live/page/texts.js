@@ -1,6 +1,6 @@
 // Every word of the page, in English and in Chinese.
 
-const TEXTS = {
+export const TEXTS = {
   title: ["The gradient, live", "看得见的梯度"],
   lead: [
     "A small Transformer runs here, in your browser, frozen. Train a few vectors in front of its text, and watch where the gradient of the loss goes.",
