@@ -17,7 +17,7 @@ from minitransformer import (
     pretrained,
 )
 from minitransformer.gradients import record_step
-from minitransformer.live.graphs import Whole, export
+from minitransformer.live.graphs import VIRTUAL, Whole, export
 from minitransformer.phrasebook import prompt
 
 pytest.importorskip("onnx")
@@ -33,7 +33,7 @@ CASES = [("chinese", 5, 4), ("backwards", 2, 1), ("opposite", 7, 10), ("shout", 
 
 @cache
 def graph(method: str, gradients: bool = True, unfrozen: bool = False):
-    hooks = METHODS[method](2, MODEL.config) if method in METHODS else Hooks()
+    hooks = METHODS[method](VIRTUAL, MODEL.config) if method in METHODS else Hooks()
     return export(MODEL, hooks, gradients=gradients, unfrozen=unfrozen)
 
 

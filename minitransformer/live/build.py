@@ -17,7 +17,7 @@ from ..model import Transformer
 from ..phrasebook import Phrasebook, prompt
 from ..soft_prompts import KeyValuePrefix, PrefixTuning, PromptTuning
 from ..tokenizer import Tokenizer
-from .graphs import Graph, Whole, export
+from .graphs import VIRTUAL, Graph, Whole, export
 
 HERE = Path(__file__).parent
 FONT = HERE.parent / "data" / "NotoSansCJKsc-subset.otf"  # of the model's own Chinese, where a system has none
@@ -51,7 +51,7 @@ def graphs(model: Transformer) -> Iterator[tuple[str, Graph]]:
     """What the page runs, by name: each method's forward, its step, and its step with the base unfrozen."""
     try:
         for method, kind in METHODS.items():
-            hooks = Hooks() if kind is None else kind(2, model.config)
+            hooks = Hooks() if kind is None else kind(VIRTUAL, model.config)
             yield f"{method}-forward", export(model, hooks, gradients=False)
             if kind is not None:
                 yield f"{method}-step", export(model, hooks, gradients=True)

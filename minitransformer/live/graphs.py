@@ -23,7 +23,9 @@ from ..model import Transformer
 from ..products import plain_products
 from ..tokenizer import IGNORED
 
-ROWS, TEXT = 3, 17  # of the tensors that the recording is made with; no number of the model, so that none is mistaken
+# Of the tensors that the recording is made with: no numbers of the model's shape, because two sizes that are equal here
+# are taken for one and the same.
+ROWS, VIRTUAL, TEXT = 11, 13, 17
 WATCHED = "embedding", "output", "weights"
 Named = dict[str, Tensor]
 
@@ -94,7 +96,10 @@ class Graph:
 
 
 def export(model: Transformer, hooks: Hooks, *, gradients: bool, unfrozen: bool = False) -> Graph:
-    """The training step of these hooks, or their forward alone; in each, the numbers B, T and P are free."""
+    """The training step of these hooks, or their forward alone; in each, the numbers B, T and P are free.
+
+    The hooks are to have VIRTUAL tokens.
+    """
     whole = Whole(model, hooks)
     state = whole.state()
     for name, tensor in state.items():
