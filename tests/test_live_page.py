@@ -129,8 +129,8 @@ def test_another_skill_and_sentence_of_one_s_own_are_learned_as_well(page):
     box = page.find_element(By.ID, "sentence")
     box.clear()
     box.send_keys("The old dog sleeps.\t")
-    until(page, lambda: page.find_element(By.ID, "wanted").get_attribute("value") == ". sleeps dog old The")
-    train_to(page, ". sleeps dog old The")
+    until(page, lambda: page.find_element(By.ID, "wanted").get_attribute("value") == "sleeps dog old The.")
+    train_to(page, "sleeps dog old The.")
 
 
 def test_a_word_that_nobody_knows_is_named(page):
