@@ -10,7 +10,17 @@ from importlib import metadata
 from pathlib import Path
 
 from .base import BASE, RECIPE, SIZES
-from .commands import answer_text, compare_methods, demo, grade_class, lab, pretrain_base, show_card, tune_real_model
+from .commands import (
+    answer_text,
+    compare_methods,
+    demo,
+    grade_class,
+    lab,
+    play,
+    pretrain_base,
+    show_card,
+    tune_real_model,
+)
 from .distributed import team
 from .phrasebook import WORLD
 from .real.data import SNIPPETS
@@ -101,6 +111,13 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     command.add_argument("further", nargs="*", metavar="OPTION", help="what stands after -- goes to JupyterLab")
     command.set_defaults(run=lab)
+
+    command = commands.add_parser("play", help="train a prompt in the browser, and watch where the gradient goes")
+    command.add_argument("--out", type=Path, default=Path("play"), help="folder for the page (default play/)")
+    command.add_argument("--port", type=at_least_one, default=0, help="where it is shown (default: a free one)")
+    command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
+    command.add_argument("--build-only", action="store_true", help="build the page for another server, and end")
+    command.set_defaults(run=play)
 
     options = vars(parser.parse_args(arguments))
     del options["command"]

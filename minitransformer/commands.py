@@ -207,6 +207,22 @@ def lab(copy_to: Path | None, port: int | None, no_browser: bool, further: list[
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder), *options])
 
 
+def play(out: Path, port: int, no_browser: bool, build_only: bool) -> None:
+    """Build the page on which a prompt is trained, unless it is there, and show it."""
+    from .live.build import build, built  # what records graphs takes a second to import
+    from .live.serving import address, serve, server
+
+    if built(out):
+        print(f"{out}: the page that is there; remove the folder to have it built again", flush=True)
+    else:
+        print(f"{out}: building the page, some minutes, once …", flush=True)
+        build(out)
+    if not build_only:
+        listening = server(out, port)
+        print(f"{address(listening)} shows it; Ctrl-C here stops it.", flush=True)
+        serve(listening, show=not no_browser)
+
+
 def own_copies(lessons: Path, folder: Path) -> Path:
     """Copy the student's notebooks into this folder; a file that is there already is the student's own, and stays."""
     if folder.exists() and not folder.is_dir():

@@ -305,7 +305,7 @@ def one_row(model: Transformer, tokens: Sequence[int]) -> Tensor:  # -> (1, T)
 
 def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, T, D) -> (B, …, P+T, D)
     """Put the same vectors in front of every row."""
-    return torch.cat((vectors.to(x.dtype).expand(len(x), *vectors.shape), x), -2)
+    return torch.cat((vectors.to(x.dtype).expand(x.shape[0], *vectors.shape), x), -2)
 
 
 def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:
