@@ -1,5 +1,9 @@
-"""What a browser will run is what torch computes: graphs run by ONNX Runtime on texts and lengths they never saw."""
+"""What a browser will run is what torch computes: graphs run by ONNX Runtime on texts and lengths they never saw.
 
+Recording one takes half a minute: every change records the steps, and with LIVE=all the others are recorded, too.
+"""
+
+import os
 from functools import cache
 
 import pytest
@@ -28,6 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 MODEL, TOKENIZER = pretrained()
 freeze(MODEL)
 METHODS = {"prompt": PromptTuning, "prefix": PrefixTuning, "key_value": KeyValuePrefix}
+ALL = pytest.mark.skipif(os.environ.get("LIVE") != "all", reason="LIVE=all records more graphs, in minutes")
 CASES = [("chinese", 5, 4), ("backwards", 2, 1), ("opposite", 7, 10), ("shout", 1, 3)]  # skill, rows, virtual tokens
 
 
@@ -91,7 +96,7 @@ def test_unfrozen_every_parameter_of_the_base_has_its_gradient():
     assert all(close(got[f"norm.model.{name}"], norm) and norm > 0 for name, norm in wanted.items())
 
 
-@pytest.mark.parametrize("method", ["none", *METHODS])
+@pytest.mark.parametrize("method", ["none", *(pytest.param(method, marks=ALL) for method in METHODS)])
 def test_read_greedily_a_graph_says_what_generate_says(method):
     length = {} if method == "none" else {"length": 6}
     hooks = METHODS[method](config=MODEL.config, scale=1.0, **length) if length else Hooks()

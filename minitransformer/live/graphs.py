@@ -5,6 +5,8 @@ whose rows, tokens and virtual tokens have no fixed number, and every operation 
 graphs share one file of them. Shape letters as in `model.py`.
 """
 
+import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,14 +137,13 @@ def free_dims(name: str, tensor: Tensor) -> list[int]:
 def to_onnx(
     numbers: Callable, examples: list[Tensor], free: list[dict], inputs: list[str], outputs: list[str]
 ) -> bytes:
-    with recording():
+    with recording(), quiet():
         table = torch._decomp.core_aten_decompositions()
         recorded = make_fx(numbers, tracing_mode="symbolic", decomposition_table=table)(*examples)
-    plain = tuple(tensor.detach() for tensor in examples)
-    exported = torch.export.export(recorded, plain, dynamic_shapes=tuple(free), strict=False)
-    return torch.onnx.export(
-        exported, dynamo=True, input_names=inputs, output_names=outputs, verbose=False
-    ).model_proto.SerializeToString()
+        plain = tuple(tensor.detach() for tensor in examples)
+        exported = torch.export.export(recorded, plain, dynamic_shapes=tuple(free), strict=False)
+        names = dict(input_names=inputs, output_names=outputs)
+        return torch.onnx.export(exported, dynamo=True, verbose=False, **names).model_proto.SerializeToString()
 
 
 @contextmanager
@@ -150,3 +151,17 @@ def recording() -> Iterator[None]:
     """What looks at numbers and not at shapes cannot be recorded: it is right for the shipped hooks, and left out."""
     with plain_products(), mock.patch("minitransformer.hooks.same", lambda *_: True):
         yield
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The recorder warns of libraries that nothing here needs, and of its own old names."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
