@@ -47,14 +47,14 @@ class Cache:
         if layer not in self.layers and (torch.is_grad_enabled() or not self.room):
             self.layers[layer] = keys, values, keys.shape[2]
             return keys, values
-        *old, used = self.layers.get(layer, (keys[:, :, :0], values[:, :, :0], 0))
+        *old, used = self.layers.get(layer, (keys, values, 0))
         total = used + keys.shape[2]
         if torch.is_grad_enabled():
             kept = [tensor[:, :, :used].expand(len(keys), -1, -1, -1) for tensor in old]
             old = [torch.cat(pair, 2) for pair in zip(kept, (keys, values), strict=True)]
         else:
-            rows, room = old[0].shape[0], old[0].shape[2]
-            if rows < keys.shape[0] or room < total:
+            rows, room = old[0].shape[::2]
+            if not used or rows < keys.shape[0] or room < total:
                 old = [self.moved(tensor[:, :, :used], keys.shape[0], total + (used or self.room)) for tensor in old]
             old[0][:, :, used:total], old[1][:, :, used:total] = keys, values
         self.layers[layer] = *old, total

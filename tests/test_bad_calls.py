@@ -134,6 +134,8 @@ BAD = {
         (lambda: MODEL(text(MODEL, 2, 1), cache=read_by(random_model(1, torch.float32))), "keys and values of another"),
         (lambda: MODEL(text(MODEL, 3, 1), cache=read_by(MODEL)), "this cache holds 2 rows and cannot go on with 3"),
         (lambda: MODEL(TOKENS, cache="c"), "cache must be a Cache; got 'c': Cache() makes one"),
+        (lambda: Cache(room=-1), "room must be a whole number of at least 0; got -1"),
+        (lambda: Cache().extend(0, [1.0], [1.0]), "keys must be a Tensor; got [1.0]"),
         (lambda: Cache().extend(-1, torch.zeros(1, 2, 1, 8), torch.zeros(1, 2, 1, 8)), "layer must be a whole number"),
         (lambda: Cache().extend(0, torch.zeros(1, 2, 1, 8), torch.zeros(1, 2, 2, 8)), "keys and values must be two"),
         (lambda: read_by(MODEL).extend(0, *[torch.zeros(2, 2, 1, 7)] * 2), "(2, 8); got torch.float32 (2, 2, 1, 7)"),
