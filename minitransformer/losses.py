@@ -86,8 +86,7 @@ def pair(batch: Batch) -> Batch:
     """Tokens and targets; what is no such pair is refused."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise ValueError(f"a batch must be a pair (tokens, targets); got {expect.shown(batch)}: see tokenizer.batch")
-    expect.a(Tensor, tokens=batch[0], targets=batch[1])
-    return batch[0], batch[1]
+    return tuple(batch)
 
 
 def check_shareable(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks) -> None:

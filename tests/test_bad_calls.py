@@ -259,6 +259,10 @@ BAD = {
     ],
     "accuracy": [
         (lambda: accuracy(MODEL, TOKENS), "a batch must be a pair (tokens, targets); got a tensor"),
+        (lambda: accuracy(MODEL, (TOKENS, TARGETS, TARGETS)), "a batch must be a pair (tokens, targets); got"),
+        (lambda: accuracy(MODEL, {1: TOKENS, 2: TARGETS}), "a batch must be a pair (tokens, targets); got"),
+        (lambda: accuracy(MODEL, ([[1]], TARGETS)), "tokens must be a Tensor; got [[1]]"),
+        (lambda: accuracy(MODEL, (TOKENS, None)), "targets must be a Tensor; got None"),
         (lambda: accuracy(MODEL, (TOKENS, NOTHING)), "every target is -100"),
         (lambda: accuracy(MODEL, (TOKENS, TARGETS.float())), "targets must be a LongTensor"),
         (lambda: accuracy(broken(), LESSON), "the logits must be finite to have a best one"),
@@ -378,6 +382,7 @@ BAD = {
         (lambda: shared_loss(None, TOKENS, TARGETS, soft()), "model must be a Transformer; got None"),
     ],
     "train": [
+        (lambda: learn(batches=repeat((TOKENS, None))), "targets must be a Tensor; got None"),
         (lambda: learn(clip=-1), "clip must be a finite number above 0; got -1"),
         (lambda: learn(peak=NAN), "peak must be a finite number above 0; got nan"),
         (lambda: learn(peak=1e30), "peak must be a finite number from 0 to 100; got 1e+30"),
