@@ -71,7 +71,6 @@ def accuracy(model: Transformer, batch: Batch, hooks: Hooks = NO_HOOKS) -> float
 
     One forward decides it: as long as every earlier token was right, the generated text is the target's own.
     """
-    expect.a(Transformer, model=model)
     tokens, targets = pair(batch)
     places = check(model, tokens, targets, hooks)
     logits = wanted_logits(model, tokens, places, hooks, Cache())
