@@ -20,7 +20,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 ROWS = 64  # with fewer, calling the other library costs more than it saves
 CLEARLY = 0.8  # of the time: so that the choice is the same tomorrow
-LARGE = 2**20  # bytes: smaller weights are at hand in the processor's caches, however they lie
+LARGE, HUGE = 2**20, 2**22  # bytes: smaller weights are at hand in the processor's caches, however they lie
 FAR = 2**26  # bytes: more than the caches hold
 NEIGHBOURS = ("query", "key", "value"), ("gate", "up")  # layers that multiply the same vectors
 
@@ -47,12 +47,13 @@ def has_weight_alone(layer: nn.Module) -> bool:
 
 @torch.no_grad()
 def lay_out(weights: Sequence[nn.Parameter]) -> None:  # (O, I) each
-    """Put the weights of neighbours side by side, and by columns where that is faster."""
+    """Put the weights of neighbours side by side, and huge ones by columns where that is faster."""
     on_processor = all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in weights)
-    if plain() or not on_processor or sum(weight.nbytes for weight in weights) < LARGE:
+    size = sum(weight.nbytes for weight in weights)
+    if plain() or not on_processor or size < LARGE:
         return
     outputs, inputs = sum(map(len, weights)), weights[0].shape[1]
-    by_columns = columns_are_faster(outputs, inputs)
+    by_columns = size >= HUGE and columns_are_faster(outputs, inputs)
     present = beside(weights)
     if present is not None and present.T.is_contiguous() == by_columns:
         return

@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 from laws import METHODS, TINY, random_model, text
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -169,6 +170,7 @@ def test_accuracy_of_a_loaded_model_uses_it(base, book, calls):
 def by_columns(request, monkeypatch) -> bool:
     """Every weight counts as large, and lies best in one of the two ways."""
     monkeypatch.setattr(products, "LARGE", 0)
+    monkeypatch.setattr(products, "HUGE", 0)
     monkeypatch.setattr(products, "columns_are_faster", lambda outputs, inputs: request.param)
     return request.param
 
@@ -237,3 +239,10 @@ def test_a_layer_with_a_bias_keeps_it(by_columns, calls):
     expected = model(x)
     torch.testing.assert_close(freeze(model)(x), expected)
     assert len(calls) == 1
+
+
+def test_the_weights_of_the_base_that_ships_are_saved_by_whoever_saves_plain_tensors(base, tmp_path):
+    model, _ = base
+    save_file(model.state_dict(), tmp_path / "plain.safetensors")
+    saved = load_file(tmp_path / "plain.safetensors")
+    assert all(torch.equal(saved[name], weight) for name, weight in model.state_dict().items())
