@@ -85,11 +85,13 @@ def main() -> None:
     what.add_argument("--quick", action="store_true", help="fail on drift in the cells' sources; run nothing")
     what.add_argument("--moodle", metavar="FILE", help="write all questions as Moodle XML")
     what.add_argument("--site", action="store_true", help="write the solved lessons as pages into lessons/_site")
+    parser.add_argument("--play", type=Path, metavar="FOLDER", help="with --site: the page that `play` has built, too")
     options = parser.parse_args()
     if options.site:
         import site_pages
 
-        return print(f"{site_pages.write(LESSONS / '_site')} lessons: open {LESSONS / '_site' / 'index.html'}")
+        count = site_pages.write(LESSONS / "_site", play=options.play)
+        return print(f"{count} lessons: open {LESSONS / '_site' / 'index.html'}")
     if options.moodle:
         return print(f"{moodle.write(options.moodle)} questions in {options.moodle}")
     every = chosen(options.lessons)

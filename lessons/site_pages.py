@@ -50,8 +50,13 @@ class Page:
     sections: list[Section]
 
 
-def write(folder: Path, solved: list[Path] | None = None) -> int:
-    """Write the pages of the solved notebooks into an empty folder; return how many lessons there are."""
+def write(folder: Path, solved: list[Path] | None = None, play: Path | None = None) -> int:
+    """Write the pages of the solved notebooks into an empty folder; return how many lessons there are.
+
+    With the page that `minitransformer play` has built, the site holds that one, too.
+    """
+    if play is not None and not (play / "index.html").is_file():
+        raise SystemExit(f"{play} holds no page: build it with  minitransformer play --build-only --out {play}")
     if solved is None:
         solved = [LESSONS / "solutions" / f"{source.stem}.ipynb" for source in sources().values()]
     pages = [Reader(path.stem).page(nbformat.read(path, 4)) for path in solved if path.is_file()]
@@ -63,7 +68,10 @@ def write(folder: Path, solved: list[Path] | None = None) -> int:
     for asset in "style.css", "search.js":
         shutil.copy(ASSETS / asset, folder)
     (folder / "sections.js").write_text(index(pages), encoding="utf-8")
-    (folder / "index.html").write_text(laid_out("Lessons", cover(pages), pages, None), encoding="utf-8")
+    if play is not None:
+        shutil.copytree(play, folder / "play")
+    front = cover(pages, play is not None)
+    (folder / "index.html").write_text(laid_out("Lessons", front, pages, None), encoding="utf-8")
     for number, page in enumerate(pages):
         beside = [(word, pages[n]) for word, n in (("←", number - 1), ("→", number + 1)) if 0 <= n < len(pages)]
         turns = "".join(f'<a href="{other.name}">{word} {html.escape(other.title)}</a>' for word, other in beside)
@@ -93,8 +101,10 @@ def section_links(page: Page) -> str:
     return f"<ul>{''.join(links)}</ul>"
 
 
-def cover(pages: list[Page]) -> str:
+def cover(pages: list[Page], play: bool) -> str:
     about = "The solved lessons, to read. To work through them, open their notebooks, where the exercises are blank."
+    if play:
+        about += ' Or begin with nothing installed: <a href="play/index.html">train a prompt in your browser</a>.'
     rows = "".join(
         f'<h2><a href="{page.name}">{html.escape(page.title)}</a></h2>{page.about}{section_links(page)}'
         for page in pages

@@ -12,10 +12,13 @@ from . import expect
 class Cache:
     """The keys and values of what was already read. A cache of one row serves any number of rows.
 
-    While gradients are recorded it grows by concatenation; otherwise by writing into room set aside.
+    While gradients are recorded it grows by concatenation; otherwise by writing into room set aside: for `room` places
+    behind those of the first step, and for as many as there are whenever it is used up.
     """
 
-    def __init__(self):
+    def __init__(self, room: int = 0):
+        expect.whole(0, room=room)
+        self.room = room
         self.layers: dict[int, tuple[Tensor, Tensor, int]] = {}  # keys, values (B, G, room, d) and how many are used
         self.model: weakref.ref | None = None  # the one whose keys and values these are
 
@@ -36,39 +39,52 @@ class Cache:
         return self.layers[layer][2] if layer in self.layers else 0
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:  # (B, G, n, d) -> (B, G, S, d)
-        if layer not in self.layers:
-            self.check(layer, keys, values)
+        self.check(layer, keys, values)
+        return self.put(layer, keys, values)
+
+    def put(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for those who know that what they give fits."""
+        if layer not in self.layers and (torch.is_grad_enabled() or not self.room):
             self.layers[layer] = keys, values, keys.shape[2]
             return keys, values
-        *old, used = self.layers[layer]
-        self.check(layer, keys, values, like=old[0])
-        rows, room, total = len(old[0]), old[0].shape[2], used + keys.shape[2]
-        if rows not in (1, len(keys)):
-            raise ValueError(f"this cache holds {rows} rows and cannot go on with {len(keys)}; start a new Cache()")
-        if torch.is_grad_enabled() or rows < len(keys) or room < total:
-            spare = 0 if torch.is_grad_enabled() else total
-            kept = [t[:, :, :used].expand(len(keys), -1, -1, -1) for t in old]
-            empty = keys.new_empty(*keys.shape[:2], spare, keys.shape[3])
-            old = [torch.cat((a, b, empty), 2) for a, b in zip(kept, (keys, values), strict=True)]
+        *old, used = self.layers.get(layer, (keys, values, 0))
+        total = used + keys.shape[2]
+        if torch.is_grad_enabled():
+            kept = [tensor[:, :, :used].expand(len(keys), -1, -1, -1) for tensor in old]
+            old = [torch.cat(pair, 2) for pair in zip(kept, (keys, values), strict=True)]
         else:
+            rows, room = old[0].shape[::2]
+            if not used or rows < keys.shape[0] or room < total:
+                old = [self.moved(tensor[:, :, :used], keys.shape[0], total + (used or self.room)) for tensor in old]
             old[0][:, :, used:total], old[1][:, :, used:total] = keys, values
-        self.layers[layer] = old[0], old[1], total
+        self.layers[layer] = *old, total
         return old[0][:, :, :total], old[1][:, :, :total]
+
+    @staticmethod
+    def moved(tensor: Tensor, rows: int, room: int) -> Tensor:
+        """A copy with room for more rows, which are the same, and for more places, which are empty."""
+        roomy = tensor.new_empty(rows, tensor.shape[1], room, tensor.shape[3])
+        roomy[:, :, : tensor.shape[2]] = tensor
+        return roomy
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with some of the rows: with these, by their numbers."""
         for layer, (keys, values, used) in self.layers.items():
             self.layers[layer] = keys[rows, :, :used], values[rows, :, :used], used
 
-    def check(self, layer: int, keys: Tensor, values: Tensor, like: Tensor | None = None) -> None:
+    def check(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """Refuse what cannot be one layer's keys and values, or cannot stand behind those that are here."""
         expect.whole(0, layer=layer)
         expect.a(Tensor, keys=keys, values=values)
-        like = keys if like is None else like
+        like = self.layers[layer][0] if layer in self.layers else keys
         same = keys.shape == values.shape and keys.dim() == 4 and keys.shape[1::2] == like.shape[1::2]
         if not same or keys.dtype != like.dtype:
             came = f"{keys.dtype} {tuple(keys.shape)} and {values.dtype} {tuple(values.shape)}"
             raise ValueError(
                 f"keys and values must be two tensors (B, G, n, d) of the same shape, and here of type {like.dtype}, "
                 f"with G, d = {tuple(like.shape[1::2])}; got {came}: give those that one model makes"
+            )
+        if layer in self.layers and len(like) not in (1, len(keys)):
+            raise ValueError(
+                f"this cache holds {len(like)} rows and cannot go on with {len(keys)}; start a new Cache()"
             )

@@ -10,7 +10,17 @@ from importlib import metadata
 from pathlib import Path
 
 from .base import BASE, RECIPE, SIZES
-from .commands import answer_text, compare_methods, demo, grade_class, lab, pretrain_base, show_card, tune_real_model
+from .commands import (
+    answer_text,
+    compare_methods,
+    demo,
+    grade_class,
+    lab,
+    play,
+    pretrain_base,
+    show_card,
+    tune_real_model,
+)
 from .distributed import team
 from .phrasebook import WORLD
 from .real.data import SNIPPETS
@@ -41,6 +51,12 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--length", type=at_least_one, default=4, help="virtual tokens (default 4)")
     command.add_argument("--seeds", type=at_least_one, default=3, help="trainings of each (default 3)")
     command.add_argument("--steps", type=at_least_one, default=250, help="training steps (default 250)")
+    command.add_argument(
+        "--until",
+        type=share,
+        metavar="SHARE",
+        help="end a training when so many of 200 validation sentences are right: .99",
+    )
     command.add_argument("--processes", type=at_least_one, default=1, help="trainings at the same time (default 1)")
     command.set_defaults(run=compare_methods)
 
@@ -96,6 +112,13 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("further", nargs="*", metavar="OPTION", help="what stands after -- goes to JupyterLab")
     command.set_defaults(run=lab)
 
+    command = commands.add_parser("play", help="train a prompt in the browser, and watch where the gradient goes")
+    command.add_argument("--out", type=Path, default=Path("play"), help="folder for the page (default play/)")
+    command.add_argument("--port", type=at_least_one, default=0, help="where it is shown (default: a free one)")
+    command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
+    command.add_argument("--build-only", action="store_true", help="build the page for another server, and end")
+    command.set_defaults(run=play)
+
     options = vars(parser.parse_args(arguments))
     del options["command"]
     with redirect_stdout(sys.stdout if team().rank == 0 else io.StringIO()):  # one voice, also under torchrun
@@ -124,6 +147,12 @@ def number(text: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return value
+
+
+def share(text: str) -> float:
+    if not 0 < (value := number(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share, more than 0 and at most 1, got {text!r}")
     return value
 
 

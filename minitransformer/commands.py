@@ -91,13 +91,15 @@ def answer_text(text: str, temperature: float, top_k: int | None, top_p: float |
         print()
 
 
-def compare_methods(skills: list[str], length: int, seeds: int, steps: int, processes: int) -> None:
+def compare_methods(
+    skills: list[str], length: int, seeds: int, steps: int, until: float | None, processes: int
+) -> None:
     """Print the accuracy of each method on each skill, with its spread over the seeds."""
     model, tokenizer = pretrained()
     model, book = model.to(team().device), Phrasebook()
     parts = {"unseen": "sentences with a pairing of words that training never shows", "words": "known words at random"}
     tasks = [skill_task(book, tokenizer, skill, parts=[*parts]) for skill in skills or [*book.skills, *book.held_out]]
-    rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes)
+    rows = compare(model, tasks, lengths=[length], seeds=range(seeds), steps=steps, processes=processes, until=until)
     show([*rows, *(method(model, task) for task in tasks for method in (no_prompt, instruction))],
          ["no prompt", "instruction", *METHODS])  # fmt: skip
     for part, texts in parts.items():
@@ -203,6 +205,22 @@ def lab(copy_to: Path | None, port: int | None, no_browser: bool, further: list[
     options = [f"--port={port}"] * (port is not None) + ["--no-browser"] * no_browser + further
     print(f"JupyterLab opens on {folder.resolve()}; Ctrl-C here stops it.", flush=True)
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder), *options])
+
+
+def play(out: Path, port: int, no_browser: bool, build_only: bool) -> None:
+    """Build the page on which a prompt is trained, unless it is there, and show it."""
+    from .live.build import build, built  # what records graphs takes a second to import
+    from .live.serving import address, serve, server
+
+    if built(out):
+        print(f"{out}: the page that is there; remove the folder to have it built again", flush=True)
+    else:
+        print(f"{out}: building the page, some minutes, once …", flush=True)
+        build(out)
+    if not build_only:
+        listening = server(out, port)
+        print(f"{address(listening)} shows it; Ctrl-C here stops it.", flush=True)
+        serve(listening, show=not no_browser)
 
 
 def own_copies(lessons: Path, folder: Path) -> Path:

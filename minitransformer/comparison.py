@@ -40,6 +40,7 @@ class Task:
     test: Batch
     asked: Batch  # the same test with the instruction in words
     elsewhere: Mapping[str, Batch] = field(default_factory=dict)  # further tests by name: a row gets a score for each
+    validation: Batch | None = None  # examples of neither training nor test, to see when it is learned
 
 
 def skill_task(
@@ -49,7 +50,8 @@ def skill_task(
     test, asked = (batch(tokenizer, book.examples(skill, "test", count, instructed=asked)) for asked in (False, True))
     parts = [part for part in parts if part != "words" or skill not in book.meaning]
     elsewhere = {part: batch(tokenizer, book.examples(skill, part, count)) for part in parts}
-    return Task(skill, partial(Batches, book, tokenizer, [skill], rows), test, asked, elsewhere)
+    validation = batch(tokenizer, book.examples(skill, "validation", count))
+    return Task(skill, partial(Batches, book, tokenizer, [skill], rows), test, asked, elsewhere, validation)
 
 
 def no_prompt(model: Transformer, task: Task) -> Row:
@@ -62,10 +64,27 @@ def instruction(model: Transformer, task: Task) -> Row:
     return row("instruction", task, 0, accuracy(model, task.asked))
 
 
-def soft_prompt(model: Transformer, task: Task, hooks: Hooks, name: str, seed: int = 0, steps: int = 150) -> Row:
-    """Soft prompts of any kind, tuned on the frozen model."""
+def soft_prompt(
+    model: Transformer,
+    task: Task,
+    hooks: Hooks,
+    name: str,
+    seed: int = 0,
+    steps: int = 150,
+    until: float | None = None,
+) -> Row:
+    """Soft prompts of any kind, tuned on the frozen model for all steps, or until enough of the validation is right."""
     numbers = sum(tensor.numel() for tensor in plain_tensors(hooks).values())
-    return trained(name, model, task, numbers, seed, hooks, steps=steps)
+    enough = {} if until is None else {"validate": partial(validated, model, task, hooks), "every": 10, "until": until}
+    return trained(name, model, task, numbers, seed, hooks, steps=steps, **enough)
+
+
+def validated(model: Transformer, task: Task, hooks: Hooks) -> float:
+    if task.validation is None:
+        raise ValueError(
+            f"nothing tells when {task.name!r} is learned: make it with Task(…, validation=(tokens, targets))"
+        )
+    return accuracy(model, task.validation, hooks)
 
 
 def full_fine_tuning(model: Transformer, task: Task, seed: int = 0, steps: int = 150, peak: float = 1e-3) -> Row:
@@ -126,20 +145,23 @@ def compare(
     steps: int = 150,
     processes: int = 0,
     progress: bool = True,
+    until: float | None = None,
 ) -> list[Row]:
     """One row a run: tasks × methods × lengths × seeds, in this process or side by side in several.
 
-    `methods` are some of METHODS by name, or methods of your own: {"mine": MyPrompt}. Under torchrun each of its
-    processes takes its share of the runs, and all of them get all rows.
+    `methods` are some of METHODS by name, or methods of your own: {"mine": MyPrompt}. With `until` a training ends when
+    this share of its task's validation examples is right; its row's seconds and operations are those that it took.
+    Under torchrun each of its processes takes its share of the runs, and all of them get all rows.
     `results.spread(rows)` draws the seeds together.
     """
     check_runs(model, tasks, lengths, seeds, steps, processes)
     together, named = team(), methods if isinstance(methods, Mapping) else chosen(methods)
     expect.several(methods=named)
     expect.function(**named)
+    expect.number(0, 1, **expect.given(until=until))
     runs = list(product(tasks, named.items(), lengths, seeds))[together.rank :: together.size]
     with pool(processes) as workers:
-        work, quiet = partial(run, model, steps), together.rank > 0 or not progress
+        work, quiet = partial(run, model, steps, until), together.rank > 0 or not progress
         with ctrl_c_for_us_alone():
             rows = begun(workers, work, runs) if workers else map(work, runs)
         return together.gather(list(tqdm(rows, total=len(runs), disable=quiet, unit="run", dynamic_ncols=True)))
@@ -168,10 +190,12 @@ def chosen(names: Sequence[str]) -> dict[str, Method]:
     return {name: METHODS[name] for name in names}
 
 
-def run(model: Transformer, steps: int, settings: tuple[Task, tuple[str, Method], int, int]) -> Row:
+def run(
+    model: Transformer, steps: int, until: float | None, settings: tuple[Task, tuple[str, Method], int, int]
+) -> Row:
     task, (name, method), length, seed = settings
     hooks = method(length, model.config, seed=seed).to(model.embedding.weight.device)
-    return soft_prompt(model, task, hooks, name, seed, steps) | {"length": length}
+    return soft_prompt(model, task, hooks, name, seed, steps, until) | {"length": length}
 
 
 @contextmanager

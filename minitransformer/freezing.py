@@ -32,14 +32,13 @@ class FreezeProof:
     def __init__(self, model: Transformer, hooks: Hooks):
         self.model, self.hooks, self.before = model, hooks, fingerprint(model)
         self.reached: dict[str, Tensor] = {}  # for each of the hooks' parameters: which rows ever had a gradient
-        self.row: tuple[Tensor, Tensor] | None = None  # of the last batch, to look at once more in the end
 
     def note(self, tokens: Tensor, targets: Tensor) -> None:
         """After a backward pass on this batch: which rows of the soft prompts it reached."""
-        self.row = tokens[:1], targets[:1]
+        self.row = tokens[:1], targets[:1]  # to look at once more in the end
         for name, parameter in self.hooks.named_parameters():
             if parameter.grad is not None:
-                rows = (parameter.grad != 0).reshape(-1, parameter.shape[-1] if parameter.dim() else 1).any(1)
+                rows = (parameter.grad != 0).any(-1).flatten()
                 self.reached[name] = rows | self.reached.get(name, rows)
 
     def conclude(self) -> dict:

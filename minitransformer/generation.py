@@ -1,6 +1,7 @@
 """Text from a model, token by token, through the cache."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from . import expect
 from .hooks import NO_HOOKS, SITES, Hooks
 from .model import Cache, Transformer
+from .shortcuts import OneToken, lead_there
 
 FEW = 0.8  # the others leave the batch when fewer than this share of its rows goes on: it takes a copy of the cache
 
@@ -49,13 +51,17 @@ def generate(
         return answers
     going = set(range(len(rows)))
     here, read = sorted(going), min(map(len, rows))  # the rows in the batch, and how far all prompts are read
-    cache, tokens = Cache(), torch.tensor([row[:read] for row in rows], device=sampler.device)
-    hidden = model.hidden(tokens, hooks, cache)
+    room = min(max(map(len, rows)) - read + max_new_tokens, model.config.context)
+    cache, tokens = Cache(room), torch.tensor([row[:read] for row in rows], device=sampler.device)
+    hidden = model.hidden(tokens, hooks, cache)[:, -1]  # (B, D)
+    next_hidden = OneToken(model).read if lead_there(model, hooks) else partial(read_on, model)
     while going:
-        logits = model.logits(hidden[:, -1])  # (B, V)
-        if not logits.amax(-1).isfinite().all():  # the largest of some numbers is NaN if one of them is
+        logits = model.logits(hidden)  # (B, V)
+        finite = logits.amax(-1).isfinite().all()  # the largest of some numbers is NaN if one of them is
+        chosen = choose(logits, temperature, top_k, top_p, sampler)
+        finite, *chosen = torch.cat((finite[None], chosen)).tolist()  # here alone the device is waited for
+        if not finite:
             raise ValueError("the logits must be finite to choose a token; got NaN or infinite ones: train it again")
-        chosen = choose(logits, temperature, top_k, top_p, sampler).tolist()
         for place, (row, token) in enumerate(zip(here, chosen, strict=True)):
             if read < len(rows[row]):
                 chosen[place] = rows[row][read]  # still reading its prompt
@@ -73,9 +79,14 @@ def generate(
             hooks = Remaining(hooks, places)
         if going:
             with reading:
-                hidden = model.read(torch.tensor(chosen, device=sampler.device)[:, None], hooks, cache)
+                hidden = next_hidden(torch.tensor(chosen, device=sampler.device), hooks, cache)
             read += 1
     return answers
+
+
+def read_on(model: Transformer, tokens: Tensor, hooks: Hooks, cache: Cache) -> Tensor:  # (B) -> (B, D)
+    """One token more for each row, as the model reads everything."""
+    return model.read(tokens[:, None], hooks, cache)[:, -1]
 
 
 class Remaining(Hooks):

@@ -82,7 +82,11 @@ def activation_norms(recorder: Recorder, site: str = "output") -> list[list[floa
 def position_norms(value: Tensor, gradient: Tensor | None) -> list[float | None]:  # (B, T, D) or (B, H, T, d) -> T
     if gradient is None:
         return [None] * value.shape[-2]
-    return gradient.movedim(-2, 1).flatten(2).norm(dim=2).sum(0).tolist()
+    return place_norms(gradient).tolist()
+
+
+def place_norms(gradient: Tensor) -> Tensor:  # (B, T, D) or (B, H, T, d) -> (T)
+    return gradient.movedim(-2, 1).flatten(2).norm(dim=2).sum(0)
 
 
 @dataclass(frozen=True)

@@ -176,13 +176,17 @@ class Transformer(nn.Module):
 
     def rotate(self, x: Tensor, total: int) -> Tensor:  # (B, heads, n, d), the last n of `total` positions
         """Turn each pair (i, i + d/2) by an angle that grows with its position."""
+        cosine, sine = self.angles(x.shape[2], total)
+        return x * cosine + x.roll(x.shape[3] // 2, -1) * sine
+
+    def angles(self, last: int, total: int) -> tuple[Tensor, Tensor]:  # (last, d) each
+        """Cosine and sine, with its sign, at the last places of `total` positions."""
         if total > self.config.context:
             raise ValueError(
                 f"{total} positions are needed, virtual tokens included, but the context holds {self.config.context}; "
                 "shorten the text or the soft prompt, or ask for fewer new tokens"
             )
-        here = slice(total - x.shape[2], total)
-        return x * self.cosine[here] + x.roll(x.shape[3] // 2, -1) * self.sine[here]
+        return self.cosine[total - last : total], self.sine[total - last : total]
 
     def logits(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.embedding.weight)

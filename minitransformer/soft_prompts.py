@@ -127,7 +127,7 @@ class KeyValuePrefix(SoftPrompt):
         expect.different(range(config.layers), gated=gated)
         super().__init__(max(lengths), config)
         shape = config.layers, config.kv_heads, max(lengths), config.head
-        keys, values = normal((2, *shape), scale, seed).detach()  # L of (G, P, d) each, before rotation
+        keys, values = normal((2, *shape), scale, seed)  # L of (G, P, d) each, before rotation
         cut = [slice(each) for each in lengths]
         self.keys = nn.ParameterList(own[:, part] for own, part in zip(keys, cut, strict=True))
         self.values = nn.ParameterList(own[:, part] for own, part in zip(values, cut, strict=True))
@@ -163,7 +163,7 @@ class KeyValuePrefix(SoftPrompt):
             expect.tensor(own_keys.shape, values=own_values)
         known = {layer: bias for layer, bias in enumerate(biases) if bias is not None}
         for layer, bias in known.items():
-            expect.tensor((1, keys[layer].shape[1]), biases=bias.clamp(min=-1e9))  # minus infinity closes a gate
+            expect.tensor((1, keys[layer].shape[1]), biases=bias.relu())  # minus infinity closes a gate
         prefix = cls([tensor.shape[1] for tensor in keys], config, gated=list(known))
         for own, given in (prefix.keys, keys), (prefix.values, values):
             for parameter, tensor in zip(own, given, strict=True):
@@ -249,7 +249,6 @@ def reparametrise(hooks: Hooks, hidden: int = 128, seed: int = 0) -> Hooks:
     """Train through a small residual MLP in place of the plain parameters; `bake` makes them plain again."""
     expect.a(Hooks, hooks=hooks)
     expect.whole(1, hidden=hidden)
-    expect.whole(*expect.SEEDS, seed=seed)
     if any(parametrize.is_parametrized(owner) for owner in hooks.modules()):
         raise ValueError("these hooks train through an MLP already; bake them first, or go on with them as they are")
     for owner in list(hooks.modules()):
@@ -286,7 +285,7 @@ def kind(hooks: Hooks) -> str:
 class Residual(nn.Module):
     """x + MLP(x), which starts as x itself."""
 
-    def __init__(self, width: int, hidden: int, seed: int = 0):
+    def __init__(self, width: int, hidden: int, seed: int):
         super().__init__()
         self.down = normal((hidden, width), width**-0.5, seed)
         self.up = nn.Parameter(torch.zeros(width, hidden))
@@ -306,7 +305,7 @@ def one_row(model: Transformer, tokens: Sequence[int]) -> Tensor:  # -> (1, T)
 
 def in_front(vectors: Tensor, x: Tensor) -> Tensor:  # (…, P, D) and (B, …, T, D) -> (B, …, P+T, D)
     """Put the same vectors in front of every row."""
-    return torch.cat((vectors.to(x.dtype).expand(len(x), *vectors.shape), x), -2)
+    return torch.cat((vectors.to(x.dtype).expand(x.shape[0], *vectors.shape), x), -2)
 
 
 def normal(shape: Sequence[int], scale: float, seed: int) -> nn.Parameter:

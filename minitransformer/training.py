@@ -19,7 +19,7 @@ from .distributed import Alone, team
 from .freezing import FreezeProof, NoProof, freeze
 from .history import History, resume, suspend
 from .hooks import Hooks
-from .losses import Batch, check_shareable, loss, on_device_of, shared_loss
+from .losses import Batch, check_shareable, loss, pair, shared_loss
 from .model import Transformer
 from .schedule import Schedule
 from .stopping import Stopping
@@ -75,14 +75,14 @@ def train(
     with Progress(steps, history, quiet=by.rank > 0 or not progress) as bar:
         last = first if stopping.due else steps  # it may have come to its end before
         for step, batch in enumerate(islice(batches, first, last), first):
-            tokens, targets = on_device_of(model, batch)
+            tokens, targets = pair(batch)
             if step == first and hooks is not None:
                 check_shareable(model, tokens, targets, hooks)
             rate = schedule.apply(optimizer, step)
             optimizer.zero_grad()
             value = backward(model, tokens, targets, hooks, parameters, by)
             norm = nn.utils.clip_grad_norm_(parameters, clip)
-            value, norm = value.item(), norm.item()
+            value, norm = torch.stack((value.detach(), norm)).tolist()  # here alone the device is waited for
             stopping.check(step, rate, loss=value, gradient=norm)
             optimizer.step()
             history.note(value, norm, rate, bar.seconds)
@@ -139,7 +139,8 @@ def backward(
 ) -> Tensor:
     """The loss of this batch, shared by all processes; after it, the parameters have its gradient."""
     mine, weight = by.share(tokens, targets)
-    with torch.autocast(tokens.device.type, torch.bfloat16, enabled=tokens.device.type == "cuda"):
+    device = model.embedding.weight.device.type
+    with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
         value = weight * (loss(model, *mine) if hooks is None else shared_loss(model, *mine, hooks))
     value.backward()
     return by.add_up(value, weight, parameters)
@@ -150,7 +151,7 @@ class Progress:
 
     def __init__(self, steps: int, history: History, quiet: bool):
         done = len(history.loss)
-        self.history, self.began, self.tokens = history, time.perf_counter() - history.seconds, 0
+        self.history, self.began = history, time.perf_counter() - history.seconds
         self.bar = tqdm(total=steps, initial=done, disable=quiet, unit="step", dynamic_ncols=True)
 
     def __enter__(self) -> "Progress":

@@ -134,6 +134,8 @@ BAD = {
         (lambda: MODEL(text(MODEL, 2, 1), cache=read_by(random_model(1, torch.float32))), "keys and values of another"),
         (lambda: MODEL(text(MODEL, 3, 1), cache=read_by(MODEL)), "this cache holds 2 rows and cannot go on with 3"),
         (lambda: MODEL(TOKENS, cache="c"), "cache must be a Cache; got 'c': Cache() makes one"),
+        (lambda: Cache(room=-1), "room must be a whole number of at least 0; got -1"),
+        (lambda: Cache().extend(0, [1.0], [1.0]), "keys must be a Tensor; got [1.0]"),
         (lambda: Cache().extend(-1, torch.zeros(1, 2, 1, 8), torch.zeros(1, 2, 1, 8)), "layer must be a whole number"),
         (lambda: Cache().extend(0, torch.zeros(1, 2, 1, 8), torch.zeros(1, 2, 2, 8)), "keys and values must be two"),
         (lambda: read_by(MODEL).extend(0, *[torch.zeros(2, 2, 1, 7)] * 2), "(2, 8); got torch.float32 (2, 2, 1, 7)"),
@@ -257,6 +259,10 @@ BAD = {
     ],
     "accuracy": [
         (lambda: accuracy(MODEL, TOKENS), "a batch must be a pair (tokens, targets); got a tensor"),
+        (lambda: accuracy(MODEL, (TOKENS, TARGETS, TARGETS)), "a batch must be a pair (tokens, targets); got"),
+        (lambda: accuracy(MODEL, {1: TOKENS, 2: TARGETS}), "a batch must be a pair (tokens, targets); got"),
+        (lambda: accuracy(MODEL, ([[1]], TARGETS)), "tokens must be a Tensor; got [[1]]"),
+        (lambda: accuracy(MODEL, (TOKENS, None)), "targets must be a Tensor; got None"),
         (lambda: accuracy(MODEL, (TOKENS, NOTHING)), "every target is -100"),
         (lambda: accuracy(MODEL, (TOKENS, TARGETS.float())), "targets must be a LongTensor"),
         (lambda: accuracy(broken(), LESSON), "the logits must be finite to have a best one"),
@@ -280,6 +286,8 @@ BAD = {
         (lambda: side_by_side(seeds=()), "seeds must be a list that is not empty; got ()"),
         (lambda: side_by_side(steps=0), "steps must be a whole number of at least 1; got 0"),
         (lambda: side_by_side(processes=-1), "processes must be a whole number of at least 0; got -1"),
+        (lambda: side_by_side(until=2), "until must be a finite number from 0 to 1; got 2"),
+        (lambda: side_by_side(until=0.9, tasks=[replace(TASK, validation=None)]), "make it with Task(…, validation="),
     ],
     "compile_prefix": [
         (lambda: compile_prefix(None, soft()), "model must be a Transformer; got None"),
@@ -374,6 +382,7 @@ BAD = {
         (lambda: shared_loss(None, TOKENS, TARGETS, soft()), "model must be a Transformer; got None"),
     ],
     "train": [
+        (lambda: learn(batches=repeat((TOKENS, None))), "targets must be a Tensor; got None"),
         (lambda: learn(clip=-1), "clip must be a finite number above 0; got -1"),
         (lambda: learn(peak=NAN), "peak must be a finite number above 0; got nan"),
         (lambda: learn(peak=1e30), "peak must be a finite number from 0 to 100; got 1e+30"),

@@ -48,6 +48,34 @@ def test_room_is_set_aside_so_that_few_steps_copy():
     assert moves <= 8
 
 
+@torch.no_grad()
+def test_room_that_was_asked_for_is_used_to_the_last_place():
+    cache, places = Cache(room=3), []
+    for keys, values in pieces(2, [2, 1, 0, 2]):
+        places.append(cache.extend(0, keys, values)[0].data_ptr())
+    assert len({*places}) == 1 and cache.length(0) == 5
+    assert cache.extend(0, *pieces(2, [1])[0])[0].data_ptr() != places[0]
+
+
+@torch.no_grad()
+def test_room_is_no_reason_to_write_into_what_was_given():
+    cache, parts = Cache(room=3), pieces(1, [2, 1])
+    kept = [tensor.clone() for tensor in parts[0]]
+    for rows, (keys, values) in zip((1, 2), parts, strict=True):  # what one row has read serves two
+        got = cache.extend(0, keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1))
+    for both, expected in zip(got, whole(parts), strict=True):
+        assert torch.equal(both, expected.expand(2, -1, -1, -1))
+    assert all(torch.equal(*pair) for pair in zip(kept, parts[0], strict=True))
+
+
+@pytest.mark.parametrize(("recording", "room"), [(True, 0), (True, 3), (False, 0)])
+def test_where_no_room_is_set_aside_the_first_step_copies_nothing(recording, room):
+    ((keys, values),) = pieces(2, [4])
+    with torch.set_grad_enabled(recording):
+        got = Cache(room).extend(0, keys, values)
+    assert got[0] is keys and got[1] is values
+
+
 def test_while_gradients_are_recorded_nothing_is_overwritten(model):
     """Backward through many cached steps works, and gives the gradients of one whole forward."""
     tokens, cache, hooks = text(model), Cache(), PromptTuning(3, TINY, 0.5).double()

@@ -71,6 +71,17 @@ def test_a_task_may_be_tested_elsewhere_too(model, task):
     assert row["hard"] == 0 and row["same"] == row["accuracy"] == 1
 
 
+@pytest.mark.parametrize("until", [None, 0.8])
+def test_a_training_ends_when_enough_of_the_validation_is_right(base, book, until):
+    model, tokenizer = base
+    task = skill_task(book, tokenizer, "chinese", rows=16, count=50)
+    backwards = replace(task, validation=skill_task(book, tokenizer, "backwards", count=50).validation)
+    rows = [compare(model, [each], ["prompt"], [4], [0], 30, 0, False, until)[0] for each in (task, backwards)]
+    learned, never = (row["flops"] for row in rows)
+    assert (learned in (never / 3, 2 * never / 3)) if until else learned == never  # looked at after every tenth step
+    assert all(row["accuracy"] > 0.7 for row in rows)
+
+
 def test_words_at_random_are_no_test_for_a_skill_that_needs_meaning(book, tokenizer):
     for skill, parts in ("last", ["unseen", "words"]), ("feeling", ["unseen"]):
         elsewhere = skill_task(book, tokenizer, skill, count=5, parts=["unseen", "words"]).elsewhere

@@ -5,11 +5,14 @@ import sys
 import pytest
 import torch
 from laws import METHODS, TINY, random_model, text
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from minitransformer import freeze, generate, loss, products
 from minitransformer.comparison import step_flops
+from minitransformer.files.checkpoints import fingerprint, packed
+from minitransformer.files.schema import Source
 from minitransformer.tokenizer import batch
 
 pytestmark = pytest.mark.skipif(
@@ -104,7 +107,7 @@ assert not products.onednn_is_faster() and generate(model, 70 * [tokenizer.encod
 def test_the_faster_library_is_taken_and_the_slower_one_is_not(monkeypatch):
     for ratio, taken in (0.5, True), (1.5, False):
         times = {products.by_onednn: ratio}
-        monkeypatch.setattr(products, "seconds", lambda multiply, *_, times=times: times.get(multiply, 1.0))
+        monkeypatch.setattr(products, "seconds", lambda run, times=times: times.get(run.func, 1.0))
         assert products.onednn_is_faster.__wrapped__() == taken
 
 
@@ -161,3 +164,85 @@ def test_accuracy_of_a_loaded_model_uses_it(base, book, calls):
     model, tokenizer = pretrained()
     examples = batch(tokenizer, book.examples("chinese", "test", 30, instructed=True))
     assert accuracy(model, examples) > 0.9 and calls
+
+
+@pytest.fixture(params=[True, False], ids=["by columns", "by rows"])
+def by_columns(request, monkeypatch) -> bool:
+    """Every weight counts as large, and lies best in one of the two ways."""
+    monkeypatch.setattr(products, "LARGE", 0)
+    monkeypatch.setattr(products, "HUGE", 0)
+    monkeypatch.setattr(products, "columns_are_faster", lambda outputs, inputs: request.param)
+    return request.param
+
+
+def test_large_weights_are_moved_and_stay_the_same_parameters(by_columns):
+    model = random_model(dtype=torch.float32)
+    before, parameters = copy.deepcopy(model), dict(model.named_parameters())
+    freeze(model)
+    attention = model.blocks[1].attention
+    assert attention.output.weight.T.is_contiguous() == model.embedding.weight.T.is_contiguous() == by_columns
+    for name, parameter in model.named_parameters():
+        assert parameter is parameters[name] and torch.equal(parameter, before.get_parameter(name))
+    whole = products.together(attention.query.weight, attention.key.weight, attention.value.weight)
+    assert whole.data_ptr() == attention.query.weight.data_ptr() and len(whole) == 64
+    attention.key.weight.data.fill_(7)  # it is a view, in which a change is seen
+    assert (whole[32:48] == 7).all() and not (whole[48:] == 7).any()
+
+
+def test_a_model_that_lies_otherwise_computes_trains_and_is_kept_the_same(by_columns, calls, tmp_path):
+    model = random_model(dtype=torch.float32)
+    plain, hooks = copy.deepcopy(model).requires_grad_(False), METHODS["prompt"](3)
+    freeze(model)
+    (value, gradients), (expected, expected_gradients) = step(model, hooks), step(plain, hooks)
+    assert abs(value - expected) < 1e-6 * expected
+    for got, wanted in zip(gradients, expected_gradients, strict=True):
+        assert (got - wanted).norm() <= 1e-5 * wanted.norm()
+    rows = text(model, 3, 6).tolist()
+    assert generate(model, rows, hooks, 9) == generate(plain, rows, hooks, 9)
+    assert fingerprint(model) == fingerprint(plain) == fingerprint(copy.deepcopy(model))
+    files = [packed(each.state_dict(), {}, Source(str(tmp_path), "")) for each in (model, plain)]
+    assert files[0] == files[1]
+
+
+def test_what_lies_well_is_not_moved_again(by_columns):
+    model = freeze(random_model(dtype=torch.float32))
+    places = [parameter.data_ptr() for parameter in model.parameters()]
+    freeze(model)
+    assert places == [parameter.data_ptr() for parameter in model.parameters()]
+    moved = copy.deepcopy(model)  # of neighbours it makes copies that lie apart
+    weights = [layer.weight for layer in (moved.blocks[0].gate, moved.blocks[0].up)]
+    assert torch.equal(products.together(*weights), torch.cat(weights))
+
+
+@pytest.mark.parametrize("reason", ["small", "float64", "switched off"])
+def test_what_needs_no_other_place_stays_where_it_is(monkeypatch, by_columns, reason):
+    if reason == "small":
+        monkeypatch.undo()
+    if reason == "switched off":
+        monkeypatch.setenv("MINITRANSFORMER_PRODUCTS", "plain")
+    model = random_model(dtype=torch.float64 if reason == "float64" else torch.float32)
+    places = [parameter.data_ptr() for parameter in model.parameters()]
+    freeze(model)
+    assert places == [parameter.data_ptr() for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize(("columns", "taken"), [(0.5, True), (1.0, False)])
+def test_weights_lie_as_they_are_read_faster(monkeypatch, columns, taken):
+    monkeypatch.setattr(products, "FAR", 2**16)
+    monkeypatch.setattr(products, "seconds", lambda run: columns if run.args[1].stride()[1] == 1 else 1.0)
+    assert products.columns_are_faster.__wrapped__(300, 40) == taken
+
+
+def test_a_layer_with_a_bias_keeps_it(by_columns, calls):
+    model = nn.Sequential(nn.Linear(8, 6), nn.Linear(6, 4, bias=False))
+    x = torch.randn(100, 8)
+    expected = model(x)
+    torch.testing.assert_close(freeze(model)(x), expected)
+    assert len(calls) == 1
+
+
+def test_the_weights_of_the_base_that_ships_are_saved_by_whoever_saves_plain_tensors(base, tmp_path):
+    model, _ = base
+    save_file(model.state_dict(), tmp_path / "plain.safetensors")
+    saved = load_file(tmp_path / "plain.safetensors")
+    assert all(torch.equal(saved[name], weight) for name, weight in model.state_dict().items())

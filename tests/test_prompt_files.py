@@ -139,12 +139,12 @@ def test_a_file_with_an_unknown_method_or_a_missing_tensor_is_refused(model, tmp
 
 
 def test_hooks_made_with_what_is_no_data_are_refused_with_a_way_out(model, tmp_path):
-    class Mine(Hooks):
+    class OfAFunction(Hooks):
         def __init__(self, function):
             super().__init__()
 
-    with pytest.raises(ValueError, match=r"^Mine was called with a function, which a file .*compile_prefix"):
-        save(Mine(lambda: 0), tmp_path / "p", model)
+    with pytest.raises(ValueError, match=r"^OfAFunction was called with a function, which a file .*compile_prefix"):
+        save(OfAFunction(lambda: 0), tmp_path / "p", model)
     assert os.listdir(tmp_path) == []
 
 

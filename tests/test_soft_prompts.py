@@ -30,9 +30,12 @@ from minitransformer import (
     Transformer,
     bake,
     compile_prefix,
+    load,
     loss,
     reparametrise,
+    save,
 )
+from minitransformer.soft_prompts import plain_tensors
 
 
 def named(laws):
@@ -98,6 +101,21 @@ def test_the_vectors_are_told_by_the_seed_alone():
         one, same, other = (torch.cat([*map(torch.flatten, method(2, TINY, seed=s).parameters())]) for s in (1, 1, 2))
         assert torch.equal(one, same) and not torch.equal(one, other)
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_methods_start_as_small_numbers_of_seed_zero(model):
+    equal(PromptTuning(3, TINY).vectors, 0.05 * of_seed_zero(3, 32))
+    equal(PrefixTuning(4, TINY).vectors, 0.05 * of_seed_zero(3, 4, 32))
+    keys, values = 0.3 * of_seed_zero(2, 3, 2, 5, 8)
+    for got, expected in zip(KeyValuePrefix(5, TINY).parameters(), [*keys, *values], strict=True):
+        equal(got, expected)
+    weight = model.embedding.weight.detach()
+    spread = PromptTuning.from_vocabulary(3, model).vectors
+    equal(spread, weight.mean(0) + weight.std(0) * of_seed_zero(3, 32))
+
+
+def of_seed_zero(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("hooks", [prefix(3), key_values(3)], ids=["prefix", "key/value prefix"])
@@ -203,6 +221,24 @@ def test_a_gate_around_a_closed_gate_stays_closed(model):
         equal(model(tokens, twice.double()), model(tokens), within=5e-6)
 
 
+def test_a_gate_is_made_for_the_models_that_its_soft_prompt_is_made_for():
+    other = random_model(width=64)
+    with pytest.raises(ValueError, match=r"for one of 3 layers of width 32, and this one has 3 layers of width 64"):
+        other(text(other), Gate(prompt(3), TINY).double())
+
+
+@pytest.mark.parametrize("gated", [(), (0, 2), (0, 1, 2)])
+def test_the_layers_with_a_strength_of_their_own_start_at_full_strength(model, gated):
+    tokens, hooks = text(model, rows=3), KeyValuePrefix([3, 2, 4], TINY, gated=gated).double()
+    equal(model(tokens, hooks), model(tokens, KeyValuePrefix([3, 2, 4], TINY).double()))
+    for layer in gated:
+        getattr(hooks, f"bias{layer}").fill_(-torch.inf)
+    recorder = Recorder(["weights"])
+    model(tokens, Stack(hooks, recorder))
+    for layer, length in enumerate([3, 2, 4]):
+        assert recorder["weights", layer][..., :length].eq(0).all() == (layer in gated)
+
+
 def test_a_gate_lets_a_recorder_inside_it_see(model):
     recorder = Recorder(["output"])
     model(text(model), Gate(Stack(prompt(3), recorder), TINY).double())
@@ -282,6 +318,36 @@ def test_a_length_is_a_number_of_virtual_tokens(method, length):
         method(length, TINY)
 
 
+@pytest.mark.parametrize("length", [-1, 2.0, None])
+def test_a_length_for_each_layer_is_a_number_of_virtual_tokens(length):
+    with pytest.raises(ValueError, match=f"length must be a whole number of at least 0; got {length!r}"):
+        KeyValuePrefix([3, length, 3], TINY)
+
+
+def test_a_prompt_of_length_zero_starts_as_the_mean_or_the_spread_of_the_vocabulary_too(model):
+    for start in PromptTuning.from_mean, PromptTuning.from_vocabulary:
+        length_zero_is_the_identity(model, start(0, model))
+        with pytest.raises(ValueError, match="length must be a whole number of at least 0; got -1"):
+            start(-1, model)
+
+
+@pytest.mark.parametrize("method", [PromptTuning, PrefixTuning])
+def test_a_text_of_one_word_or_of_as_many_as_the_context_holds_can_start_a_prompt(model, method):
+    longest = text(model, 1, TINY.context)[0].tolist()
+    for tokens in longest[:1], longest:
+        assert model(text(model, 1, 0), method.from_tokens(model, tokens)).shape == (1, 0, 50)
+    for tokens in [], [*longest, 1]:
+        with pytest.raises(ValueError, match=f"tokens must be 1 to 64 token ids to start as; got {len(tokens)}: give"):
+            method.from_tokens(model, tokens)
+
+
+@pytest.mark.parametrize("method", [PromptTuning, PrefixTuning, KeyValuePrefix])
+def test_a_prompt_that_starts_as_a_text_is_saved_and_loaded_like_any_other(model, method, tmp_path):
+    hooks = method.from_tokens(model, [7, 3, 9, 1])
+    save(hooks, tmp_path / "prompt", model)
+    equal(model(text(model), load(tmp_path / "prompt", model)), model(text(model), hooks), within=1e-12)
+
+
 def test_tokens_that_the_model_does_not_know_cannot_start_a_prompt(model):
     with pytest.raises(ValueError, match="tokens must be token ids from 0 to 49; got 50 among them"):
         PromptTuning.from_tokens(model, [3, 50])
@@ -308,3 +374,105 @@ def test_keys_and_values_do_not_fit_a_model_with_other_heads_of_the_same_width()
     assert other.width == TINY.width and other.layers == TINY.layers
     with pytest.raises(ValueError, match=r"with 2 key/value heads of 8, .* with 4 key/value heads of 8"):
         Transformer(other)(torch.zeros(1, 2, dtype=torch.long), prefix)
+
+
+def test_a_compiled_prompt_stays_as_it_was_when_the_prompt_it_was_made_of_goes_on_learning(model):
+    hooks = Gate(key_values(3), TINY, 0.3).double()
+    compiled = compile_prefix(model, hooks)
+    before = model(text(model), compiled).detach()
+    for parameter in hooks.parameters():
+        parameter.data += 1
+    assert torch.equal(model(text(model), compiled), before)
+
+
+def test_a_prefix_made_of_keys_and_values_has_a_copy_of_them():
+    keys, values, biases = torch.ones(3, 2, 4, 8), torch.ones(3, 2, 4, 8), torch.ones(3, 1, 4)
+    hooks = KeyValuePrefix.from_keys_values(TINY, list(keys), list(values), list(biases))
+    for tensor in hooks.state_dict().values():
+        tensor += 1
+    assert torch.equal(torch.cat([keys, values]), torch.ones(6, 2, 4, 8)) and torch.equal(biases, torch.ones(3, 1, 4))
+
+
+def test_a_strength_that_is_no_number_is_refused_and_minus_infinity_closes_the_gate(model):
+    keys = [torch.ones(2, 4, 8)] * 3
+    for wrong in float("nan"), float("inf"):
+        with pytest.raises(ValueError, match="biases must be finite; got NaN or infinite numbers in it"):
+            KeyValuePrefix.from_keys_values(TINY, keys, keys, [None, torch.full((1, 4), wrong), None])
+    for shape in (4,), (2, 4), (1, 3):
+        with pytest.raises(ValueError, match=r"biases must be a tensor of floating-point numbers of shape \(1, 4\)"):
+            KeyValuePrefix.from_keys_values(TINY, keys, keys, [None, torch.zeros(shape), None])
+    closed = KeyValuePrefix.from_keys_values(TINY, keys, keys, [torch.full((1, 4), -torch.inf)] * 3).double()
+    equal(model(text(model), closed), model(text(model)), within=5e-6)
+
+
+def test_what_a_compiled_prompt_cannot_hold_is_refused(model):
+    class Shift(PromptTuning):
+        def embed(self, x):
+            return super().embed(x + 1)
+
+    with pytest.raises(ValueError, match=r"Shift\.embed changes the text's own part"):
+        compile_prefix(model, Shift(2, TINY).double())
+
+
+@pytest.mark.parametrize("hidden", [1, 128])
+def test_a_vector_behind_an_mlp_is_itself_and_what_the_mlp_adds(hidden):
+    hooks = PromptTuning(3, TINY)
+    vectors = hooks.vectors.detach().clone()
+    reparametrise(hooks, hidden) if hidden == 1 else reparametrise(hooks)
+    up = of_seed_zero(32, hidden)
+    hooks.parametrizations.vectors[0].up.data = up
+    down = of_seed_zero(hidden, 32) / 32**0.5
+    equal(hooks.vectors, vectors + torch.tanh(vectors @ down.T) @ up.T, within=1e-5)
+
+
+def test_an_mlp_has_its_own_seed():
+    one, same, other = (reparametrise(prompt(2), seed=seed).parametrizations.vectors[0].down for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    hooks = Stack(prompt(2), prefix(2))
+    with pytest.raises(ValueError, match=r"seed must be a whole number from .*; got 2\.5"):
+        reparametrise(hooks, seed=2.5)
+    assert [name for name, _ in hooks.named_parameters()] == ["hooks.0.vectors", "hooks.1.vectors"]
+
+
+def test_an_mlp_stands_in_for_rows_of_vectors_only(model):
+    """A single vector of factors, one for each number of the stream, stays a plain parameter."""
+
+    class Factors(PromptTuning):
+        def __init__(self, length, config):
+            super().__init__(length, config)
+            self.factors = torch.nn.Parameter(torch.ones(config.width))
+
+    names = [name for name, _ in reparametrise(Factors(2, TINY)).named_parameters()]
+    assert "factors" in names and "vectors" not in names
+
+
+def test_what_is_no_model_and_no_config_makes_no_prompt():
+    keys = [torch.zeros(2, 3, 8)] * 3
+    for make in (
+        lambda: PromptTuning.from_mean(2, TINY),
+        lambda: PromptTuning.from_vocabulary(2, TINY),
+        lambda: PromptTuning.from_vectors(TINY, torch.zeros(2, 32)),
+        *(lambda method=method: method.from_tokens(TINY, [1]) for method in (PromptTuning, PrefixTuning)),
+    ):
+        with pytest.raises(ValueError, match="model must be a Transformer; got a Config"):
+            make()
+    with pytest.raises(ValueError, match="config must be a Config; got None"):
+        KeyValuePrefix.from_keys_values(None, keys, keys)
+    with pytest.raises(ValueError, match="keys must be a list that is not empty; got 'no'"):
+        KeyValuePrefix.from_keys_values(TINY, "no", keys)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if "reparametrised" in m])
+def test_plain_tensors_are_those_that_baking_leaves_and_record_no_gradients(method):
+    hooks = METHODS[method](3).double()
+    tensors = plain_tensors(hooks)
+    assert not any(tensor.requires_grad for tensor in tensors.values())
+    baked = bake(hooks).state_dict()
+    assert tensors.keys() == baked.keys() and all(torch.equal(tensors[name], baked[name]) for name in baked)
+
+
+def test_an_mlp_reckons_in_the_precision_of_the_vectors_behind_it(model):
+    hooks = prompt(3).double()
+    before = model(text(model), hooks)
+    assert reparametrise(hooks).vectors.dtype == torch.float64
+    assert torch.equal(model(text(model), hooks), before)

@@ -4,10 +4,12 @@ import copy
 import json
 import warnings
 from itertools import islice
+from types import SimpleNamespace
 
 import damage
 import pytest
 import torch
+from laws import METHODS, random_model
 
 from minitransformer import (
     Config,
@@ -24,7 +26,9 @@ from minitransformer import (
     reparametrise,
     shared_loss,
     train,
+    training,
 )
+from minitransformer.distributed import Alone
 from minitransformer.freezing import FreezeProof
 from minitransformer.history import forget, previous, resume, suspend
 
@@ -348,12 +352,14 @@ def test_the_shared_stream_gives_the_same_loss_and_gradients_as_the_concatenatio
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize(("method", "times"), [(PromptTuning, 2), (PrefixTuning, 1), (KeyValuePrefix, 1)])
-def test_only_a_stream_is_worth_a_forward_of_its_own(model, method, times, monkeypatch):
-    forwards, hidden = [], model.hidden
-    monkeypatch.setattr(model, "hidden", lambda *given: forwards.append(given) or hidden(*given))
-    shared_loss(model, *next(iter(Successor())), method(3, CONFIG))
-    assert len(forwards) == times
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["embed", "context", "keys_values"])
+def test_what_stands_in_front_is_read_once_for_all_rows(method, name, monkeypatch):
+    hooks, rows = METHODS[method](3), []
+    lengthen = getattr(hooks, name)
+    monkeypatch.setattr(hooks, name, lambda *given: rows.append(len(given[-1])) or lengthen(*given))
+    shared_loss(random_model(dtype=torch.float32), *next(iter(Successor())), hooks)
+    assert set(rows) == {1}
 
 
 def test_the_progress_bar_shows_loss_and_tokens_per_second(model, capsys):
@@ -513,3 +519,106 @@ def test_a_training_in_double_precision_goes_on_in_it(model, tmp_path):
     again = PromptTuning(2, CONFIG).double()
     train(model, Successor(), again, checkpoint=tmp_path / "s", **SHORT)
     assert torch.equal(again.vectors, prompt.vectors)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "rows"),
+    [
+        (PrefixTuning(3, CONFIG), 2 * 3),
+        (KeyValuePrefix(3, CONFIG), 2 * 2 * 3),
+        (Gate(PromptTuning(3, CONFIG), CONFIG, 0.5), 3 + 1),
+    ],
+    ids=["prefix", "key/value prefix", "gated prompt"],
+)
+def test_the_proof_counts_every_vector_of_every_method_and_a_strength_as_one(model, hooks, rows):
+    proof = train(model, Successor(), hooks, steps=2, progress=False).proof
+    assert proof["prompt_rows"] == proof["prompt_rows_reached"] == rows
+
+
+def test_a_training_of_which_nothing_is_said_takes_the_settings_in_its_signature(model, tmp_path):
+    path = tmp_path / "state"
+    history = train(model, Successor(), validate=lambda: 0.5, checkpoint=path, progress=False)
+    assert [step for step, _ in history.validation] == [25, 50, 75, 100, 125, 150]
+    settings = "{'clip': 1.0, 'peak': 0.03, 'steps': 150, 'warmup': 10, 'weight_decay': 0.0}"
+    with pytest.raises(ValueError, match=f"begun with {settings}, not "):
+        train(model, Successor(), steps=1, checkpoint=path, progress=False)
+
+
+def test_settings_are_given_by_name(model):
+    with pytest.raises(TypeError, match="positional argument"):
+        train(model, Successor(), None, 5)
+    assert len(train(model=model, batches=Successor(), hooks=None, steps=1, progress=False).loss) == 1
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_the_first_loss_and_gradient_are_those_of_the_first_batch_whatever_was_there_before(model, tune):
+    prompt, batch = PromptTuning(2, CONFIG) if tune else None, next(iter(Successor()))
+    learner = prompt or model
+    value = loss(model, *batch, **({"hooks": prompt} if tune else {}))
+    gradient = torch.cat([each.flatten() for each in torch.autograd.grad(value, list(learner.parameters()))])
+    for parameter in learner.parameters():
+        parameter.grad = torch.full_like(parameter, 100.0)
+    history = train(model, Successor(), prompt, steps=1, progress=False)
+    assert history.loss == pytest.approx([value.item()], rel=1e-5)
+    assert history.grad_norm == pytest.approx([gradient.norm().item()], rel=1e-5)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_only_the_first_of_several_processes_writes_files_and_shows_progress(model, tmp_path, capsys, rank):
+    by = Alone()
+    by.rank = rank
+    train(model, Successor(), steps=2, checkpoint=tmp_path / "state", by=by)
+    assert (tmp_path / "state").exists() == (rank == 0) and bool(capsys.readouterr().err) == (rank == 0)
+
+
+def test_all_processes_begin_from_the_same_numbers_at_the_same_step(model, begun):
+    class Watched(Alone):
+        def begin(self, modules, step):
+            self.modules, self.step = tuple(modules), step
+
+    by, prompt = Watched(), PromptTuning(2, CONFIG)
+    train(model, Successor(), prompt, checkpoint=begun, validate=lambda: 0.5, by=by, **SHORT)
+    assert by.modules == (model, prompt) and by.step == 4
+
+
+def test_without_progress_nothing_is_shown(model, capsys):
+    train(model, Successor(), steps=2, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_goes_on_from_the_steps_and_the_seconds_before_a_break(monkeypatch, capsys):
+    now = iter([100.0, 103.0, 103.0])
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(now)))
+    history = History(loss=[0.5, 0.4], grad_norm=[1.0, 1.0], rate=[0.1, 0.1], seconds=7.0)
+    with training.Progress(4, history, quiet=False) as bar:
+        assert bar.seconds == 10
+        history.note(0.25, 1.0, 0.1, bar.seconds)
+        bar.advance(40)
+    shown = capsys.readouterr().err
+    assert "2/4" in shown and "3/4" in shown and "loss 0.250, 12 tokens/s" in shown and shown.endswith("\n")
+
+
+def test_a_prompt_that_is_made_of_the_text_behind_it_is_refused_before_a_step_is_taken(model):
+    """What stands in front is run once for all rows, so that it must be the same for all."""
+
+    class OfTheText(PromptTuning):
+        def embed(self, x):
+            return torch.cat((self.vectors.mean(0) + 9 * x.sum(1, keepdim=True), x), 1)
+
+    for parameter in model.parameters():
+        parameter.data *= 4  # so that what stands in front matters
+    prompt, seen = OfTheText(1, CONFIG, scale=1.0), []
+    with pytest.raises(ValueError, match=r"may put vectors in front of the text, but these change .* off when what"):
+        train(model, Successor(), prompt, steps=3, on_step=seen.append, progress=False)
+    assert not seen
+
+
+def test_what_is_no_model_is_not_trained():
+    for hooks in None, PromptTuning(2, CONFIG):
+        with pytest.raises(ValueError, match="model must be a Transformer; got a Config"):
+            train(CONFIG, Successor(), hooks, steps=1, progress=False)
+
+
+def test_what_is_no_number_of_steps_is_refused_before_the_batches_are_counted(model):
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1; got None"):
+        train(model, list(islice(Successor(), 3)), steps=None, progress=False)

@@ -347,7 +347,7 @@ plots.nearest_words(gradients.nearest_words(leashed.vectors(), table, tokenizer,
 # %% [markdown]
 # It *reads* “count the words:” and it *translates*. The nearest words of a prompt are its neighbours, not its meaning.
 # In large models, too, prompts have been trained that lie next to a text of one's choice, a contradicting one included,
-# at little cost in accuracy; the effect has been called *prompt waywardness*. So a list of nearest words is no
+# at little cost in accuracy: Khashabi and others call it *Prompt Waywardness* (2022). So a list of nearest words is no
 # documentation of a soft prompt, and no safety review either: only what the prompt *does* is.
 
 # %% question="4.q6"

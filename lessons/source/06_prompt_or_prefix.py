@@ -390,10 +390,10 @@ quiz("6.q13")
 # %% [markdown]
 # ### It exists; can it be found?
 #
-# There is a theorem (Petrov and others, 2024) that a *suitable* frozen attention head with a *long enough* prefix
-# approximates any continuous function you like. It is no contradiction to your matrix. The theorem speaks of the
-# existence of weights and vectors; you have one given base, few vectors, and a gradient that must find them. That is
-# **universality** against **learnability**.
+# There is a theorem that a *suitable* frozen attention head with a *long enough* prefix approximates any continuous
+# function you like (Petrov, Torr and Bibi, *Prompting a Pretrained Transformer Can Be a Universal Approximator*, 2024).
+# It is no contradiction to your matrix. The theorem speaks of the existence of weights and vectors; you have one given
+# base, few vectors, and a gradient that must find them. That is **universality** against **learnability**.
 
 # %% question="6.q11"
 quiz("6.q11")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from .display import FAIR, GOOD, PLAIN, Shown, box
 from .progress import RECORD
 
+SIDES = "right", "right", "left"  # of the names, the numbers and their bars
+
 Guess = float | str | Mapping[str, float]
 
 
@@ -39,22 +41,21 @@ def reveal(prediction_id: str, measured: Guess) -> Shown:
     rows = [(name, guesses.get(name), value) for name, value in values.items()]
     largest = max([abs(number) for _, *pair in rows for number in pair if number is not None], default=0) or 1
     lines = [f"Prediction {prediction_id}: your guess beside the measurement"]
-    bars = [f"<strong>{lines[0]}</strong>"]
+    bars = []
     for name, mine, value in rows:
         for who, number, colour in ("guess", mine, FAIR), ("measured", value, PLAIN):
             label, length = f"{name} {who}".strip(), 0 if number is None else round(40 * abs(number) / largest)
             lines.append(f"  {label:>24} {formatted(number):>8} {'█' * length}")
             bars.append(bar(label, formatted(number), length, colour))
-    return Shown("\n".join(lines), box(PLAIN, *bars))
+    return Shown("\n".join(lines), box(PLAIN, f"<strong>{lines[0]}</strong>", f"<table>{''.join(bars)}</table>"))
 
 
 def bar(label: str, number: str, length: int, colour: str) -> str:
-    stripe = f'<span style="display:inline-block;height:.8em;width:{length / 2}em;background:{colour}"></span>'
-    places = "display:inline-block;text-align:right;padding-right:.6em;white-space:nowrap"
-    return (
-        f'<span style="{places};width:14em">{html.escape(label)}</span>'
-        f'<span style="{places};width:5em">{html.escape(number)}</span>{stripe}'
-    )
+    """A row of a table: however long its name is, the number stands beside it and not under it."""
+    stripe = f'<div style="height:.8em;width:{length / 2}em;background:{colour}"></div>'
+    cells = zip(SIDES, (html.escape(label), html.escape(number), stripe), strict=True)
+    row = "".join(f'<td style="text-align:{side}">{cell}</td>' for side, cell in cells)
+    return f"<tr>{row}</tr>"
 
 
 def formatted(guess: Guess | None) -> str:

@@ -114,7 +114,7 @@ class Question:
         return ValueError(f"{self.id} takes {self.ask}{letters}, such as {self.example!r}; got {shortened(answer)!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Options(Question):
     """Some of several options are right, and each has its reason."""
 
@@ -132,7 +132,7 @@ class Options(Question):
         return [(letter, option.text) for option, letter in self.letters().items()]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Choice(Options):
     """One option is right: all or nothing."""
 
@@ -152,7 +152,7 @@ class Choice(Options):
         return Reply(float(option.right), (f"{letter} is {'right' if option.right else 'not it'}: {option.reason}",))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Several(Options):
     """Any number of options is right.
 
@@ -188,7 +188,7 @@ class Several(Options):
         return Reply(credit, tuple(lines or belonging))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Order(Question):
     """Steps to put in order, as far as the rules say: what no rule orders may stand either way round.
 
@@ -261,7 +261,7 @@ class Order(Question):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Match(Question):
     """Things to pair with their descriptions, some of which fit nothing. Luck finds one: it earns nothing."""
 
@@ -318,7 +318,7 @@ class Match(Question):
         return Reply(credit, (f"{right} of {len(self.pairs)} pairs are right; the first earns nothing yet", *lines))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Numeric(Question):
     """A number; wrong numbers that people arrive at are answered with how."""
 

@@ -59,7 +59,8 @@ def llama_name(name: str) -> str:
 def from_huggingface(folder: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Transformer, BytePairs | None]:
     """The model in a folder of `config.json` and safetensors files, and its tokenizer where the folder holds one.
 
-    Weights that are kept in this dtype stay on the disk until they are needed; others are converted.
+    Weights that are kept in this dtype stay on the disk until they are needed, but for large ones that are read faster
+    when they lie otherwise (`products.py`); others are converted.
     """
     expect.path(folder=folder)
     folder = Path(folder)

@@ -218,10 +218,9 @@ def recorded() -> list[Row]:
 
 def load_smollm2(dtype: torch.dtype | None = None) -> tuple[Transformer, BytePairs, dict[torch.dtype, float]]:
     """SmolLM2, frozen, in this type of numbers or in the one that is faster here, and how long a step took."""
-    model, tokenizer = from_gguf(smollm2(), torch.float32)
-    models = {
-        kind: deepcopy(model).to(kind) for kind in ((torch.float32, torch.bfloat16) if dtype is None else (dtype,))
-    }
+    first, *others = (torch.float32, torch.bfloat16) if dtype is None else (dtype,)
+    model, tokenizer = from_gguf(smollm2(), first)
+    models = {first: model} | {kind: deepcopy(model).to(kind) for kind in others}
     seconds = {kind: step_seconds(freeze(each)) for kind, each in models.items()}
     return models[min(seconds, key=seconds.get)], tokenizer, seconds
 

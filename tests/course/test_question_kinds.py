@@ -1,6 +1,9 @@
 """What a student may type for each kind of question, what it earns, and what is said to it."""
 
 import json
+import random
+import zlib
+from dataclasses import FrozenInstanceError, fields
 from itertools import combinations, permutations
 from xml.etree import ElementTree
 
@@ -12,6 +15,7 @@ from minitransformer.course.answers import Given
 from minitransformer.course.grading import grade
 from minitransformer.course.grading.marking import question_test
 from minitransformer.course.progress import RECORD
+from minitransformer.course.questions import Criterion, Mistake, Option, Pair, Reply, Rule
 from minitransformer.course.quiz import reply as reply_to
 from minitransformer.course.typed_numbers import number_in
 
@@ -86,6 +90,17 @@ def test_what_is_no_number_gets_a_sentence_and_is_not_counted(typed, recwarn):
         NUMBERS.grade(typed)
     assert len(str(why.value)) < 300 and not recwarn.list
     assert reply_to(NUMBERS, typed).text.startswith("Not counted: 1.q1 takes") and not RECORD.replies
+
+
+def test_a_number_may_be_as_long_as_anybody_types_and_no_longer():
+    assert number_in("7".rjust(200)) == 7
+    with pytest.raises(ValueError, match="it is too long for a number"):
+        number_in("7".rjust(201))
+
+
+@pytest.mark.parametrize("unit", ["vector", "vectors", " vectors ", "Vectors"])
+def test_a_unit_may_be_typed_in_the_singular_or_in_the_plural(unit):
+    assert [number_in(text, unit) for text in ("1 vector", "12 vectors", "12 VECTORS", "3")] == [1, 12, 12, 3]
 
 
 def test_a_comma_that_may_mean_a_point_is_asked_about():
@@ -460,3 +475,223 @@ def test_a_class_is_graded_with_as_many_attempts_as_the_teacher_names(tmp_path, 
         main([*command, "--attempts", "0"])
     with pytest.raises(ValueError, match=r"question's attempts count, at least 1; got 0"):
         grade([handed_in], 1, tmp_path, attempts=0)
+
+
+# ---- what makes a question
+
+
+def pairs_of(*texts: str) -> list[dict]:
+    return [{"left": f"left {text}", "right": f"right {text}", "reason": "why"} for text in texts]
+
+
+def rules_of(*pairs: str) -> list[dict]:
+    return [{"first": first, "then": then, "reason": "why"} for first, then in pairs]
+
+
+THREE = {"p": "step p", "q": "step q", "r": "step r"}
+LEFT, RIGHT = pairs_of("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"kind": "choice", "options": options(True, False)}, "at least three options, exactly one of them"),
+        ({"kind": "choice", "options": options(False, False, False)}, "exactly one of them with right = true"),
+        ({"kind": "several", "options": [*options(True, False, False), {"text": "d", "reason": ""}]}, "is empty"),
+        ({"kind": "several", "options": [*options(True, False, False), *options(False)]}, "the same: 'text 0'"),
+        ({"kind": "order", "steps": THREE, "rules": rules_of("pq")}, "rules that order at least two pairs"),
+        ({"kind": "order", "steps": THREE | {"r": " "}, "rules": rules_of("pq", "qr")}, "a text or a reason is empty"),
+        ({"kind": "order", "steps": THREE | {"r": "step p"}, "rules": rules_of("pq", "qr")}, "the same: 'step p'"),
+        ({"kind": "order", "steps": THREE, "rules": [*rules_of("pq"), RULES[1] | {"reason": ""}]}, "reason is empty"),
+        ({"kind": "order", "steps": THREE, "rules": rules_of("xq", "qy")}, "steps that it does not list: x, y"),
+        ({"kind": "order", "steps": THREE, "rules": rules_of("pq", "qr", "rp")}, "wait for each other: p, q, r"),
+        ({"kind": "match", "pairs": pairs_of("1"), "distractors": ODD}, "at least two pairs and one distractor"),
+        ({"kind": "match", "pairs": [LEFT, RIGHT | {"left": ""}], "distractors": ODD}, "is empty"),
+        ({"kind": "match", "pairs": [LEFT, RIGHT | {"left": "left 1"}], "distractors": ODD}, "the same: 'left 1'"),
+        ({"kind": "match", "pairs": [LEFT, RIGHT | {"right": ""}], "distractors": ODD}, "is empty"),
+        ({"kind": "match", "pairs": [LEFT, RIGHT | {"reason": ""}], "distractors": ODD}, "is empty"),
+        ({"kind": "match", "pairs": [LEFT, RIGHT], "distractors": [ODD[0] | {"reason": ""}]}, "is empty"),
+        ({"kind": "match", "pairs": [LEFT, RIGHT], "distractors": [*ODD, *ODD]}, "two of its texts are the same"),
+        ({"kind": "numeric", "value": 5, "reason": "r", "tolerance": -1}, "needs a tolerance above 0; got -1"),
+        ({"kind": "numeric", "value": 5, "reason": "r", "tolerance": "1"}, "are numbers; got '1'"),
+        ({"kind": "numeric", "value": 5, "reason": "r", "mistakes": [{"value": None, "reason": "r"}]}, "got None"),
+        ({"kind": "numeric", "value": 5, "reason": "r", "mistakes": [{"value": 6, "reason": " "}]}, "is empty"),
+        (
+            {"kind": "numeric", "value": 5, "reason": "r",
+             "mistakes": [{"value": value, "reason": "r"} for value in (6, 7, 6)]},
+            "the mistake 6 lies within the tolerance of the value or of another",
+        ),
+        (
+            {"kind": "numeric", "value": 5, "reason": "r", "mistakes": [{"value": 6, "reason": "r"}] * 2},
+            "the mistake 6 lies within the tolerance of the value or of another",
+        ),
+        ({"kind": "text", "rubric": LEVELS, "model": "m", "prompt": ""}, "is empty"),
+        ({"kind": "text", "rubric": LEVELS, "model": "?"}, "the same: '[?]'"),
+        ({"kind": "text", "rubric": [*LEVELS, *LEVELS], "model": "m"}, "the same: 'Evidence'"),
+        ({"kind": "text", "rubric": [{"name": " ", "levels": ["a", "b"]}], "model": "m"}, "is empty"),
+        ({"kind": "text", "rubric": [{"name": "n", "levels": ["a", ""]}], "model": "m"}, "is empty"),
+        ({"kind": "text", "rubric": [{"name": "n", "levels": ["a", "a"]}], "model": "m"}, "the same: 'a'"),
+    ],
+)  # fmt: skip
+def test_what_would_make_a_bad_question_is_refused(item, message):
+    with pytest.raises(ValueError, match=message):
+        question_files.build({"id": "1.q1", "prompt": "?"} | item)
+
+
+def test_the_smallest_and_the_largest_questions_are_taken():
+    for question in (
+        made("several", options=options(True, False, False, False)),
+        made("several", options=options(True, True, True, False)),
+        made("several", options=options(True, *[False] * 6)),
+        made("order", steps=THREE, rules=rules_of("pq", "pr")),
+        made("match", pairs=pairs_of("1", "2"), distractors=ODD[:1]),
+        made("numeric", value=0, reason="r"),
+        made("text", model="m", rubric=LEVELS),
+    ):
+        assert question.grade(question.answer).credit == (1 if question.points else None)
+
+
+def test_a_step_that_three_others_wait_for_comes_before_all_that_follow_from_them():
+    """Whatever order the steps are listed in, what follows from two rules and from three counts as a rule."""
+    for keys in permutations("pqrs"):
+        steps = {key: f"step {key}" for key in keys}
+        question = made("order", steps=steps, rules=rules_of("pq", "qr", "rs"))
+        assert question.before == {*combinations("pqrs", 2)}
+
+
+def test_what_a_question_or_a_reply_holds_cannot_be_changed():
+    parts = Option("t", "r"), Rule("p", "q", "r"), Pair("l", "r", "r"), Mistake(1, "r"), Criterion("n", ["a", "b"])
+    for each in (Reply(1.0, ()), *parts, *EVERY_FORM):
+        for field in fields(each):
+            with pytest.raises(FrozenInstanceError):
+                setattr(each, field.name, None)
+
+
+def test_an_option_is_wrong_unless_it_is_said_to_be_right():
+    option = made("choice", options=[{"text": t, "reason": "r"} for t in "ab"] + options(True)).options[0]
+    assert option.right is False
+
+
+# ---- what is shown and said
+
+
+def drawn(things, text: str) -> list:
+    """In the order that is drawn from a text: it is the same on every machine, and written answers rely on it."""
+    things = list(things)
+    random.Random(zlib.crc32(text.encode())).shuffle(things)
+    return things
+
+
+@pytest.mark.parametrize(("student", "behind"), [("", ""), ("ada", " ada"), ("Ünal", " Ünal")])
+def test_the_order_that_a_student_sees_is_drawn_from_the_question_s_id_and_their_name(student, behind):
+    six, again, pairs, chain = (each.for_student(student) for each in (SIX, made("several", options=options(
+        True, False, True, False, True, False), shuffle=2), PAIRS, CHAIN))  # fmt: skip
+    assert six.shown == drawn(six.options, f"1.q1 0{behind}")
+    assert again.shown == drawn(again.options, f"1.q1 2{behind}")
+    assert pairs.lefts == drawn(pairs.pairs, f"1.q1 left 0{behind}")
+    assert pairs.shown == drawn([*(pair["right"] for pair in FOUR), "odd", "even"], f"1.q1 0{behind}")
+    tried = [drawn("pqrst", f"1.q1 {1000 * draw}{behind}") for draw in range(20)]
+    right = {*combinations("pqrst", 2)}
+    assert chain.shown == next(keys for keys in tried if 3 <= len(right & {*combinations(keys, 2)}) <= 7)
+
+
+def test_orders_of_which_three_or_seven_of_ten_pairs_are_right_are_shown_too():
+    right = {*combinations("pqrst", 2)}
+    shown = [CHAIN.for_student(f"{name}").shown for name in range(300)]
+    assert {len(right & {*combinations(keys, 2)}) for keys in shown} == {3, 4, 5, 6, 7}
+
+
+def test_a_credit_is_said_in_a_word():
+    words = {None: "a person reads this", 1.0: "✓ right", 0.0: "✗ not it", 1 / 3: "◧ 33% right"}
+    assert {credit: Reply(credit, ()).word for credit in words} == words
+
+
+def test_a_credit_has_nine_decimal_places_so_that_floats_leave_no_dust_in_files():
+    two = " ".join(letters_of(SIX, 0, 2))
+    right = PAIRS.answer.split()
+    odd = next(letter for letter in PAIRS.labels if letter not in PAIRS.answer)
+    assert (SIX.grade(two).credit, PAIRS.grade(" ".join([f"1{odd}", *right[1:]])).credit) == (0.333333333, 0.666666667)
+
+
+def test_the_right_letter_and_a_wrong_one_are_told_with_their_reasons():
+    for option, letter in ONE_OF_THREE.letters().items():
+        said = f"{letter} is right: reason 1" if option.right else f"{letter} is not it: {option.reason}"
+        assert ONE_OF_THREE.grade(letter) == Reply(float(option.right), (said,))
+
+
+def test_what_belongs_is_told_with_its_reason_once_all_is_right():
+    letters = [(letter, option.reason) for option, letter in SIX.letters().items() if option.right]
+    assert SIX.grade(SIX.answer).lines == tuple(f"{letter} belongs here: {reason}" for letter, reason in letters)
+
+
+def test_the_steps_and_the_pairs_are_listed_with_their_labels():
+    assert CHAIN.lines() == [(letter, f"step {key}") for letter, key in zip("abcde", CHAIN.shown, strict=True)]
+    lefts = [(f"{number}", pair.left) for number, pair in zip((1, 2, 3, 4), PAIRS.lefts, strict=True)]
+    assert PAIRS.lines() == [*lefts, *zip("abcdef", PAIRS.shown, strict=True)]
+    assert NUMBERS.lines() == ESSAY.lines() == []
+
+
+def test_of_several_broken_rules_the_one_about_the_earliest_step_is_named():
+    names = CHAIN.letters()
+    typed = " ".join(names[key] for key in "qptsr")  # q before p; t before s before r
+    assert CHAIN.grade(typed).lines[1] == f"{names['p']} must come before {names['q']}: p first"
+    typed = " ".join(names[key] for key in "tpqrs")
+    assert CHAIN.grade(typed).lines[1] == f"{names['s']} must come before {names['t']}: s first"
+
+
+def test_wrong_pairs_are_told_with_the_reason_of_what_fits_nothing_or_of_the_pair():
+    right = PAIRS.answer.split()
+    letter = {text: label for label, text in zip(PAIRS.labels, PAIRS.shown, strict=True)}
+    typed = " ".join([f"1{letter['odd']}", f"2{right[0][1]}", *right[2:]])
+    assert PAIRS.grade(typed).lines == (
+        "2 of 4 pairs are right; the first earns nothing yet",
+        f"1{letter['odd']} is not it: fits nothing",
+        f"2{right[0][1]} is not it: why",
+    )
+
+
+@pytest.mark.parametrize("typed", ["1a 2b 3c", "1a 2b 3c 4z", "1a 2b 3c 5d", "0a 1b 2c 3d", "1a 2b 3c 4d 5e", "", "ab"])
+def test_pairs_that_are_not_whole_get_a_sentence(typed):
+    with pytest.raises(ValueError, match=r"1.q1 takes a pair for each number, from a to f, such as '1c 2a …'; got"):
+        PAIRS.grade(typed)
+
+
+def test_one_letter_may_be_paired_with_several_numbers():
+    assert PAIRS.grade("1a 2a 3a 4a").credit == 0
+
+
+def test_where_two_pairs_have_one_description_every_letter_may_be_used():
+    question = made("match", pairs=[LEFT, RIGHT, {"left": "left 3", "right": "right 2", "reason": "why"}],
+                    distractors=ODD[:1])  # fmt: skip
+    assert question.labels == "abc" and question.grade("1a 2b 3c").credit < 1 == question.grade(question.answer).credit
+
+
+@pytest.mark.parametrize(("question", "ask"), [(NUMBERS, "a number (numbers)"), (SHARE, "a number")])
+def test_the_unit_is_asked_for_where_there_is_one(question, ask):
+    assert question.ask == ask
+
+
+def test_a_number_that_is_nobody_s_known_mistake_is_shown_with_advice():
+    assert SHARE.grade("123456789.5").lines == (
+        "123,456,789.5 is not it: work it out once more in small steps, and write down what you count.",
+    )
+
+
+def test_of_two_known_mistakes_within_the_tolerance_the_first_in_the_file_is_told():
+    mistakes = [{"value": 6, "reason": "six"}, {"value": 7.5, "reason": "seven"}]
+    question = made("numeric", value=50, reason="r", tolerance=1, mistakes=mistakes)
+    assert question.grade("6.8").lines == ("6.8 is not it: six",) and question.grade("7.2").lines[0].endswith("seven")
+
+
+def test_what_was_typed_is_repeated_up_to_eighty_signs():
+    for length in 80, 81:
+        with pytest.raises(ValueError, match="such as '1,200'; got") as told:
+            NUMBERS.grade("x" * length)
+        assert f"got '{'x' * 80}{' …' if length > 80 else ''}': " in str(told.value)
+
+
+def test_a_text_without_a_weaker_answer_shows_none():
+    lines = made("text", model="m", rubric=LEVELS).grade("my words").lines
+    assert lines[0] == "**A model answer**: m" and lines[1].startswith("Compare yours with the model answer.")
+    assert lines[2:] == ("**Evidence**: none → some",)
+    assert ESSAY.grade("my words").lines[1] == "**A weaker answer**: More is better."

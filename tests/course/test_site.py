@@ -67,6 +67,18 @@ def site(tmp_path_factory) -> Path:
     return folder / "site"
 
 
+def test_the_page_to_play_with_is_a_part_of_the_site_where_it_was_built(site, tmp_path):
+    built, solved = tmp_path / "play", [site.parent / "01_tiny.ipynb"]
+    with pytest.raises(SystemExit, match="holds no page: build it with  minitransformer play --build-only"):
+        site_pages.write(tmp_path / "site", solved, built)
+    built.mkdir()
+    (built / "index.html").write_text("<p>play</p>")
+    site_pages.write(tmp_path / "site", solved, built)
+    assert (tmp_path / "site/play/index.html").read_text() == "<p>play</p>"
+    assert 'href="play/index.html"' in (tmp_path / "site/index.html").read_text()
+    assert "play/" not in (site / "index.html").read_text()
+
+
 @pytest.fixture(scope="module")
 def page(site) -> str:
     return (site / "01_tiny.html").read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The training step in a web page: the model's own Python code, recorded as graphs that a browser runs."""

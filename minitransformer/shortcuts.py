@@ -1,0 +1,141 @@
+"""Two shorter ways through the model's blocks, to the same numbers: past the padding, and for one token at a time.
+
+`model.py` is how a Transformer is read; nothing here is needed to understand it. Both ways are taken only where nobody
+watches and where the model is made of this package's own parts. `plain_products()` closes them.
+
+Shape letters as in `model.py`; N places of a batch (B, T) that are computed, W of them that are asked for.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from . import products
+from .cache import Cache
+from .hooks import NO_HOOKS, SITES, Hooks
+from .model import Attention, Block, Transformer, attend, padded, split_heads, visible
+from .products import PreparedLinear, multiply, together
+
+PARTS = {Transformer, Block, Attention, nn.ModuleList, nn.Embedding, nn.RMSNorm, nn.Linear, PreparedLinear}
+
+
+def lead_there(model: Transformer, hooks: Hooks) -> bool:
+    """Whether the shorter ways lead to what the model computes, and nobody wants to see what is on the long one."""
+    return products.wanted and not any(map(hooks.watches, SITES)) and all(map(untouched, model.modules()))
+
+
+def untouched(module: nn.Module) -> bool:
+    """Whether it is one of this package's parts, with no other method in its place and nobody called on the way."""
+    called = module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks
+    return type(module) in PARTS and not any(called) and not any(hasattr(type(module), name) for name in vars(module))
+
+
+class Places(NamedTuple):
+    """Which places of a batch are asked for, and which are needed to compute them; all as indices.
+
+    Nothing behind a row's last wanted place can matter to it.
+    """
+
+    shape: torch.Size  # B, T
+    wanted: Tensor  # (W) of B·T
+    needed: Tensor  # (N) of B·T
+    kept: Tensor  # (W) of N: where the wanted ones stand among those needed
+
+    @classmethod
+    def of(cls, wanted: Tensor, device: torch.device) -> "Places":  # (B, T), of truth values
+        """Found where the mask is: while it is at hand, a model on another device need not wait."""
+        needed = wanted.flip(1).cumsum(1).flip(1) > 0
+        found = wanted.flatten().nonzero()[:, 0], needed.flatten().nonzero()[:, 0], wanted[needed].nonzero()[:, 0]
+        return cls(wanted.shape, *(places.to(device, non_blocking=True) for places in found))
+
+    @property
+    def are_all(self) -> bool:
+        return len(self.wanted) == self.shape.numel()
+
+
+def hidden_at(model: Transformer, tokens: Tensor, places: Places, hooks: Hooks, cache: Cache) -> Tensor:  # -> (W, D)
+    """The hidden states at the wanted places of a text; what stands in front of it was read before.
+
+    In the last block nothing but the wanted places is computed; attention alone is computed for whole rows.
+    """
+    x = model.embedding(tokens.flatten()[places.needed])  # (N, D)
+    for block in model.blocks[:-1]:
+        x = through(block, x, places, places.needed, slice(None), hooks, cache, model.rotate)
+    return model.norm(through(model.blocks[-1], x, places, places.wanted, places.kept, hooks, cache, model.rotate))
+
+
+def through(
+    block: Block, x: Tensor, places: Places, asking: Tensor, kept, hooks: Hooks, cache: Cache, rotate: Callable
+) -> Tensor:
+    """A block on the places that are needed, (N, D), to those of them that ask for its output, which are kept."""
+    attention, normed, rows = block.attention, block.attention.norm(x), places.shape
+    queries = split_heads(spread(attention.query(normed[kept]), asking, rows), attention.config.heads)
+    keys, values = (
+        split_heads(spread(project(normed), places.needed, rows), attention.config.kv_heads)
+        for project in (attention.key, attention.value)
+    )
+    total = cache.length(attention.layer) + rows[1]  # S
+    keys, values = cache.extend(attention.layer, rotate(keys, total), values)
+    bias = padded(hooks.bias(attention.layer), total)
+    mixed = attend(rotate(queries, total), keys, values, visible(rows[1], total, x.device), bias)  # (B, H, T, d)
+    x = x[kept] + attention.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1)[asking])
+    return x + block.feed_forward(block.norm(x), NO_HOOKS)
+
+
+def spread(x: Tensor, places: Tensor, shape: torch.Size) -> Tensor:  # (N, width) -> (B, T, width)
+    """Each to its place in the batch, and zeros elsewhere."""
+    return x.new_zeros(shape.numel(), x.shape[1]).index_copy(0, places, x).unflatten(0, shape)
+
+
+class OneToken:
+    """One token more for every row of a batch, after what is in the cache: (B) -> (B, D)."""
+
+    def __init__(self, model: Transformer):
+        self.model, self.layers = model, [Weights.of(block) for block in model.blocks]
+
+    def read(self, tokens: Tensor, hooks: Hooks, cache: Cache) -> Tensor:
+        config, before = self.model.config, None
+        norm = partial(F.rms_norm, normalized_shape=(config.width,), eps=config.eps)
+        x = F.embedding(tokens, self.model.embedding.weight)  # (B, D)
+        for layer, weights in enumerate(self.layers):
+            total = cache.length(layer) + 1  # S
+            if total != before:  # a prefix may be longer in some layers
+                (cosine, sine), before = self.model.angles(1, total), total
+            projected = multiply(norm(x, weight=weights.norm), weights.query_key_value)
+            projected = projected.view(*tokens.shape, -1, 1, config.head)  # (B, H+2G, 1, d)
+            turned, values = projected[:, : -config.kv_heads], projected[:, -config.kv_heads :]
+            turned = torch.addcmul(turned * cosine, turned.roll(config.head // 2, -1), sine)
+            queries, keys = turned[:, : config.heads], turned[:, config.heads :]
+            keys, values = cache.put(layer, keys, values)  # (B, G, S, d)
+            mixed = attend(queries, keys, values, None, padded(hooks.bias(layer), total))  # (B, H, 1, d)
+            x = x + multiply(mixed.flatten(1), weights.output)
+            gate, up = multiply(norm(x, weight=weights.second_norm), weights.gate_up).chunk(2, 1)
+            x = x + multiply(F.silu(gate) * up, weights.down)
+        return norm(x, weight=self.model.norm.weight)
+
+
+class Weights(NamedTuple):
+    """Those of one block, where products with the same vector are one product."""
+
+    norm: Tensor
+    query_key_value: Tensor  # (D + 2·G·d, D)
+    output: Tensor
+    second_norm: Tensor
+    gate_up: Tensor  # (2·hidden, D)
+    down: Tensor
+
+    @classmethod
+    def of(cls, block: Block) -> "Weights":
+        attention = block.attention
+        return cls(
+            attention.norm.weight,
+            together(attention.query.weight, attention.key.weight, attention.value.weight),
+            attention.output.weight,
+            block.norm.weight,
+            together(block.gate.weight, block.up.weight),
+            block.down.weight,
+        )
