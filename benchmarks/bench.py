@@ -151,7 +151,9 @@ def line(row: dict) -> str:
     """A row of the table, in words."""
     scale, unit = (1e3, "ms") if row["unit"] == "s" else (1, row["unit"])
     parts = [f"{name} {scale * each:.1f} {unit} ({row['ratios'][name]:.2f})" for name, each in row["medians"].items()]
-    goals = [f"{goal(target)}: {'met' if target['met'] else 'NOT met'}" for target in row["targets"] if target["spread"]]
+    goals = [
+        f"{goal(target)}: {'met' if target['met'] else 'NOT met'}" for target in row["targets"] if target["spread"]
+    ]
     gone = [f"{name} is left out: {why}" for name, why in row["left out"].items()]
     return "\n".join([f"{row['size']:8}{row['work']}", *(f"          {part}" for part in (*parts, *goals, *gone))])
 

@@ -98,7 +98,14 @@ def fine_tuning(size: Size) -> Iterator[Work]:
 
 
 def soft_step(
-    name: str, size: str, model: Transformer, batch: tuple, asked: dict, hooks: Hooks, most: dict, says_norm: bool = True
+    name: str,
+    size: str,
+    model: Transformer,
+    batch: tuple,
+    asked: dict,
+    hooks: Hooks,
+    most: dict,
+    says_norm: bool = True,
 ) -> Work:
     """A step of hooks on (tokens, targets) beside PEFT's on what it is asked."""
     us = ours(model, batch, hooks)

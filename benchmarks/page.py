@@ -7,7 +7,7 @@ Every figure on the page comes from those files; the first of them is shown whol
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -19,14 +19,16 @@ NEEDED = ("matrix products", "attention")
 INTRODUCTION = """# Side by side
 
 The same work, by this code and by what a user could pick instead: Hugging Face's Llama and its `generate`, PEFT, a GPT
-of nanoGPT's shape with as many parameters, and bare matrix products. The same weights, the same batches, the same
-loss. Losses, gradient norms, logits and greedy tokens are compared before anything is timed, and a mismatch ends the
-run. (The nanoGPT-shaped peer is another architecture; its loss and gradient are held against Hugging Face's GPT-2.)
+of nanoGPT's shape with as many parameters, CTranslate2, llama.cpp, and bare matrix products. The same weights, the same
+batches, the same loss. Losses, gradient norms, logits and greedy tokens are compared before anything is timed: who is
+missing or says something else is left out, with the reason. (The nanoGPT-shaped peer is another architecture; its loss
+and gradient are held against Hugging Face's GPT-2. A quantised model may say something else.)
 
 Everyone runs once in each round, and the order turns round from round to round. Times are medians over the rounds; a
 ratio is the median of the ratios within the rounds. *floor* is as many floating-point operations as our step takes, in
-large square matrix products; *products alone* is the model's own matrices times as many vectors as are decoded, and
-nothing else. S has 4 layers of width 128, M 6 of 256, with random weights; SmolLM2 is SmolLM2-135M in float32.
+large square matrix products by the fastest library at hand; *products alone* is the model's own matrices times as many
+vectors as are decoded, by the fastest one for each, and nothing else. S has 4 layers of width 128, M 6 of 256, with
+random weights; base is the model that ships, on its own sentences; SmolLM2 is SmolLM2-135M in float32.
 Training takes 32 rows of 64 tokens (SmolLM2: 4 rows) and 10 virtual tokens; decoding reads 16 tokens and says 64
 (SmolLM2: 32).
 """
@@ -38,15 +40,9 @@ ratio that would be left if everything but our matrix products and our attention
 measured in the same rounds.
 
 How to read it: matrix products and attention are library calls, and nobody who computes the same can save them; but a
-faster library may be at hand. These runs are older than `minitransformer/products.py`, which takes the faster one of
-two for frozen weights. In decoding the rest is hundreds of small operators a token, each of which costs more to call
-than to compute.
-"""
-BASE = """## At the shape of the base that ships
-
-2,919 tokens, 4 layers of width 128; training takes 32 rows of 34 tokens, as a batch of translations has them, and 4
-virtual tokens; decoding reads 12 tokens and says 16. (In a real batch about half of the tokens are padding, which
-nobody here leaves out.)
+faster library may be at hand. `minitransformer/products.py` takes the faster one of two for frozen weights: on some AMD
+processors it multiplies twice as fast, on others hardly faster; *products in GFLOP/s* above says how it is on this one.
+In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
 """
 WHOLE = """## Demo, lessons, suite and grader
 
@@ -92,12 +88,22 @@ def targets(runs: Sequence[dict]) -> str:
         for place, target in enumerate(row["targets"]):
             here = (row["work"], row["size"])
             same = [other for run in runs for other in run["rows"] if (other["work"], other["size"]) == here]
-            each = [other["targets"][place] for other in same]
-            reached = ", ".join(f"{target['reached']:.2f} ({span(target)})" for target in each)
-            met = "met" if all(target["met"] for target in each) else "**not met**"
+            each = [other["targets"][place] for other in same if other["targets"][place]["met"] is not None]
+            reached = ", ".join(f"{target['reached']:.2f} ({span(target)})" for target in each) or "–"
+            met = "left out" if not each else "met" if all(target["met"] for target in each) else "**not met**"
             unit = "" if target["against"] else " s"
             lines.append([row["size"], row["work"], sides(target), f"≤ {target['most']}{unit}", reached, met])
     return table(("size", "work", "what against what", "target", "reached (of the rounds)", ""), lines)
+
+
+def left_out(runs: Sequence[dict]) -> str:
+    """Who was not timed, and why."""
+    reasons = {(row["size"], row["work"], *reason) for run in runs for row in run["rows"] for reason in lost(row)}
+    return table(("size", "work", "who", "why"), sorted(reasons)) if reasons else ""
+
+
+def lost(row: dict) -> Iterable[tuple[str, str]]:
+    return ((name, why.replace("|", "/")) for name, why in row.get("left out", {}).items())
 
 
 def wholes(seconds: dict[str, dict[str, float]]) -> str:
@@ -132,15 +138,9 @@ def profiles(runs: Sequence[dict]) -> str:
 def least(row: dict, name: str) -> str:
     """The ratio that this one would reach with products and attention alone, for each target that it missed."""
     needed = row["medians"][name] * sum(row["shares"][name].get(each, 0.0) for each in NEEDED)
-    missed = [target for target in row["targets"] if target["of"] == name and not target["met"]]
+    missed = [target for target in row["targets"] if target["of"] == name and target["met"] is False]
     rivals = [target for target in missed if target["against"] in row["shares"]]
     return ", ".join(f"{needed / row['medians'][each['against']]:.2f} (target {each['most']})" for each in rivals)
-
-
-def at_base(run: dict) -> str:
-    """A run at the shape of the base that ships."""
-    about = f"Command: `{run['command']}`, {run['machine']['date']}, mean load {run['machine']['mean load']:.1f}.\n"
-    return f"{BASE}\n{about}\n{results(run['rows'])}"
 
 
 @styled
@@ -150,6 +150,8 @@ def ratios_picture(runs: Sequence[dict], path: Path) -> None:
     ax, met = picture.panel(), []
     for rows in zip(*(run["rows"] for run in runs), strict=True):
         for same in zip(*(row["targets"] for row in rows), strict=True):
+            if any(target["met"] is None for target in same):
+                continue
             shares = sorted(target["reached"] / target["most"] for target in same)
             middle, name = median(shares), f"{rows[0]['size']}  {rows[0]['work']}: {sides(same[0])}"
             met.append(all(target["met"] for target in same))
@@ -194,8 +196,8 @@ def growth_picture(rows: Sequence[dict], path: Path) -> None:
     save(picture, path)
 
 
-def write(runs: Sequence[dict], folder: Path, whole: dict | None = None, base: dict | None = None) -> None:
-    """The page and its plots; `whole` is what `whole.py` measured, `base` a run at the shape of the base that ships."""
+def write(runs: Sequence[dict], folder: Path, whole: dict | None = None) -> None:
+    """The page and its plots; `whole` is what `whole.py` measured."""
     first, rows = runs[0], runs[0]["rows"]
     machine = ", ".join(f"{name} {value}" for name, value in first["machine"].items() if name != "mean load")
     loads = " and ".join(f"{run['machine']['mean load']:.1f}" for run in runs)
@@ -211,12 +213,12 @@ def write(runs: Sequence[dict], folder: Path, whole: dict | None = None, base: d
         parts.append("![What was reached against the targets](targets.png)\n")
     if unmet := profiles(runs):
         parts += [UNMET, unmet]
+    if gone := left_out(runs):
+        parts += ["## Who was left out, and why\n", gone]
     parts += ["## Everything\n", results([row for row in rows if not growing(row)])]
     if grown := [row for row in rows if growing(row)]:
         growth_picture(grown, folder / "growth.png")
         parts += ["## How our own steps grow\n", "![Our times against one quantity each](growth.png)\n", results(grown)]
-    if base:
-        parts.append(at_base(base))
     if whole:
         parts += [WHOLE.format(**whole), wholes(whole["seconds"])]
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
@@ -226,12 +228,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, default=sorted(HERE.glob("results/*.json")))
     parser.add_argument("--whole", type=Path, default=HERE / "whole.json", help="what whole.py wrote, if it did")
-    parser.add_argument("--base", type=Path, default=HERE / "base.json", help="a run of `bench.py --sizes base`")
     parser.add_argument("--folder", type=Path, default=HERE, help="where to write the page")
     options = parser.parse_args(arguments)
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.runs]
-    more = (json.loads(path.read_text("utf-8")) if path.exists() else None for path in (options.whole, options.base))
-    write(runs, options.folder, *more)
+    whole = json.loads(options.whole.read_text("utf-8")) if options.whole.exists() else None
+    write(runs, options.folder, whole)
 
 
 if __name__ == "__main__":

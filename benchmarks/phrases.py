@@ -63,7 +63,9 @@ def sentences(each: int = 25) -> Iterator[Work]:
 
     us = Competitor(lambda: generate(model, prompts, max_new_tokens=32), says)
     both = {HF: Peer(them), OURS: us}
-    yield Work(f"{len(prompts)} test sentences", BASE, both, alike=((OURS, HF),), targets=(Target(OURS, HF, {BASE: 0.35}),))
+    yield Work(
+        f"{len(prompts)} test sentences", BASE, both, alike=((OURS, HF),), targets=(Target(OURS, HF, {BASE: 0.35}),)
+    )
 
 
 def until(row: list[int], end: int) -> list[int]:
