@@ -114,7 +114,8 @@ def test_a_target_whose_rival_is_left_out_is_neither_met_nor_missed():
 @pytest.mark.parametrize("slower", ["F.linear", "oneDNN"])
 def test_the_limits_are_those_of_the_fastest_library(monkeypatch, slower):
     def slowly(x, weight, multiply=peers.LIBRARIES[slower]):
-        return [multiply(x, weight) for _ in range(9)][0]
+        for _ in range(9):
+            multiply(x, weight)
 
     monkeypatch.setitem(peers.LIBRARIES, slower, slowly)
     x = torch.randn(300, 300)

@@ -11,7 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-CALLED_OTHERWISE = {"yaml": "pyyaml", "markdown_it": "markdown-it-py", "PIL": "pillow"}  # imported by another name
+CALLED_OTHERWISE = {
+    "llama_cpp": "llama-cpp-python",
+    "yaml": "pyyaml",
+    "markdown_it": "markdown-it-py",
+    "PIL": "pillow",
+}  # imported by another name
 BY_NAME = ("library", "importorskip", "find_spec")  # functions that import, or look for, what a text names
 EVERYONE = set(PROJECT["dependencies"])
 
