@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import model as textbook
 from . import products
 from .cache import Cache
 from .hooks import NO_HOOKS, SITES, Hooks
@@ -21,11 +22,19 @@ from .model import Attention, Block, Transformer, attend, padded, split_heads, v
 from .products import PreparedLinear, multiply, together
 
 PARTS = {Transformer, Block, Attention, nn.ModuleList, nn.Embedding, nn.RMSNorm, nn.Linear, PreparedLinear}
+METHODS = {part: dict(vars(part)) for part in (Transformer, Block, Attention)}  # as `model.py` has them
 
 
 def lead_there(model: Transformer, hooks: Hooks) -> bool:
     """Whether the shorter ways lead to what the model computes, and nobody wants to see what is on the long one."""
-    return products.wanted and not any(map(hooks.watches, SITES)) and all(map(untouched, model.modules()))
+    unwatched = products.wanted and not any(map(hooks.watches, SITES))
+    return unwatched and as_written() and all(map(untouched, model.modules()))
+
+
+def as_written() -> bool:
+    """Whether `model.py` is as we know it: somebody may have put another function in the place of one of its own."""
+    same = textbook.visible is visible and textbook.attend is attend
+    return same and all(vars(part) == methods for part, methods in METHODS.items())
 
 
 def untouched(module: nn.Module) -> bool:
@@ -81,7 +90,8 @@ def through(
     total = cache.length(attention.layer) + rows[1]  # S
     keys, values = cache.extend(attention.layer, rotate(keys, total), values)
     bias = padded(hooks.bias(attention.layer), total)
-    mixed = attend(rotate(queries, total), keys, values, visible(rows[1], total, x.device), bias)  # (B, H, T, d)
+    mask = visible(rows[1], total, x.device)
+    mixed = attend(rotate(queries, total), keys, values, mask, bias)  # (B, H, T, d)
     x = x[kept] + attention.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1)[asking])
     return x + block.feed_forward(block.norm(x), NO_HOOKS)
 

@@ -10,6 +10,7 @@ from torch import nn
 from minitransformer import Cache, Hooks, KeyValuePrefix, PromptTuning, Recorder, freeze, generate, loss, shared_loss
 from minitransformer.generation import choose
 from minitransformer.losses import wanted_logits
+from minitransformer.model import Attention, Block, Transformer
 from minitransformer.products import plain_products
 from minitransformer.shortcuts import OneToken, Places, lead_there
 from minitransformer.tokenizer import IGNORED
@@ -148,6 +149,26 @@ def test_who_changes_the_model_gets_what_it_computes_then(model, change):
         assert said == generate(changed, prompts, hooks, max_new_tokens=8)
         assert value == shared_loss(changed, *lesson(model), hooks)
     assert value != shared_loss(model, *lesson(model), hooks) and said != generate(model, prompts, hooks, 8)
+
+
+@pytest.mark.parametrize("place", [Attention, Block, Transformer, "visible", "attend"], ids=str)
+def test_who_writes_a_part_of_the_model_anew_gets_what_it_computes_then(model, place, monkeypatch):
+    before = shared_loss(model, *lesson(model), hooks := soft(PromptTuning, model))
+    prompts = text(model, 3, 5).tolist()
+    if place == "visible":
+        whole = lambda queries, keys, device: torch.ones(queries, keys, dtype=torch.bool)  # noqa: E731
+        monkeypatch.setattr("minitransformer.model.visible", whole)
+    elif place == "attend":
+        first = lambda queries, keys, values, *_: values[:, :1, :1].expand_as(queries)  # noqa: E731
+        monkeypatch.setattr("minitransformer.model.attend", first)
+    else:
+        name = "logits" if place is Transformer else "forward"
+        method = getattr(place, name)
+        monkeypatch.setattr(place, name, lambda *given: 2 * method(*given).flip(-1))
+    value, said = shared_loss(model, *lesson(model), hooks), generate(model, prompts, hooks, 8)
+    with plain_products():
+        assert value == shared_loss(model, *lesson(model), hooks) != before
+        assert said == generate(model, prompts, hooks, 8)
 
 
 def test_who_calls_on_the_way_back_is_called(model):

@@ -64,7 +64,8 @@ def test_the_wheel_holds_the_package_and_the_lessons_and_nothing_else(built):
     expected |= {f"{INSIDE}/source/{path.name}" for path in LESSONS.glob("source/*.py")}
     assert found == expected
     assert {path.rpartition(".")[2] for path in found} <= {
-        "py", "pyi", "typed", "toml", "md", "txt", "json", "safetensors", "otf", "html", "xml", "yml", "sh", "ipynb",
+        "py", "pyi", "typed", "toml", "md", "txt", "json", "safetensors", "otf", "html", "css", "js", "xml", "yml",
+        "sh", "ipynb",
         *("minitransformer/course/grading/engines/" + name for name in ("Dockerfile", "run_autograder")),
     }  # fmt: skip
 

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ..base import pretrained
 from ..files.checkpoints import fingerprint
@@ -36,7 +36,7 @@ def build(folder: Path) -> None:
     for name, graph in graphs(model):
         (folder / "graphs" / f"{name}.onnx").write_bytes(graph.onnx)
         about[name] = {"inputs": graph.inputs, "outputs": graph.outputs}
-    save_file(Whole(model, Hooks()).state(), folder / "model.safetensors")
+    (folder / "model.safetensors").write_bytes(save(Whole(model, Hooks()).state()))
     facts = page_facts(model, tokenizer, Phrasebook()) | {"graphs": about}
     (folder / "facts.json").write_text(json.dumps(facts, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     shutil.copy(FONT, folder / "chinese.otf")
