@@ -34,7 +34,8 @@ def prepare(model: nn.Module) -> None:
         for child in children.values():
             child.__class__ = PreparedLinear if isinstance(child, nn.Linear) else nn.Embedding
         for names in NEIGHBOURS:
-            if children.keys() >= set(names):
+            widths = {children[name].weight.shape[1] for name in names if name in children}
+            if children.keys() >= set(names) and len(widths) == 1:
                 lay_out([children.pop(name).weight for name in names])
         for child in children.values():
             lay_out([child.weight])

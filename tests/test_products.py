@@ -246,3 +246,11 @@ def test_the_weights_of_the_base_that_ships_are_saved_by_whoever_saves_plain_ten
     save_file(model.state_dict(), tmp_path / "plain.safetensors")
     saved = load_file(tmp_path / "plain.safetensors")
     assert all(torch.equal(saved[name], weight) for name, weight in model.state_dict().items())
+
+
+def test_neighbours_by_name_that_multiply_other_vectors_stay_apart(by_columns):
+    model = nn.Module()
+    model.gate, model.up = nn.Linear(8, 6, bias=False), nn.Linear(5, 6, bias=False)
+    before = copy.deepcopy(model.state_dict())
+    freeze(model)
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
