@@ -75,16 +75,18 @@ def soft_prompt(
 ) -> Row:
     """Soft prompts of any kind, tuned on the frozen model for all steps, or until enough of the validation is right."""
     numbers = sum(tensor.numel() for tensor in plain_tensors(hooks).values())
-    enough = {} if until is None else {"validate": partial(validated, model, task, hooks), "every": 10, "until": until}
+    if until is None:
+        return trained(name, model, task, numbers, seed, hooks, steps=steps)
+    check_validation(task)
+    enough = dict(validate=partial(accuracy, model, task.validation, hooks), every=10, until=until)
     return trained(name, model, task, numbers, seed, hooks, steps=steps, **enough)
 
 
-def validated(model: Transformer, task: Task, hooks: Hooks) -> float:
+def check_validation(task: Task) -> None:
     if task.validation is None:
         raise ValueError(
             f"nothing tells when {task.name!r} is learned: make it with Task(…, validation=(tokens, targets))"
         )
-    return accuracy(model, task.validation, hooks)
 
 
 def full_fine_tuning(model: Transformer, task: Task, seed: int = 0, steps: int = 150, peak: float = 1e-3) -> Row:
@@ -154,11 +156,10 @@ def compare(
     Under torchrun each of its processes takes its share of the runs, and all of them get all rows.
     `results.spread(rows)` draws the seeds together.
     """
-    check_runs(model, tasks, lengths, seeds, steps, processes)
+    check_runs(model, tasks, lengths, seeds, steps, until, processes)
     together, named = team(), methods if isinstance(methods, Mapping) else chosen(methods)
     expect.several(methods=named)
     expect.function(**named)
-    expect.number(0, 1, **expect.given(until=until))
     runs = list(product(tasks, named.items(), lengths, seeds))[together.rank :: together.size]
     with pool(processes) as workers:
         work, quiet = partial(run, model, steps, until), together.rank > 0 or not progress
@@ -167,11 +168,14 @@ def compare(
         return together.gather(list(tqdm(rows, total=len(runs), disable=quiet, unit="run", dynamic_ncols=True)))
 
 
-def check_runs(model, tasks, lengths, seeds, steps, processes) -> None:
+def check_runs(model, tasks, lengths, seeds, steps, until, processes) -> None:
     expect.a(Transformer, model=model)
     expect.several(tasks=tasks, lengths=lengths, seeds=seeds)
+    expect.number(0, 1, **expect.given(until=until))
     for task in tasks:
         expect.a(Task, task=task)
+        if until is not None:
+            check_validation(task)
     for length, seed in product(lengths, seeds):
         expect.whole(1, length=length)
         expect.whole(*expect.SEEDS, seed=seed)

@@ -82,6 +82,13 @@ def test_a_training_ends_when_enough_of_the_validation_is_right(base, book, unti
     assert all(row["accuracy"] > 0.7 for row in rows)
 
 
+def test_a_task_without_validation_is_refused_before_any_training(model, task, monkeypatch):
+    monkeypatch.setattr("minitransformer.comparison.train", lambda *_, **__: pytest.fail("something was trained"))
+    known = replace(task, validation=task.test)
+    with pytest.raises(ValueError, match="nothing tells when 'seven' is learned"):
+        compare(model, [known, task], ["prompt"], [1], [0], 40, progress=False, until=0.9)
+
+
 def test_words_at_random_are_no_test_for_a_skill_that_needs_meaning(book, tokenizer):
     for skill, parts in ("last", ["unseen", "words"]), ("feeling", ["unseen"]):
         elsewhere = skill_task(book, tokenizer, skill, count=5, parts=["unseen", "words"]).elsewhere
