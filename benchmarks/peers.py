@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from minitransformer import Hooks, Transformer
 from minitransformer.files.peft import as_peft
+from minitransformer.products import by_onednn
 
 ENDLESS = dict(bos_token_id=None, eos_token_id=None, pad_token_id=None)
 
@@ -97,11 +98,6 @@ def hf_gpt2(nano: NanoGPT) -> nn.Module:
     for name, parameter in twin.named_parameters():
         parameter.requires_grad_(not name.endswith("bias"))
     return twin
-
-
-def by_onednn(x: Tensor, weight: Tensor) -> Tensor:
-    """torch's own other library, which `minitransformer/products.py` takes where it is faster."""
-    return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
 
 
 LIBRARIES = {"F.linear": F.linear, "oneDNN": by_onednn}
