@@ -50,6 +50,9 @@ print("on p:", p.grad, "· on w:", w.grad)
 # the forward must *remember* what came in at every step. And `w.grad` is `None`: **nothing was computed**. A 0
 # would say something else, namely that it was computed and came out as zero.
 #
+# *Live*: on the page of `live.show()` (`from minitransformer import live`), *Backward* shows this for the whole model: a
+# number at every place that the gradient passes, hatching at every frozen parameter.
+#
 # Now a popular thought: *the base is frozen, so it needs no gradients; run it under* `torch.no_grad()`, *which forgets
 # all steps, and save the memory.* *Predict first*: what does the prompt get then? Answer `"the same gradient"`, `"a
 # gradient of 0"` or `"an error"`.
@@ -378,6 +381,8 @@ quiz("3.q10")
 #
 # Four teams were to teach a prompt of four vectors: Amber's to name the last word of a sentence, the others' to
 # translate. All four programs ran without an error. Here is the loop that they share, with the symptoms it prints.
+#
+# *Live*: the page of `live.show()` has six programs to run in turn, and asks what training the base breaks.
 
 
 # %%

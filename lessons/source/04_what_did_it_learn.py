@@ -52,6 +52,8 @@ chinese = skill_task(book, tokenizer, "chinese", rows=16, count=100)
 # answers. The **loss** is the mean of $-\log p(\text{right token})$ over all answer tokens, each predicted with the
 # right ones before it already in place.
 #
+# *Live*: on the page of `live.show()` you can watch such a training, stop it, and take the vectors in your own hands.
+#
 # *Predict first*: four vectors, small random numbers, 60 steps of 16 sentences. After how many steps are at least nine
 # in ten test answers right?
 

@@ -88,6 +88,8 @@ plots.grid(picture, "positions at work for 4 tokens of text", table[::-1], block
 # keys: a prompt's keys come from a stream that all the lower blocks have worked on, a prefix's keys come straight
 # from vectors that you may choose freely at this very layer. That freedom has a price in numbers: $P \cdot D$ for a
 # prompt of $P$ vectors, $L \cdot P \cdot D$ for a prefix in $L$ layers.
+#
+# *Live*: the page of `live.show()` trains all three methods; its stack shows where each of them has its vectors.
 
 # %% question="5.q1"
 quiz("5.q1")

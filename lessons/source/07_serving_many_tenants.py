@@ -477,7 +477,8 @@ table("exact match with the old vectors, and asked in words", scores, list(tenan
 quiz("7.q9")
 
 # %% [markdown]
-# A bank therefore refuses vectors that were made for another base, even if it says the same to every text:
+# A bank therefore refuses vectors that were made for another base, even if it says the same to every text (and so does
+# the page of `live.show()`, if you load such a file there):
 
 # %%
 try:
