@@ -14,6 +14,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 CALLED_OTHERWISE = {
     "llama_cpp": "llama-cpp-python",
     "yaml": "pyyaml",
+    "websocket": "websocket-client",
     "markdown_it": "markdown-it-py",
     "PIL": "pillow",
 }  # imported by another name
