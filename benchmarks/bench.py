@@ -50,7 +50,7 @@ ONCE = {  # at no size
     "sentences": phrases.sentences,
     "right": phrases.right,
 }
-PACKAGES = ("torch", "transformers", "peft", "ctranslate2", "llama-cpp-python")
+PACKAGES = ("torch", "transformers", "peft", "ctranslate2", "xllamacpp")
 
 
 def every_work(sizes: Sequence[str], only: Sequence[str]) -> Iterator[Work]:

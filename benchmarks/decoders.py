@@ -1,8 +1,6 @@
 """Programs that only decode, with our weights: CTranslate2 and llama.cpp, as `(tokens, count) -> new tokens`.
 
-    pip install '.[decoders]'
-
-llama-cpp-python is compiled while it is installed, which takes about twenty minutes on one core.
+pip install '.[decoders]'
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -14,7 +12,7 @@ import torch
 from work import Competitor, Peer, Size
 
 from minitransformer import Transformer
-from minitransformer.files.gguf import CONFIG_NAMES, HEAD, KV_HEADS, ROPE_BASE, VOCAB, gguf_name
+from minitransformer.files.gguf import gguf_name
 from minitransformer.optional import smollm2
 
 CTRANSLATE2, LLAMA, QUANTISED = "CTranslate2, float32", "llama.cpp, float32", "llama.cpp, Q4_1 (quantised)"
@@ -25,12 +23,10 @@ def everyone(size: Size, folder: Path, tokens: list[int], count: int) -> dict[st
     """Those who are rivals at this size, each with these tokens to read and so many to say."""
     if not size.decoders:
         return {}
-    makers: dict[str, Callable[[], Decode]] = {
-        CTRANSLATE2: lambda: ctranslate2(size.model, folder / "ctranslate2"),
-        LLAMA: lambda: llama_cpp(write_gguf(size.model, folder / "float32.gguf"), size.model.config.context),
-    }
-    if size.config is None:
-        makers[QUANTISED] = lambda: llama_cpp(smollm2(), size.model.config.context)
+    makers: dict[str, Callable[[], Decode]] = {CTRANSLATE2: lambda: ctranslate2(size.model, folder / "ctranslate2")}
+    if size.config is None:  # SmolLM2: llama.cpp wants a vocabulary with the weights
+        makers[LLAMA] = lambda: llama_cpp(write_gguf(size.model, folder / "float32.gguf"))
+        makers[QUANTISED] = lambda: llama_cpp(smollm2())
 
     def ready(make: Callable[[], Decode]) -> Competitor:
         decode = make()
@@ -74,38 +70,35 @@ def ctranslate2(model: Transformer, folder: Path) -> Decode:
     return decode
 
 
-def llama_cpp(path: Path, context: int) -> Decode:
-    from llama_cpp import Llama
+def llama_cpp(path: Path) -> Decode:
+    from xllamacpp import CommonParams, Server
 
-    threads = torch.get_num_threads()
-    model = Llama(
-        str(path), n_ctx=min(context, 1024), n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False
-    )
+    settings, threads = CommonParams(), torch.get_num_threads()
+    settings.model.path, settings.n_parallel, settings.verbosity = str(path), 1, -1
+    settings.n_ctx, settings.n_batch, settings.n_ubatch = 1024, 512, 512
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
+    server = Server(settings)
 
     def decode(tokens: list[int], count: int) -> list[int]:
-        model.reset()  # or it would remember what it has read
-        said = model.generate(tokens, top_k=1, temp=0.0, repeat_penalty=1.0)
-        return [next(said) for _ in range(count)]
+        asked = {"prompt": tokens, "n_predict": count, "top_k": 1, "temperature": 0, "ignore_eos": True}
+        told = {"cache_prompt": False, "verbose": True, "return_tokens": True}  # or it would know what it has read
+        return server.handle_completions(asked | told)["__verbose"]["tokens"]
 
     return decode
 
 
 def write_gguf(model: Transformer, path: Path) -> Path:
-    """Our weights in float32 as llama.cpp reads them, without a vocabulary."""
-    from gguf import GGUFWriter
+    """SmolLM2's weights in float32 as llama.cpp reads them; what else it wants is in the quantised file."""
+    from gguf import GGUFReader, GGUFValueType, GGUFWriter
 
-    config = model.config
     writer = GGUFWriter(path, "llama")
-    for ours, theirs in CONFIG_NAMES.items():
-        (writer.add_float32 if ours == "eps" else writer.add_uint32)(theirs, getattr(config, ours))
-    writer.add_uint32(KV_HEADS, config.kv_heads)
-    writer.add_uint32(VOCAB, config.vocab)
-    writer.add_float32(ROPE_BASE, config.rope_base)
-    writer.add_uint32(HEAD[0], config.head)
-    writer.add_tokenizer_model("no_vocab")
+    for name, field in GGUFReader(smollm2()).fields.items():
+        if not name.startswith("GGUF.") and name not in ("general.architecture", "general.file_type"):
+            inner = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
+            writer.add_key_value(name, field.contents(), field.types[0], sub_type=inner)
     for name, weight in model.state_dict().items():
         if ".query." in name or ".key." in name:  # numbers that are turned together stand side by side
-            weight = weight.unflatten(0, (-1, 2, config.head // 2)).transpose(1, 2).flatten(0, 2)
+            weight = weight.unflatten(0, (-1, 2, model.config.head // 2)).transpose(1, 2).flatten(0, 2)
         writer.add_tensor(gguf_name(name), weight.detach().float().contiguous().numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

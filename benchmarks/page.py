@@ -40,9 +40,13 @@ ratio that would be left if everything but our matrix products and our attention
 measured in the same rounds.
 
 How to read it: matrix products and attention are library calls, and nobody who computes the same can save them; but a
-faster library may be at hand. `minitransformer/products.py` takes the faster one of two for frozen weights: on some AMD
-processors it multiplies twice as fast, on others hardly faster; *products in GFLOP/s* above says how it is on this one.
-In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute.
+faster call may be at hand. `minitransformer/products.py` takes the fastest for frozen weights. On some AMD processors
+torch's other library multiplies many rows twice as fast, on others hardly faster: *products in GFLOP/s* above says how
+it is on this one, and where it is not faster, the training steps keep the share of them that the table shows. One to
+three rows by a large weight, as in decoding, are a batch of products (`torch.bmm`) in half the time of one, here.
+In decoding the rest is hundreds of small operators a token, each of which costs more to call than to compute. The time
+until a skill is right was aimed at with the smaller base of the first edition; the base that ships needs about 60 ms
+for a step of 32 sentences, and ten to twenty steps.
 """
 WHOLE = """## Demo, lessons, suite and grader
 

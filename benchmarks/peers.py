@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minitransformer import Hooks, Transformer
 from minitransformer.files.peft import as_peft
-from minitransformer.products import by_onednn
+from minitransformer.products import by_onednn, in_parts
 
 ENDLESS = dict(bos_token_id=None, eos_token_id=None, pad_token_id=None)
 
@@ -100,12 +100,12 @@ def hf_gpt2(nano: NanoGPT) -> nn.Module:
     return twin
 
 
-LIBRARIES = {"F.linear": F.linear, "oneDNN": by_onednn}
+LIBRARIES = {"F.linear": F.linear, "torch.bmm": in_parts, "oneDNN": by_onednn}
 
 
 @torch.no_grad()
 def best_times(x: Tensor, weight: Tensor) -> dict[str, float]:
-    """The best of several runs of each library that can multiply these, in seconds."""
+    """The best of several runs of each way to multiply these, in seconds."""
     best: dict[str, float] = {}
     for _ in range(5):
         for name, multiply in LIBRARIES.items():
@@ -124,7 +124,7 @@ def fastest(x: Tensor, weight: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def rates(side: int = 1024) -> dict[str, int]:
-    """GFLOP/s of each library in large square products."""
+    """GFLOP/s of each way in large square products."""
     return {name: round(2e-9 * side**3 / best) for name, best in best_times(*torch.randn(2, side, side)).items()}
 
 
@@ -145,7 +145,7 @@ def full_speed(flops: float) -> Callable[[], None]:
 
 
 def products(model: Transformer, rows: int, tokens: int) -> Callable[[], None]:
-    """The model's own matrices, each times `rows` vectors by the fastest library for it: the floor under decoding."""
+    """The model's own matrices, each times `rows` vectors in the fastest way for it: the floor under decoding."""
     weights = [module.weight.detach() for module in model.modules() if isinstance(module, (nn.Linear, nn.Embedding))]
     vectors = [torch.randn(rows, weight.shape[1]) for weight in weights]
     by_shape = {weight.shape: fastest(vector, weight) for vector, weight in zip(vectors, weights, strict=True)}

@@ -70,6 +70,8 @@ def write(folder: Path, solved: list[Path] | None = None, play: Path | None = No
     (folder / "sections.js").write_text(index(pages), encoding="utf-8")
     if play is not None:
         shutil.copytree(play, folder / "play")
+        facts = json.loads((play / "facts.json").read_text(encoding="utf-8")) | {"lessons": "../"}
+        (folder / "play" / "facts.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
     front = cover(pages, play is not None)
     (folder / "index.html").write_text(laid_out("Lessons", front, pages, None), encoding="utf-8")
     for number, page in enumerate(pages):

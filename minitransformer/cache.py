@@ -56,9 +56,10 @@ class Cache:
             rows, room = old[0].shape[::2]
             if not used or rows < keys.shape[0] or room < total:
                 old = [self.moved(tensor[:, :, :used], keys.shape[0], total + (used or self.room)) for tensor in old]
-            old[0][:, :, used:total], old[1][:, :, used:total] = keys, values
+            for tensor, new in zip(old, (keys, values), strict=True):
+                tensor.narrow(2, used, total - used).copy_(new)
         self.layers[layer] = *old, total
-        return old[0][:, :, :total], old[1][:, :, :total]
+        return old[0].narrow(2, 0, total), old[1].narrow(2, 0, total)
 
     @staticmethod
     def moved(tensor: Tensor, rows: int, room: int) -> Tensor:

@@ -81,6 +81,12 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--length", type=at_least_one, default=10, help="virtual tokens (default 10)")
     command.add_argument("--seeds", type=at_least_one, default=1, help="trainings of each (default 1)")
     command.add_argument("--steps", type=at_least_one, help="training steps (default: what each task needs)")
+    command.add_argument(
+        "--until",
+        type=share,
+        metavar="SHARE",
+        help="end a training when so many of the texts it is tuned on are right: .99",
+    )
     command.add_argument("--dtype", choices=("float32", "bfloat16"), help="numbers (default: the faster ones here)")
     command.add_argument("--snippets", type=Path, default=Path("real") / SNIPPETS, help="the sentences on films")
     command.add_argument("--out", type=Path, default=Path("real"), help="folder for results and pictures")

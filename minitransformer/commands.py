@@ -124,7 +124,14 @@ def table(rows: list[Row], methods: Iterable[str]) -> None:
 
 
 def tune_real_model(
-    tasks: list[str], length: int, seeds: int, steps: int | None, snippets: Path, dtype: str | None, out: Path
+    tasks: list[str],
+    length: int,
+    seeds: int,
+    steps: int | None,
+    until: float | None,
+    snippets: Path,
+    dtype: str | None,
+    out: Path,
 ) -> None:
     """The same tuning, comparison and pictures on SmolLM2-135M."""
     from . import plots
@@ -150,7 +157,7 @@ def tune_real_model(
     for texts in every:
         began = time.perf_counter()
         results = texts.untuned(model, tokenizer, texts)
-        results += texts.tuned(model, tokenizer, texts, length, range(seeds), steps or texts.steps)
+        results += texts.tuned(model, tokenizer, texts, length, range(seeds), steps or texts.steps, until)
         show(results, dict.fromkeys(row["method"] for row in results))
         print(f"{texts.name}: {time.perf_counter() - began:.0f} s in all", flush=True)
         rows += results

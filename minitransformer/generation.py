@@ -53,10 +53,9 @@ def generate(
     here, read = sorted(going), min(map(len, rows))  # the rows in the batch, and how far all prompts are read
     room = min(max(map(len, rows)) - read + max_new_tokens, model.config.context)
     cache, tokens = Cache(room), torch.tensor([row[:read] for row in rows], device=sampler.device)
-    hidden = model.hidden(tokens, hooks, cache)[:, -1]  # (B, D)
-    next_hidden = OneToken(model).read if lead_there(model, hooks) else partial(read_on, model)
+    logits = model.logits(model.hidden(tokens, hooks, cache)[:, -1])  # (B, V)
+    next_logits = OneToken(model).read if lead_there(model, hooks) else partial(read_on, model)
     while going:
-        logits = model.logits(hidden)  # (B, V)
         finite = logits.amax(-1).isfinite().all()  # the largest of some numbers is NaN if one of them is
         chosen = choose(logits, temperature, top_k, top_p, sampler)
         finite, *chosen = torch.cat((finite[None], chosen)).tolist()  # here alone the device is waited for
@@ -79,14 +78,14 @@ def generate(
             hooks = Remaining(hooks, places)
         if going:
             with reading:
-                hidden = next_hidden(torch.tensor(chosen, device=sampler.device), hooks, cache)
+                logits = next_logits(torch.tensor(chosen, device=sampler.device), hooks, cache)
             read += 1
     return answers
 
 
-def read_on(model: Transformer, tokens: Tensor, hooks: Hooks, cache: Cache) -> Tensor:  # (B) -> (B, D)
+def read_on(model: Transformer, tokens: Tensor, hooks: Hooks, cache: Cache) -> Tensor:  # (B) -> (B, V)
     """One token more for each row, as the model reads everything."""
-    return model.read(tokens[:, None], hooks, cache)[:, -1]
+    return model.logits(model.read(tokens[:, None], hooks, cache)[:, -1])
 
 
 class Remaining(Hooks):

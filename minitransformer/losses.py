@@ -38,7 +38,6 @@ def shared_loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hook
 def check(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks) -> Places:
     """Where the targets are; what cannot be a batch for this model is refused."""
     expect.a(Transformer, model=model)
-    expect.a(Hooks, hooks=hooks)
     check_targets(tokens, targets, model.config.vocab)
     model.check(tokens, hooks)
     return Places.of(targets != IGNORED, model.embedding.weight.device)
@@ -92,7 +91,7 @@ def check_shareable(model: Transformer, tokens: Tensor, targets: Tensor, hooks: 
     """Refuse hooks that change the text itself: only what stands in front of it is the same in every row."""
     with torch.no_grad():
         plain = loss(model, tokens, targets, hooks)
-        apart = (plain - shared_loss(model, tokens, targets, hooks)).abs().item()
+        apart = (plain - shared_loss(model, tokens, targets, hooks)).abs()
     if apart > 3 * torch.finfo(model.embedding.weight.dtype).eps ** 0.5:  # .001 in float32, .26 in bfloat16
         raise ValueError(
             "hooks may put vectors in front of the text, but these change the text's own vectors: the loss is "

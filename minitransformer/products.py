@@ -1,15 +1,17 @@
 """Matrix products with weights that nobody trains: the same numbers in less time.
 
-torch brings two libraries for products on a processor, and `nn.Linear` always takes the same one. Which is faster
-depends on the processor, so it is measured, once. So is the way in which large weights should lie in memory. The model
-knows nothing of this: `prepare` gives its linear layers another class, with the same parameters. `plain_products()`
-switches the other library off; the environment variable MINITRANSFORMER_PRODUCTS=plain switches all of it off.
+torch brings two libraries for products on a processor, and `nn.Linear` always takes the same one. The usual one again
+has a way for one product and a way for a batch of products. Which is faster depends on the processor and on the number
+of rows, so it is measured, once. The model knows nothing of this: `prepare` gives its linear layers another class, with
+the same parameters. `plain_products()` switches the other ways off; the environment variable
+MINITRANSFORMER_PRODUCTS=plain switches all of it off.
 """
 
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 
@@ -19,48 +21,42 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
 ROWS = 64  # with fewer, calling the other library costs more than it saves
+FEW = 3  # rows: with more, a batch of products costs nearly as much as one product
 CLEARLY = 0.8  # of the time: so that the choice is the same tomorrow
-LARGE, HUGE = 2**20, 2**22  # bytes: smaller weights are at hand in the processor's caches, however they lie
+LARGE = 2**19  # bytes: smaller weights are at hand in the processor's caches, and read fast in any way
 FAR = 2**26  # bytes: more than the caches hold
 NEIGHBOURS = ("query", "key", "value"), ("gate", "up")  # layers that multiply the same vectors
 
 
 def prepare(model: nn.Module) -> None:
-    """Let the linear layers of a model use the faster library wherever their weights get no gradient, and its large
-    weights lie as it suits the decoding of one row, which reads all of them for every token.
+    """Let the linear layers of a model take the fastest way wherever their weights get no gradient, and let neighbours
+    lie side by side, so that they are one product when a token is decoded.
     """
     for module in list(model.modules()):
-        children = {name: child for name, child in module.named_children() if has_weight_alone(child)}
-        for child in children.values():
-            child.__class__ = PreparedLinear if isinstance(child, nn.Linear) else nn.Embedding
+        layers = {name: child for name, child in module.named_children() if only_multiplies(child)}
+        for layer in layers.values():
+            layer.__class__ = PreparedLinear
         for names in NEIGHBOURS:
-            widths = {children[name].weight.shape[1] for name in names if name in children}
-            if children.keys() >= set(names) and len(widths) == 1:
-                lay_out([children.pop(name).weight for name in names])
-        for child in children.values():
-            lay_out([child.weight])
+            widths = {layers[name].weight.shape[1] for name in names if name in layers}
+            if layers.keys() >= set(names) and len(widths) == 1:
+                lay_out([layers[name].weight for name in names])
 
 
-def has_weight_alone(layer: nn.Module) -> bool:
-    """A layer that only multiplies, or looks up rows; not one that somebody has made of it."""
-    return type(layer) in (nn.Linear, PreparedLinear, nn.Embedding) and getattr(layer, "bias", None) is None
+def only_multiplies(layer: nn.Module) -> bool:
+    """A linear layer without a bias; not one that somebody has made of it."""
+    return type(layer) in (nn.Linear, PreparedLinear) and layer.bias is None
 
 
 @torch.no_grad()
 def lay_out(weights: Sequence[nn.Parameter]) -> None:  # (O, I) each
-    """Put the weights of neighbours side by side, and huge ones by columns where that is faster."""
+    """Put large weights of neighbours side by side."""
     on_processor = all(weight.device.type == "cpu" and weight.dtype == torch.float32 for weight in weights)
-    size = sum(weight.nbytes for weight in weights)
-    if plain() or not on_processor or size < LARGE:
+    large = sum(weight.nbytes for weight in weights) >= LARGE
+    if plain() or not on_processor or not large or beside(weights) is not None:
         return
-    outputs, inputs = sum(map(len, weights)), weights[0].shape[1]
-    by_columns = size >= HUGE and columns_are_faster(outputs, inputs)
-    present = beside(weights)
-    if present is not None and present.T.is_contiguous() == by_columns:
-        return
-    whole = weights[0].new_empty(inputs, outputs).T if by_columns else weights[0].new_empty(outputs, inputs)
+    whole = torch.cat(list(weights))
     for weight, part in zip(weights, whole.split([len(weight) for weight in weights]), strict=True):
-        weight.data = part.copy_(weight)
+        weight.data = part
 
 
 def together(*weights: Tensor) -> Tensor:  # (O, I) each -> (all O, I)
@@ -91,11 +87,39 @@ class PreparedLinear(nn.Linear):
 
 
 def multiply(x: Tensor, weight: Tensor) -> Tensor:  # (…, I), (O, I) -> (…, O)
-    """x Wᵀ by the faster library, or by the usual one where the weight gets a gradient, too."""
+    """x Wᵀ in the fastest way, or in the usual one where the weight gets a gradient, too."""
     learns = weight.requires_grad and torch.is_grad_enabled()
-    if learns or x.numel() < ROWS * weight.shape[1] or not usable(x, weight):
+    if learns or not fits(x, weight):
         return F.linear(x, weight)
-    return Product.apply(x, weight)
+    return fastest(x.numel() // weight.shape[1])(x, weight)
+
+
+def fastest(rows: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """The way for so many rows, by weights without a gradient that lie in a processor's memory."""
+    if rows >= ROWS and onednn_is_faster():
+        return Product.apply
+    return of_few_rows if 0 < rows <= FEW else F.linear
+
+
+def of_few_rows(x: Tensor, weight: Tensor) -> Tensor:  # (…, I), (O, I) -> (…, O)
+    large = weight.nbytes >= LARGE
+    return (in_parts if large and parts_are_faster(x.numel() // weight.shape[1]) else F.linear)(x, weight)
+
+
+def in_parts(x: Tensor, weight: Tensor) -> Tensor:  # (…, I), (O, I) -> (…, O)
+    """x Wᵀ as a batch of products, each with a part of the weight."""
+    count = parts(len(weight))
+    if count == 1:
+        return F.linear(x, weight)
+    columns = x.reshape(-1, x.shape[-1]).t().expand(count, -1, -1)  # (count, I, rows)
+    product = torch.bmm(weight.unflatten(0, (count, -1)), columns).flatten(0, 1)  # (O, rows)
+    return product.t().contiguous().view(*x.shape[:-1], len(weight))
+
+
+@cache
+def parts(outputs: int) -> int:
+    """How many parts of the same size: a few, or one where none of these numbers fits."""
+    return next((count for count in range(2, 65) if outputs % count == 0), 1)
 
 
 class Product(torch.autograd.Function):
@@ -136,11 +160,10 @@ if hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # not every build of torch h
     register_flop_formula(torch.ops.mkldnn._linear_pointwise)(flops)
 
 
-def usable(x: Tensor, weight: Tensor) -> bool:
-    """Whether the other library can multiply these, and is worth it on this processor."""
+def fits(x: Tensor, weight: Tensor) -> bool:
+    """Whether these can be multiplied in another way at all."""
     numbers = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
-    fits = numbers and x.shape[-1] == weight.shape[1] and not torch.is_autocast_enabled("cpu")
-    return wanted and fits and onednn_is_faster()
+    return wanted and numbers and x.shape[-1] == weight.shape[1] and not torch.is_autocast_enabled("cpu")
 
 
 def plain() -> bool:
@@ -161,37 +184,34 @@ def onednn_is_faster() -> bool:
 
 
 @cache
-def columns_are_faster(outputs: int, inputs: int) -> bool:
-    """Whether one vector is multiplied faster by a weight of this shape that lies by columns; measured in some 50 ms.
-
-    With so many weights that none of them is at hand in a cache: so it is when a large model decodes.
-    """
-    outputs = min(outputs, FAR // (4 * inputs))
-    count = FAR // (4 * outputs * inputs)
-    x, memory = torch.ones(1, inputs), torch.ones(count, outputs * inputs)
-    rows, columns = memory.view(count, outputs, inputs), memory.view(count, inputs, outputs).transpose(1, 2)
-    return ratio(*(partial(multiply_all, x, weights) for weights in (columns, rows))) < CLEARLY
+def parts_are_faster(rows: int) -> bool:
+    """Measured in some 100 ms, with more weights than the caches hold: so it is when a large model decodes."""
+    if plain():
+        return False
+    x, weights = torch.ones(rows, 512), torch.ones(FAR // 2**21, 1024, 512)
+    ways = (partial(multiply_all, way, x, weights) for way in (in_parts, F.linear))
+    return ratio(*ways) < CLEARLY
 
 
-def multiply_all(x: Tensor, weights: Tensor) -> None:
+def multiply_all(way: Callable, x: Tensor, weights: Tensor) -> None:
     for weight in weights:
-        F.linear(x, weight)
+        way(x, weight)
 
 
-def ratio(one: Callable, other: Callable, times: int = 3) -> float:
-    """How long one takes, as a share of the other: the best of several runs each, one after the other."""
-    best = {each: float("inf") for each in (one, other)}
-    for _ in range(times):
-        for each in best:
-            best[each] = min(best[each], seconds(each))
-    return best[one] / best[other]
+def ratio(one: Callable, other: Callable, times: int = 5) -> float:
+    """How long one takes, as a share of the other: the best of several runs each, one after the other.
+
+    In a thread of its own, which knows nothing of who counts operations or records gradients in this one.
+    """
+    with ThreadPoolExecutor(1) as apart:
+        runs = [[apart.submit(seconds, run).result() for run in (one, other)] for _ in range(times)]
+    return min(run[0] for run in runs) / min(run[1] for run in runs)
 
 
 def seconds(run: Callable) -> float:
-    with torch.no_grad():
-        began = time.perf_counter()
-        run()
-        return time.perf_counter() - began
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
 
 
 wanted = True

@@ -16,6 +16,7 @@ from minitransformer import (
     PrefixTuning,
     PromptTuning,
     batch,
+    compile_prefix,
     freeze,
     generate,
     pretrained,
@@ -110,3 +111,14 @@ def test_read_greedily_a_graph_says_what_generate_says(method):
                 break
             said.append(choices[0, -1].item())
         assert said == wanted
+
+
+@ALL
+@pytest.mark.parametrize("length", [1, 4])
+def test_keys_and_values_in_front_of_a_text_are_the_compiled_prefix(length):
+    prompt = PromptTuning(length, MODEL.config)
+    got = outcome(graph("prompt", gradients=False), prompt, torch.tensor([TOKENIZER.encode("Look out! →")]))
+    wanted = compile_prefix(MODEL, prompt)
+    for layer in range(MODEL.config.layers):
+        assert close(got["keys"][layer, 0, :, :length], wanted.keys[layer])
+        assert close(got["values"][layer, 0, :, :length], wanted.values[layer])

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import save
 
 import minitransformer
-from minitransformer import KeyValuePrefix, PrefixTuning, PromptTuning, batch
+from minitransformer import Hooks, KeyValuePrefix, PrefixTuning, PromptTuning, Transformer, batch, fingerprint, load
 
 PAGE = Path(minitransformer.__file__).parent / "live/page"
 NODE = shutil.which("node")
@@ -55,8 +56,17 @@ def recorded(base, book) -> dict:
             method: {f"hooks.{name}": list(each.shape) for name, each in made.named_parameters()}
             for method, made in hooks.items()
         },
+        "fingerprint": fingerprint(model),
+        "files": {method: saved(each, model) for method, each in hooks.items()},
+        "too_long": saved(PromptTuning(11, config), model),
         "file": list(save({"own": torch.tensor([[1.0, -2.0], [0.5, 3.0]])}, {"format": "minitransformer 2"})),
     }
+
+
+def saved(hooks: Hooks, model: Transformer) -> list[int]:
+    with tempfile.TemporaryDirectory() as folder:
+        minitransformer.save(hooks, path := Path(folder) / "own.safetensors", model)
+        return list(path.read_bytes())
 
 
 @pytest.mark.skipif(NODE is None, reason="node is not here")
@@ -69,4 +79,10 @@ def test_the_page_s_own_logic_does_what_python_does(base, book, tmp_path):
     command = [NODE, "--test", "logic.test.js"]
     done = subprocess.run(command, cwd=tmp_path / "page", env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "# tests 10" in done.stdout
+    assert "# tests 16" in done.stdout
+    for method, data in recorded(base, book)["files"].items():  # what the page has written loads, and is the same
+        again = load(tmp_path / f"page/{method}.safetensors", base[0])
+        (tmp_path / "own.safetensors").write_bytes(bytes(data))
+        own = load(tmp_path / "own.safetensors", base[0])
+        assert type(again) is type(own) and again.base == own.base
+        assert all(map(torch.equal, again.parameters(), own.parameters()))

@@ -4,6 +4,7 @@ It needs a page: `minitransformer play --build-only`, and its folder in the envi
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 import minitransformer
-from minitransformer import PromptTuning, batch, pretrained
+from minitransformer import PrefixTuning, PromptTuning, batch, load, pretrained, save
 from minitransformer.files.checkpoints import fingerprint
 from minitransformer.gradients import record_step
 from minitransformer.live.serving import address, server
@@ -21,6 +22,7 @@ from minitransformer.losses import loss as loss_of
 
 pytest.importorskip("selenium")
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -189,6 +191,145 @@ def test_the_stack_is_walked_by_arrow_keys_and_says_what_each_cell_is(page):
     first = text(page, "detail")
     page.switch_to.active_element.send_keys("\ue014")  # the arrow to the right
     assert "gradient" in first and text(page, "detail") not in ("", first)
+
+
+def test_stale_gradients_add_up(page):
+    run_program(page, "stale")
+    norms = []
+    for step in range(1, 7):
+        press(page, "once")
+        until(page, lambda step=step: text(page, "steps") == str(step))
+        norms.append(float(text(page, "norm")))
+    assert norms[-1] > 2 * norms[0]
+
+
+def choose(page, name: str, value: str) -> None:
+    Select(page.find_element(By.ID, name)).select_by_value(value)
+
+
+def vectors(page) -> int:
+    return int(page.find_element(By.ID, "length").get_attribute("value"))
+
+
+def test_a_vector_by_hand_changes_the_answer_at_once_and_comes_back(page):
+    train_to(page, "小心!")
+    trained, nearest = text(page, "answer"), text(page, "nearest")
+    for place in range(4):  # each of them times -30: one of them matters
+        choose(page, "which", str(place))
+        box = page.find_element(By.ID, "factor")
+        box.clear()
+        box.send_keys("-30")
+        press(page, "scale")
+        until(page, lambda place=place: text(page, "nearest").splitlines()[place] != nearest.splitlines()[place])
+    until(page, lambda: text(page, "answer") != trained)
+    press(page, "take")
+    until(page, lambda: vectors(page) == 3)
+    press(page, "back")
+    until(page, lambda: (vectors(page), text(page, "answer"), text(page, "nearest")) == (4, trained, nearest))
+
+
+def test_a_vector_becomes_a_word_or_changes_places_or_is_moved_by_keys_and_dragged(page):
+    words = lambda: [line.split(": ")[1].split()[0] for line in text(page, "nearest").splitlines()]  # noqa: E731
+    page.find_element(By.ID, "by").send_keys("dog")
+    press(page, "replace")
+    until(page, lambda: words()[0] == "dog")
+    press(page, "swap")
+    until(page, lambda: words()[1] == "dog")
+    page.find_element(By.ID, "by").send_keys("s and cats")
+    press(page, "replace")
+    until(page, lambda: "one word" in text(page, "mistake"))
+    spot = lambda: [float(dot("p1").get_attribute(axis)) for axis in ("cx", "cy")]  # noqa: E731
+    dot = lambda name: page.find_element(By.CSS_SELECTOR, f'#plane [data-vector="{name[1:]}"]')  # noqa: E731
+    before = spot()
+    page.execute_script("arguments[0].focus()", dot("p1"))
+    page.switch_to.active_element.send_keys("\ue014")
+    until(page, lambda: spot() != before)
+    before = spot()
+    ActionChains(page).drag_and_drop_by_offset(dot("p1"), -40, 30).perform()
+    until(page, lambda: spot() != before)
+    scale = 320 / page.find_element(By.ID, "plane").size["width"]
+    assert spot() == pytest.approx([before[0] - 40 * scale, before[1] + 30 * scale], abs=2)
+
+
+def test_compiled_to_a_prefix_it_says_the_same(page):
+    train_to(page, "小心!")
+    press(page, "compile")
+    until(page, lambda: "the answer is 小心!" in text(page, "compiled"))
+    apart = float(text(page, "compiled").split("at most ")[1].split(";")[0])
+    assert apart < 1e-4
+    assert page.find_element(By.ID, "method").get_attribute("value") == "key_value" and text(page, "answer") == "小心!"
+    press(page, "once")  # and is trained on
+    until(page, lambda: text(page, "time") and not page.find_element(By.ID, "mistake").text)
+
+
+def test_a_link_holds_the_whole_state(page):
+    train_to(page, "小心!")
+    press(page, "language")
+    state = lambda: {name: text(page, name) for name in ("answer", "steps", "loss", "nearest")}  # noqa: E731
+    before = state()
+    press(page, "link")
+    address = page.current_url
+    page.get("about:blank")
+    page.get(address)
+    until(page, lambda: page.execute_script("return document.documentElement.dataset.ready"))
+    assert state() == before and page.execute_script("return document.documentElement.lang") == "zh"
+
+
+def test_a_prompt_that_python_saved_is_loaded_and_one_from_here_is_saved(page, base, tmp_path):
+    model, tokenizer = base
+    hooks = PrefixTuning.from_tokens(model, tokenizer.encode("shout:"))
+    save(hooks, tmp_path / "shout.safetensors", model)
+    page.find_element(By.ID, "load").send_keys(str(tmp_path / "shout.safetensors"))
+    until(page, lambda: "2 vectors" in text(page, "kept"))
+    assert text(page, "answer") == "LOOK OUT!"
+    page.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    press(page, "save")
+    until(page, lambda: (tmp_path / "soft_prompt.safetensors").exists())
+    assert torch.equal(load(tmp_path / "soft_prompt.safetensors", model).vectors, hooks.vectors)
+    (tmp_path / "wrong.safetensors").write_text("text,answer")
+    page.find_element(By.ID, "load").send_keys(str(tmp_path / "wrong.safetensors"))
+    until(page, lambda: "no soft prompt" in text(page, "mistake"))
+
+
+def reveal(page, challenge: str) -> str:
+    choose(page, "challenge", challenge)
+    press(page, "try")
+    until(page, lambda: text(page, "revealed"))
+    assert text(page, "revealed") == "Choose an answer first."
+    page.execute_script("document.querySelector('#guesses input').click()")
+    press(page, "try")
+    until(page, lambda: text(page, "revealed").startswith(("As you said.", "It is:")))
+    return text(page, "revealed")
+
+
+def test_each_question_is_answered_by_its_own_experiment(page):
+    train_to(page, "小心!")
+    said = reveal(page, "matters")
+    losses = dict(part.split() for part in said.split("without ")[1].rstrip(".").split(", "))
+    most = max(losses, key=lambda name: float(losses[name]))
+    assert len(losses) == 4 and (f"It is: {most}." in said or (said.startswith("As you said") and most == "p0"))
+    assert "not the same" in reveal(page, "nothing")
+    assert reveal(page, "compiled").startswith("As you said.")
+    before, after = re.search(r"before (\d+) of 12, afterwards (\d+)", reveal(page, "thawed_base")).groups()
+    assert int(before) >= 11 and int(after) < int(before)
+    choose(page, "method", "prefix")
+    until(page, lambda: not page.find_element(By.ID, "try").is_enabled())
+
+
+def test_an_address_leads_to_a_question_or_to_a_prompt_beside_the_page(page, listening, base):
+    model, tokenizer = base
+    page.get(f"{listening}?#challenge=compiled")
+    until(page, lambda: page.execute_script("return document.documentElement.dataset.ready"))
+    assert page.find_element(By.ID, "challenge").get_attribute("value") == "compiled"
+    path = Path(PAGE) / "beside.safetensors"
+    try:
+        save(PromptTuning.from_tokens(model, tokenizer.encode("shout:")), path, model)
+        page.get("about:blank")
+        page.get(f"{listening}#prompt={path.name}")
+        until(page, lambda: page.execute_script("return document.documentElement.dataset.ready"))
+        assert text(page, "answer") == "LOOK OUT!" and vectors(page) == 2
+    finally:
+        path.unlink()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 CALLED_OTHERWISE = {
-    "llama_cpp": "llama-cpp-python",
     "yaml": "pyyaml",
     "websocket": "websocket-client",
     "markdown_it": "markdown-it-py",

@@ -166,21 +166,19 @@ def test_accuracy_of_a_loaded_model_uses_it(base, book, calls):
     assert accuracy(model, examples) > 0.9 and calls
 
 
-@pytest.fixture(params=[True, False], ids=["by columns", "by rows"])
-def by_columns(request, monkeypatch) -> bool:
-    """Every weight counts as large, and lies best in one of the two ways."""
+@pytest.fixture(params=[True, False], ids=["in parts", "whole"])
+def large(request, monkeypatch) -> bool:
+    """Every weight counts as large, and a few rows are multiplied by it in parts, or not."""
     monkeypatch.setattr(products, "LARGE", 0)
-    monkeypatch.setattr(products, "HUGE", 0)
-    monkeypatch.setattr(products, "columns_are_faster", lambda outputs, inputs: request.param)
+    monkeypatch.setattr(products, "parts_are_faster", lambda rows: request.param)
     return request.param
 
 
-def test_large_weights_are_moved_and_stay_the_same_parameters(by_columns):
+def test_neighbours_are_moved_and_stay_the_same_parameters(large):
     model = random_model(dtype=torch.float32)
     before, parameters = copy.deepcopy(model), dict(model.named_parameters())
     freeze(model)
     attention = model.blocks[1].attention
-    assert attention.output.weight.T.is_contiguous() == model.embedding.weight.T.is_contiguous() == by_columns
     for name, parameter in model.named_parameters():
         assert parameter is parameters[name] and torch.equal(parameter, before.get_parameter(name))
     whole = products.together(attention.query.weight, attention.key.weight, attention.value.weight)
@@ -189,7 +187,7 @@ def test_large_weights_are_moved_and_stay_the_same_parameters(by_columns):
     assert (whole[32:48] == 7).all() and not (whole[48:] == 7).any()
 
 
-def test_a_model_that_lies_otherwise_computes_trains_and_is_kept_the_same(by_columns, calls, tmp_path):
+def test_a_model_of_large_weights_computes_trains_and_is_kept_the_same(large, calls, tmp_path):
     model = random_model(dtype=torch.float32)
     plain, hooks = copy.deepcopy(model).requires_grad_(False), METHODS["prompt"](3)
     freeze(model)
@@ -197,14 +195,42 @@ def test_a_model_that_lies_otherwise_computes_trains_and_is_kept_the_same(by_col
     assert abs(value - expected) < 1e-6 * expected
     for got, wanted in zip(gradients, expected_gradients, strict=True):
         assert (got - wanted).norm() <= 1e-5 * wanted.norm()
-    rows = text(model, 3, 6).tolist()
-    assert generate(model, rows, hooks, 9) == generate(plain, rows, hooks, 9)
     assert fingerprint(model) == fingerprint(plain) == fingerprint(copy.deepcopy(model))
     files = [packed(each.state_dict(), {}, Source(str(tmp_path), "")) for each in (model, plain)]
     assert files[0] == files[1]
 
 
-def test_what_lies_well_is_not_moved_again(by_columns):
+@pytest.mark.parametrize("rows", [1, 3, 4])
+def test_one_row_or_a_few_say_the_same_tokens(large, monkeypatch, rows):
+    counts, bmm = [], torch.bmm
+    monkeypatch.setattr(torch, "bmm", lambda parts, columns: counts.append(len(parts)) or bmm(parts, columns))
+    model = freeze(random_model(dtype=torch.float32))
+    asked = text(model, rows, 6).tolist()
+    fast = generate(model, asked, METHODS["prompt"](3), 9)
+    assert bool(counts) == (large and rows <= products.FEW)
+    with products.plain_products():
+        counts.clear()
+        assert generate(model, asked, METHODS["prompt"](3), 9) == fast and not counts
+
+
+@pytest.mark.parametrize("shape", [(8,), (1, 8), (3, 8), (2, 1, 8)])
+@pytest.mark.parametrize("outputs", [2, 9, 64 * 3, 67])  # the last has no parts of the same size
+def test_a_product_in_parts_is_the_product(large, shape, outputs):
+    x, weight = torch.randn(shape), torch.randn(outputs, 8)
+    for strided in x, x.new_empty(*shape[:-1], 16)[..., ::2].copy_(x):
+        product = products.multiply(strided, weight)
+        torch.testing.assert_close(product, x @ weight.T)
+        assert product.is_contiguous()
+    assert products.multiply(x.new_empty(0, *shape), weight).shape == (0, *shape[:-1], outputs)
+
+
+def test_a_few_rows_that_get_a_gradient_get_the_right_one(large):
+    x, weight = torch.randn(3, 8, requires_grad=True), torch.randn(10, 8)
+    (gradient,) = torch.autograd.grad(products.multiply(x, weight).sum(), x)
+    torch.testing.assert_close(gradient, weight.sum(0).expand(3, -1))
+
+
+def test_what_lies_well_is_not_moved_again(large):
     model = freeze(random_model(dtype=torch.float32))
     places = [parameter.data_ptr() for parameter in model.parameters()]
     freeze(model)
@@ -215,7 +241,7 @@ def test_what_lies_well_is_not_moved_again(by_columns):
 
 
 @pytest.mark.parametrize("reason", ["small", "float64", "switched off"])
-def test_what_needs_no_other_place_stays_where_it_is(monkeypatch, by_columns, reason):
+def test_what_needs_no_other_place_stays_where_it_is(monkeypatch, large, reason):
     if reason == "small":
         monkeypatch.undo()
     if reason == "switched off":
@@ -226,14 +252,15 @@ def test_what_needs_no_other_place_stays_where_it_is(monkeypatch, by_columns, re
     assert places == [parameter.data_ptr() for parameter in model.parameters()]
 
 
-@pytest.mark.parametrize(("columns", "taken"), [(0.5, True), (1.0, False)])
-def test_weights_lie_as_they_are_read_faster(monkeypatch, columns, taken):
-    monkeypatch.setattr(products, "FAR", 2**16)
-    monkeypatch.setattr(products, "seconds", lambda run: columns if run.args[1].stride()[1] == 1 else 1.0)
-    assert products.columns_are_faster.__wrapped__(300, 40) == taken
+@pytest.mark.parametrize(("parts", "taken"), [(0.5, True), (1.0, False)])
+def test_a_few_rows_are_multiplied_in_the_faster_way(monkeypatch, parts, taken):
+    monkeypatch.setattr(products, "seconds", lambda run: parts if run.args[0] is products.in_parts else 1.0)
+    assert products.parts_are_faster.__wrapped__(1) == taken
+    monkeypatch.setenv("MINITRANSFORMER_PRODUCTS", "plain")
+    assert not products.parts_are_faster.__wrapped__(1)
 
 
-def test_a_layer_with_a_bias_keeps_it(by_columns, calls):
+def test_a_layer_with_a_bias_keeps_it(large, calls):
     model = nn.Sequential(nn.Linear(8, 6), nn.Linear(6, 4, bias=False))
     x = torch.randn(100, 8)
     expected = model(x)
@@ -248,7 +275,7 @@ def test_the_weights_of_the_base_that_ships_are_saved_by_whoever_saves_plain_ten
     assert all(torch.equal(saved[name], weight) for name, weight in model.state_dict().items())
 
 
-def test_neighbours_by_name_that_multiply_other_vectors_stay_apart(by_columns):
+def test_neighbours_by_name_that_multiply_other_vectors_stay_apart(large):
     model = nn.Module()
     model.gate, model.up = nn.Linear(8, 6, bias=False), nn.Linear(5, 6, bias=False)
     before = copy.deepcopy(model.state_dict())

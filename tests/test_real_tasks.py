@@ -175,3 +175,10 @@ def test_without_the_extra_the_command_says_what_to_install(monkeypatch):
         main(["real", "sentiment", "--snippets", "nowhere/snippets.tar.gz"])
     with pytest.raises(SystemExit, match="the tasks are antonyms, sentiment, chinese; got riddles"):
         main(["real", "riddles"])
+
+
+def test_tuning_may_end_when_what_it_is_tuned_on_is_right(model, tokenizer, texts):
+    ended = new_texts(model, tokenizer, texts, 4, (0,), 300, 0.0)[0]  # a share that the first look finds reached
+    prompt = first_words(model, tokenizer, texts, 4)["prompt"]
+    ten_steps = soft_prompt(model, task(texts, tokenizer), prompt, "prompt", 0, steps=10)
+    assert (ended["flops"], ended["accuracy"]) == (ten_steps["flops"], ten_steps["accuracy"])

@@ -12,7 +12,7 @@ from minitransformer.generation import choose
 from minitransformer.losses import wanted_logits
 from minitransformer.model import Attention, Block, Transformer
 from minitransformer.products import plain_products
-from minitransformer.shortcuts import OneToken, Places, lead_there
+from minitransformer.shortcuts import OneToken, Places, lead_there, lean
 from minitransformer.tokenizer import IGNORED
 
 
@@ -66,16 +66,26 @@ def test_padding_and_what_the_last_block_need_not_say_are_not_multiplied(model, 
     assert rows == 2 * block + [wanted, needed, needed, wanted, wanted, wanted, wanted]
 
 
+@pytest.mark.parametrize(("dtype", "within"), [(torch.float64, 1e-9), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("method", METHODS)
-def test_one_token_more_is_what_the_long_way_reads(model, method):
-    hooks, tokens = METHODS[method](3).double(), text(model, 3, 9)
+def test_one_token_more_is_what_the_long_way_reads(method, dtype, within):
+    model = freeze(random_model(dtype=dtype))
+    hooks, tokens = METHODS[method](3).to(dtype), text(model, 3, 9)
     with torch.no_grad():
         ends = []
-        for read in OneToken(model).read, lambda t, *rest: model.hidden(t[:, None], *rest)[:, -1]:
+        for read in OneToken(model).read, lambda t, *rest: model(t[:, None], *rest)[:, -1]:
             cache = Cache(room=9)
             model.hidden(tokens[:, :4], hooks, cache)
             ends.append(torch.stack([read(tokens[:, place], hooks, cache) for place in range(4, 9)]))
-    equal(*ends)
+    equal(*ends, within)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-6, 1e-3, 1.0, 1e15])  # at the smallest the epsilon is all that counts
+def test_the_norm_of_one_token_is_the_norm(size):
+    norm = torch.nn.RMSNorm(32, eps=1e-5)
+    norm.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    x = size * torch.randn(4, 32, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(lean(norm)(x), norm(x))
 
 
 def test_decoding_sets_room_aside_once(model, monkeypatch):
@@ -199,10 +209,10 @@ def test_in_a_step_and_in_decoding_the_device_waits_for_no_number(method):
     assert all(parameter.grad.is_meta for parameter in hooks.parameters())
     with torch.no_grad():
         model.read(tokens[:1, :0].to("meta"), hooks, cache)
-        hidden = OneToken(model).read(tokens[:, 0].to("meta"), hooks, cache)
-        assert choose(model.logits(hidden), 0.7, 5, 0.9, None).is_meta
+        logits = OneToken(model).read(tokens[:, 0].to("meta"), hooks, cache)
+        assert choose(logits.clone(), 0.7, 5, 0.9, None).is_meta
     with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
-        hidden.sum().item()
+        logits.sum().item()
 
 
 @pytest.mark.parametrize("method", ["prompt", "prefix", "key/value prefix"])

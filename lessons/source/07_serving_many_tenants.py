@@ -56,6 +56,8 @@ book = Phrasebook()
 # a puzzle magazine that wants sentences backwards. Each gets a soft prompt of another kind. A **fingerprint** is a
 # short text computed from all of a model's bytes: change one of them, and it is another.
 #
+# Each is trained until it answers fifty sentences right that it does not train on, asked every ten steps.
+#
 # *Predict first*: all three are trained, one after the other, on the same base. How many of its numbers will have
 # changed?
 
@@ -63,6 +65,8 @@ book = Phrasebook()
 predict("7.p1", 100)
 
 # %%
+from functools import partial
+
 untouched, weights = fingerprint(model), [weight.clone() for weight in model.parameters()]
 tenants = {
     "school": ("chinese", PromptTuning(4, model.config)),
@@ -70,7 +74,11 @@ tenants = {
     "magazine": ("backwards", KeyValuePrefix(3, model.config)),
 }
 for skill, hooks in tenants.values():
-    train(model, Batches(book, tokenizer, [skill], rows=16), hooks, steps=90)
+    fifty = batch(tokenizer, book.examples(skill, "validation", 50))
+    right = partial(accuracy, model, fifty, hooks)
+    batches = Batches(book, tokenizer, [skill], rows=16)
+    history = train(model, batches, hooks, steps=90, validate=right, every=10, until=1.0)
+    print(f"{skill}: {right():.0%} right after {len(history.loss)} steps")
 
 # %%
 now = list(model.parameters())

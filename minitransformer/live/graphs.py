@@ -54,10 +54,11 @@ class Whole(nn.Module):
 
 
 def forward(whole: Whole, state: Named, tokens: Tensor) -> Named:
-    """Logits, the choice of a greedy reader at each place, and who looked at whom."""
-    recorder = Recorder(WATCHED)
+    """Logits, the choice of a greedy reader at each place, who looked at whom; keys, values, L of (B, G, S, d)."""
+    recorder, layers = Recorder((*WATCHED, "keys", "values")), range(whole.model.config.layers)
     logits = functional_call(whole, state, (tokens, recorder))
-    return {"logits": logits, "choices": logits.argmax(-1), "attention": whole.seen(recorder)[1]}
+    kept = {site: torch.stack([recorder[site, layer] for layer in layers]) for site in ("keys", "values")}
+    return {"logits": logits, "choices": logits.argmax(-1), "attention": whole.seen(recorder)[1]} | kept
 
 
 def step(whole: Whole, state: Named, tokens: Tensor, targets: Tensor) -> Named:

@@ -29,6 +29,7 @@ from ..tokenizer import IGNORED, batch
 from .data import LABELS, Pair, antonyms, snippets
 
 RECORDED = Path(__file__).parents[1] / "data" / "smollm2.json"
+LEARNED = 50  # texts that are tuned on, of which `until` asks how many are right
 FRAME = " {} ->"  # what stands around a text where nothing is said about the task
 
 
@@ -52,7 +53,7 @@ class Texts:
     test: Sequence[Pair]
     wordings: Sequence[Wording]  # the task asked for, in several ways; the first also stands in front of examples
     untuned: Callable[..., list[Row]]  # (model, tokenizer, texts)
-    tuned: Callable[..., list[Row]]  # (model, tokenizer, texts, length, seeds, steps)
+    tuned: Callable[..., list[Row]]  # (model, tokenizer, texts, length, seeds, steps, until)
     steps: int  # that it takes to learn it
     rows: int
 
@@ -83,7 +84,10 @@ def task(texts: Texts, tokenizer: BytePairs) -> Task:
             (texts.test, texts.wordings[0]),
         )
     )
-    return Task(texts.name, partial(Draws, line, train, texts.rows), batch(line, test), batch(line, asked))
+    learned = batch(line, train[:LEARNED])
+    return Task(
+        texts.name, partial(Draws, line, train, texts.rows), batch(line, test), batch(line, asked), validation=learned
+    )
 
 
 def hard_prompt(model: Transformer, tokenizer: BytePairs, text: str) -> Hooks:
@@ -164,12 +168,18 @@ def first_words(model: Transformer, tokenizer: BytePairs, texts: Texts, length: 
 
 
 def trainings(
-    model: Transformer, tokenizer: BytePairs, texts: Texts, length: int, seeds: Sequence[int], steps: int
+    model: Transformer,
+    tokenizer: BytePairs,
+    texts: Texts,
+    length: int,
+    seeds: Sequence[int],
+    steps: int,
+    until: float | None = None,
 ) -> Iterator[tuple[Row, Hooks]]:
     """Every kind of soft prompt tuned with every seed, as in `compare`; a seed decides which examples come when."""
     for method, seed in tqdm([*product(METHODS, seeds)], unit="run", dynamic_ncols=True):
         hooks = first_words(model, tokenizer, texts, length)[method]
-        result = soft_prompt(model, task(texts, tokenizer), hooks, method, seed, steps)
+        result = soft_prompt(model, task(texts, tokenizer), hooks, method, seed, steps, until)
         yield result | {"length": length}, hooks
 
 

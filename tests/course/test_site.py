@@ -73,8 +73,10 @@ def test_the_page_to_play_with_is_a_part_of_the_site_where_it_was_built(site, tm
         site_pages.write(tmp_path / "site", solved, built)
     built.mkdir()
     (built / "index.html").write_text("<p>play</p>")
+    (built / "facts.json").write_text("{}")
     site_pages.write(tmp_path / "site", solved, built)
     assert (tmp_path / "site/play/index.html").read_text() == "<p>play</p>"
+    assert (tmp_path / "site/play/facts.json").read_text() == '{"lessons": "../"}'  # where its questions lead
     assert 'href="play/index.html"' in (tmp_path / "site/index.html").read_text()
     assert "play/" not in (site / "index.html").read_text()
 

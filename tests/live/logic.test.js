@@ -1,12 +1,15 @@
 // The page's own logic, by Node's own test runner: what torch and the tokenizer say stands in the file RECORDED.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 const page = (name) => import(pathToFileURL(`${process.env.PAGE}/${name}`).href);
-const { Adam, chance, clip, draw, normal } = await page("learning.js");
+const { shares } = await page("attention.js");
+const { moved, removed, replaced, scaled, swapped } = await page("hands.js");
+const { fromFile, fromLink, toFile, toLink } = await page("keeping.js");
+const { Adam, chance, clip, draw, length, normal, sum } = await page("learning.js");
 const { Words } = await page("text.js");
 const { landed, shapes, start } = await page("soft_prompts.js");
 const { read } = await page("safetensors.js");
@@ -80,4 +83,63 @@ test("every text is there in every language, with the same places to fill", () =
   setLanguage("zh");
   assert.equal(getLanguage(), "zh");
   assert.equal(say("loss"), "损失");
+});
+
+const facts = { fingerprint: recorded.fingerprint, config: recorded.config };
+
+test("a soft prompt that Python saved is read, and written again to the same bytes' worth", async () => {
+  for (const [method, bytes] of Object.entries(recorded.files)) {
+    const read = fromFile(Uint8Array.from(bytes).buffer, facts);
+    assert.equal(read.method, method);
+    assert.equal(read.length, 3);
+    const written = await toFile(method, read.length, read.hooks, facts.fingerprint);
+    writeFileSync(`${process.env.PAGE}/${method}.safetensors`, new Uint8Array(written)); // Python looks at it
+    assert.deepEqual(fromFile(written, facts), read);
+  }
+});
+
+test("a file that is none of ours, of another model or of another kind is refused with the reason", () => {
+  const bytes = Uint8Array.from(recorded.files.prompt);
+  const reason = (buffer, about) => {
+    try {
+      fromFile(buffer, about);
+    } catch (error) {
+      return error.message;
+    }
+  };
+  assert.equal(reason(bytes.buffer, { ...facts, fingerprint: "0" }), "otherModel");
+  assert.equal(reason(bytes.buffer, { ...facts, config: { ...facts.config, width: 64 } }), "otherKind");
+  assert.equal(reason(Uint8Array.from(recorded.file).buffer, facts), "notOurs");
+  for (const broken of [[], [1, 2, 3], [...new TextEncoder().encode("text,answer")]]) {
+    assert.equal(reason(Uint8Array.from(broken).buffer, facts), "notOurs");
+  }
+  assert.equal(reason(Uint8Array.from(recorded.too_long).buffer, facts), "otherKind");
+});
+
+test("a state goes into a link and comes out of it", () => {
+  const state = { language: "zh", losses: [1.5, 0.25], fields: { sentence: "Look out! & 小心=#" }, hooks: start("prefix", 2, recorded.config, 1) };
+  assert.deepEqual(fromLink(toLink(state)), state);
+});
+
+test("by hand one vector changes and the others stay", () => {
+  const tensor = [Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]];
+  assert.deepEqual(scaled(tensor, 1, 0), [Float32Array.of(1, 2, 0, 0, 5, 6), [3, 2]]);
+  assert.deepEqual(replaced(tensor, 2, [7, 8]), [Float32Array.of(1, 2, 3, 4, 7, 8), [3, 2]]);
+  assert.deepEqual(swapped(tensor, 0, 2), [Float32Array.of(5, 6, 3, 4, 1, 2), [3, 2]]);
+  assert.deepEqual(removed(tensor, 0), [Float32Array.of(3, 4, 5, 6), [2, 2]]);
+  assert.deepEqual(moved(tensor, 0, [[1, 0], [0, 1]], [10, -20]), [Float32Array.of(11, -18, 3, 4, 5, 6), [3, 2]]);
+  assert.deepEqual(tensor[0], Float32Array.of(1, 2, 3, 4, 5, 6));
+});
+
+test("shares of attention are means over the heads, and what is not the vectors' is the text's", () => {
+  const numbers = Float32Array.of(0.5, 0.25, 0.25, 0.1, 0.2, 0.7); // one layer, two heads, one place, three keys
+  const [[first, second, rest]] = shares([numbers, [1, 1, 2, 1, 3]], 2, 0);
+  near([first, second, rest], [0.3, 0.225, 0.475]);
+});
+
+test("gradients that nobody clears add up", () => {
+  const one = { p: Float32Array.of(3, 4) };
+  assert.equal(length(one), 5);
+  assert.deepEqual(sum(one), one);
+  assert.deepEqual(sum(one, sum(one)), { p: Float32Array.of(6, 8) });
 });

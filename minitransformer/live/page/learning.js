@@ -26,11 +26,22 @@ export class Adam {
   }
 }
 
-// All gradients together no longer than `most`, as torch.nn.utils.clip_grad_norm_ does it.
-export function clip(gradients, most = 1) {
+// The length of all gradients together.
+export function length(gradients) {
   let squares = 0;
   for (const gradient of Object.values(gradients)) for (const value of gradient) squares += value * value;
-  const factor = Math.min(1, most / (Math.sqrt(squares) + 1e-6));
+  return Math.sqrt(squares);
+}
+
+// Two of them added, as `backward` adds to what `zero_grad` did not clear; there may be none yet.
+export function sum(gradients, before) {
+  const entries = Object.entries(gradients);
+  return Object.fromEntries(entries.map(([name, gradient]) => [name, gradient.map((value, i) => value + (before?.[name][i] ?? 0))]));
+}
+
+// All gradients together no longer than `most`, as torch.nn.utils.clip_grad_norm_ does it.
+export function clip(gradients, most = 1) {
+  const factor = Math.min(1, most / (length(gradients) + 1e-6));
   const scaled = Object.entries(gradients).map(([name, gradient]) => [name, gradient.map((value) => value * factor)]);
   return Object.fromEntries(scaled);
 }

@@ -1,20 +1,24 @@
 // What the reader does, and what is shown of it.
 
+import * as attention from "./attention.js";
+import { CHALLENGES, challenges } from "./challenges.js";
 import { Engine } from "./engine.js";
-import { Adam, chance, clip, draw } from "./learning.js";
-import { curve, nearest, plane } from "./pictures.js";
+import { handsOn } from "./hands.js";
+import { fromFile, fromLink, toFile, toLink, WrongFile } from "./keeping.js";
+import { Adam, chance, clip, draw, length as lengthOf, sum } from "./learning.js";
+import { curve, inPlane, nearest, plane } from "./pictures.js";
 import { METHODS, start } from "./soft_prompts.js";
 import { rowsOf, Stack } from "./stack.js";
 import { Words } from "./text.js";
 import { getLanguage, LANGUAGES, say, setLanguage } from "./texts.js";
 
 const ROWS = 8, RATE = 0.03, WARMUP = 10;
-const PROGRAMS = ["frozen", "thawed", "trained", "no_grad", "detach"];
+const PROGRAMS = ["frozen", "thawed", "trained", "no_grad", "detach", "stale"];
 const $ = (id) => document.getElementById(id);
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const engine = new Engine();
 const stack = new Stack($("cells"), $("detail"));
-let facts, embedding, words, learner, running = false, busy = Promise.resolve(), phase = ["still"], step = null;
+let facts, embedding, words, learner, span, running = false, busy = Promise.resolve(), phase = ["still"], step = null;
 
 // ---------------------------------------------------------------------------------------------- what is asked for
 
@@ -35,6 +39,7 @@ function pairs() {
 class Mistake extends Error {}
 
 function explained(error) {
+  if (error instanceof WrongFile) return say(error.message);
   if (!error.words) return error.message;
   const near = [...new Set(error.near.flat())].join(", ");
   return say("unknown", { words: error.words.join(", ") }) + (near ? ` ${say("near", { words: near })}` : "");
@@ -46,7 +51,8 @@ function begin() {
   const method = $("method").value, seed = Number($("seed").value) || 0;
   const length = Math.min(10, Math.max(1, Math.round(Number($("length").value)) || 4));
   const hooks = start(method, length, facts.config, seed);
-  learner = { method, length, hooks, adam: new Adam(RATE), random: chance(seed + 1), losses: [], trail: [] };
+  learner = { method, length, hooks, adam: new Adam(RATE), random: chance(seed + 1), losses: [], trail: [], norm: null };
+  hands.forget();
   keepPlaces();
 }
 
@@ -74,7 +80,9 @@ async function learn() {
   learner.milliseconds = performance.now() - began;
   learner.losses.push(result.loss[0][0]);
   if (!flows()) return;
-  const gradients = Object.fromEntries(names.map((name) => [name, result[`gradient.${name}`][0]]));
+  let gradients = Object.fromEntries(names.map((name) => [name, result[`gradient.${name}`][0]]));
+  if (program() === "stale") gradients = learner.stale = sum(gradients, learner.stale);
+  learner.norm = lengthOf(gradients);
   const values = Object.fromEntries(names.map((name) => [name, learner.hooks[name][0]]));
   learner.adam.step(values, clip(gradients), RATE * Math.min(1, learner.losses.length / WARMUP));
   keepPlaces();
@@ -115,10 +123,171 @@ async function answers() {
   $("asked").textContent = asked();
   $("answer").textContent = said;
   $("answer").className = said === $("wanted").value.trim() ? "right" : "";
-  const other = $("skill").value === "shout" ? "chinese" : "shout";
-  const text = `${facts.wordings[other][0]}: ${asked()}`;
-  $("other").textContent = `${say("other")} ${text}`;
+  const text = `${facts.wordings[otherSkill()][0]}: ${asked()}`;
+  $("other").textContent = say("other");
+  $("others-asked").textContent = text;
   $("others").textContent = words.decode(await forwardAnswer(text, {}, "none"));
+}
+
+// ------------------------------------------------------------------------------------------ other vectors by hand
+
+// The vectors become these, which may be fewer, or of another method.
+async function become(method, hooks) {
+  const [, shape] = Object.values(hooks)[0];
+  const { losses, random } = learner;
+  learner = { method, length: shape.at(-2), hooks, adam: new Adam(RATE), random, losses, trail: [], norm: null };
+  $("method").value = method;
+  $("length").value = learner.length;
+  keepPlaces();
+  await answers();
+  draw_training();
+  step = await graphStep(words.batch([shown()]));
+  draw_stack();
+}
+
+function embeddingOf(word) {
+  const [id, ...more] = words.encode(word);
+  if (id === undefined || more.length) throw new Mistake(say("oneWord"));
+  return embedding.subarray(id * facts.config.width, (id + 1) * facts.config.width);
+}
+
+async function lossWith(tensor) {
+  const inputs = { "hooks.vectors": tensor, ...words.batch([shown()]) };
+  return (await engine.call("run", { graph: "prompt-step", inputs, wanted: ["loss"] })).loss[0][0];
+}
+
+const logitsOf = async (method, hooks, tokens) => {
+  const text = [BigInt64Array.from(tokens, BigInt), [1, tokens.length]];
+  const { logits } = await engine.call("run", { graph: `${method}-forward`, inputs: { ...hooks, tokens: text }, wanted: ["logits"] });
+  return logits[0];
+};
+
+// The keys and values that the base makes of the vectors: those of the places in front of any text.
+async function compiled() {
+  const text = [BigInt64Array.of(0n), [1, 1]];
+  const inputs = { ...learner.hooks, tokens: text };
+  const made = await engine.call("run", { graph: "prompt-forward", inputs, wanted: ["keys", "values"] });
+  const { length } = learner, hooks = {};
+  for (const part of ["keys", "values"]) {
+    const [numbers, [layers, , heads, places, width]] = made[part];
+    for (let layer = 0; layer < layers; layer += 1) {
+      const rows = Array.from({ length: heads }, (_, head) => {
+        const from = (layer * heads + head) * places * width;
+        return [...numbers.subarray(from, from + length * width)];
+      });
+      hooks[`hooks.${part}.${layer}`] = [Float32Array.from(rows.flat()), [heads, length, width]];
+    }
+  }
+  return hooks;
+}
+
+// How far the logits of a prompt and of a key/value prefix lie apart on the sentence, and what the latter answers.
+async function compare(prefix) {
+  const tokens = words.encode(shown().join(" "));
+  const [one, other] = [await logitsOf("prompt", learner.hooks, tokens), await logitsOf("key_value", prefix, tokens)];
+  const apart = one.reduce((most, value, i) => Math.max(most, Math.abs(value - other[i])), 0);
+  return { apart, answer: words.decode(await forwardAnswer(asked(), prefix, "key_value")) };
+}
+
+async function compile() {
+  const prefix = await compiled();
+  const { apart, answer } = await compare(prefix);
+  await become("key_value", prefix);
+  $("compiled").textContent = say("compiledTo", { apart: apart.toExponential(0), answer });
+}
+
+const otherSkill = () => ($("skill").value === "shout" ? "chinese" : "shout");
+
+// The base trained for some steps behind vectors as they begin, and put back: how much it knows of another skill.
+async function trainTheBase(steps, count) {
+  const skill = otherSkill(), hooks = start("prompt", learner.length, facts.config, 0), random = chance(1);
+  const examples = facts.examples.test[skill].slice(0, count), names = Object.keys(hooks);
+  const right = async () => {
+    let found = 0;
+    for (const [text, answer] of examples) {
+      const said = await forwardAnswer(`${facts.wordings[skill][0]}: ${text}`, {}, "none");
+      found += words.decode(said) === answer;
+    }
+    return found;
+  };
+  const before = await right();
+  for (let i = 0; i < steps; i += 1) {
+    const inputs = { ...hooks, ...words.batch(draw(pairs(), ROWS, random)) };
+    await engine.call("run", { graph: "prompt-unfrozen", inputs, wanted: names.map((name) => `gradient.${name}`), learnBase: true });
+  }
+  const after = await right();
+  await engine.call("restore");
+  return { skill: facts.wordings[skill][0], count, before, after };
+}
+
+const stage = {
+  get learner() { return learner; },
+  get facts() { return facts; },
+  get running() { return running; },
+  span: () => span,
+  inPlane: (by) => inPlane(by, span),
+  say, attempt, become, embeddingOf, lossWith, compiled, compare, trainTheBase,
+};
+const hands = handsOn(stage), predict = challenges(stage);
+
+// ------------------------------------------------------------------------------------------------- what is kept
+
+const FIELDS = ["skill", "sentence", "wanted", "pairs", "seed", "method", "length"];
+
+function link() {
+  const fields = Object.fromEntries(FIELDS.map((name) => [name, $(name).value]));
+  const { hooks, losses } = learner;
+  location.hash = `state=${toLink({ language: getLanguage(), program: program(), fields, losses, hooks })}`;
+  $("kept").textContent = say("linked");
+}
+
+async function save() {
+  if (!globalThis.crypto?.subtle) throw new Mistake(say("noSum"));
+  const bytes = await toFile(learner.method, learner.length, learner.hooks, facts.fingerprint);
+  const made = Object.assign(document.createElement("a"), { download: "soft_prompt.safetensors" });
+  made.href = URL.createObjectURL(new Blob([bytes]));
+  made.click();
+  URL.revokeObjectURL(made.href);
+}
+
+async function load(bytes) {
+  const { method, length, hooks } = fromFile(bytes, facts);
+  hands.forget();
+  await become(method, hooks);
+  $("kept").textContent = say("loaded", { method: say(method), length });
+}
+
+// What the address asks for: a whole state, a soft prompt in a file beside the page, or a question.
+async function fromAddress() {
+  const [name, value] = location.hash.slice(1).split(/=(.*)/s);
+  if (name === "prompt") {
+    const path = new URL(decodeURIComponent(value), location.href);
+    await attempt(async () => load(await (await fetch(path)).arrayBuffer()));
+  }
+  if (name === "state") {
+    await attempt(async () => {
+      let state;
+      try {
+        state = fromLink(value);
+      } catch {
+        throw new Mistake(say("badLink"));
+      }
+      setLanguage(state.language);
+      for (const field of FIELDS) $(field).value = state.fields[field];
+      const chosen = document.querySelector(`#program input[value="${state.program}"]`);
+      if (chosen) chosen.checked = true;
+      offer();
+      texts();
+      begin();
+      learner.losses = state.losses;
+      await become(state.fields.method, state.hooks);
+    });
+  }
+  if (name === "challenge" && value in CHALLENGES) {
+    $("challenge").value = value;
+    predict.show();
+    $("predict").scrollIntoView();
+  }
 }
 
 // --------------------------------------------------------------------------------------------------- the one step
@@ -144,7 +313,17 @@ function draw_stack() {
   const targets = { [learner.length + text.length - 1 + answer.length]: "<end>" };
   answer.forEach((id, i) => (targets[learner.length + text.length - 1 + i] = words.vocabulary[id]));
   stack.show(rows, columns, targets);
+  draw_attention(text.length);
   say_phase();
+}
+
+// At the place where the answer begins.
+function draw_attention(textLength) {
+  const { method, length } = learner;
+  const place = textLength - 1 + (method === "prompt" ? length : 0);
+  const rows = attention.shares(step.attention, length, place);
+  const layers = rows.map((_, layer) => say("block", { number: layer + 1 }));
+  attention.table($("shares"), rows, layers, [...Array.from({ length }, (_, i) => `p${i}`), say("wholeText")], say("layer"));
 }
 
 function say_phase() {
@@ -200,11 +379,15 @@ function draw_training() {
   const { losses, milliseconds, trail, method } = learner;
   $("steps").textContent = losses.length;
   $("loss").textContent = losses.length ? losses.at(-1).toFixed(3) : "–";
+  $("norm").textContent = learner.norm === null ? "–" : learner.norm.toPrecision(2);
   $("time").textContent = milliseconds ? `${milliseconds.toFixed(0)} ms` : "–";
   curve($("curve"), losses, `${say("curve")}: ${losses.length ? losses.at(-1).toFixed(3) : "–"}`);
   $("among").hidden = $("nearest-words").hidden = method !== "prompt";
+  hands.show();
+  predict.show();
   if (method !== "prompt") return;
-  plane($("plane"), facts.plane.words, trail[0].map((_, i) => trail.map((moment) => moment[i])), say("plane"));
+  const trails = trail[0].map((_, i) => trail.map((moment) => moment[i]));
+  span = plane($("plane"), facts.plane.words, trails, say("plane"), (place) => say("virtual", { place }));
   nearest($("nearest"), learner.hooks["hooks.vectors"][0], embedding, facts.vocabulary, facts.config.width);
 }
 
@@ -299,6 +482,7 @@ async function main() {
   }
   words = new Words(facts.vocabulary, facts.end);
   $("status").textContent = "";
+  $("known").replaceChildren(...facts.vocabulary.map((word) => new Option(word)));
   begin();
   texts();
   $("skill").value = "chinese";
@@ -306,6 +490,7 @@ async function main() {
   offer();
   await propose();
   await restart();
+  await fromAddress();
   document.documentElement.dataset.ready = "yes";
 }
 
@@ -322,6 +507,11 @@ $("once").addEventListener("click", async () => {
   await look();
 });
 $("again").addEventListener("click", restart);
+$("compile").addEventListener("click", () => attempt(compile));
+$("link").addEventListener("click", link);
+$("save").addEventListener("click", () => attempt(save));
+$("load").addEventListener("change", () => attempt(async () => load(await $("load").files[0].arrayBuffer())));
+addEventListener("hashchange", () => $("kept").textContent === say("linked") || fromAddress());
 $("forward").addEventListener("click", forward);
 $("backward").addEventListener("click", backward);
 $("row").addEventListener("click", further);

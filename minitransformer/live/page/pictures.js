@@ -21,8 +21,9 @@ export function curve(svg, losses, label) {
   svg.replaceChildren(...marks, element("text", { x: EDGE, y: HEIGHT - 3 }, "0"));
 }
 
-// `places` are the words' in the plane, `trails` for each vector the places where it was.
-export function plane(svg, places, trails, label) {
+// `places` are the words' in the plane, `trails` for each vector the places where it was; `describe` names a vector.
+// Gives the span of both axes, of which the picture shows all.
+export function plane(svg, places, trails, label, describe) {
   svg.setAttribute("aria-label", label);
   const all = [...places, ...trails.flat()];
   const [[left, right], [low, high]] = [0, 1].map((axis) => {
@@ -32,17 +33,22 @@ export function plane(svg, places, trails, label) {
   const at = ([x, y]) => [
     EDGE + ((x - left) / (right - left)) * (WIDTH - 2 * EDGE), HEIGHT - EDGE - ((y - low) / (high - low)) * (HEIGHT - 2 * EDGE),
   ];
-  const dot = (point, radius, name) => {
+  const dot = (point, radius, name, more = {}) => {
     const [x, y] = at(point);
-    return element("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: radius, class: name });
+    return element("circle", { cx: x.toFixed(1), cy: y.toFixed(1), r: radius, class: name, ...more });
   };
+  const handle = (i) => ({ "data-vector": i, tabindex: 0, role: "img", "aria-label": describe(i) });
   svg.replaceChildren(
     ...places.map((point) => dot(point, 1.2, "word")),
     ...trails.map((trail) => path(trail.map(at), "trail")),
-    ...trails.map((trail) => dot(trail.at(-1), 4, "vector")),
+    ...trails.map((trail, i) => dot(trail.at(-1), 5, "vector", handle(i))),
     ...trails.map((trail, i) => element("text", { x: at(trail.at(-1))[0] + 5, y: at(trail.at(-1))[1] + 3 }, `p${i}`)),
   );
+  return [right - left, high - low];
 }
+
+// From pixels of the picture to numbers along the axes, of which the picture shows so much.
+export const inPlane = ([x, y], [wide, tall]) => [(x / (WIDTH - 2 * EDGE)) * wide, (-y / (HEIGHT - 2 * EDGE)) * tall];
 
 export function nearest(list, vectors, embedding, vocabulary, width) {
   const rows = Array.from({ length: vectors.length / width }, (_, i) => vectors.subarray(i * width, (i + 1) * width));
