@@ -328,8 +328,27 @@ def test_an_address_leads_to_a_question_or_to_a_prompt_beside_the_page(page, lis
         page.get(f"{listening}#prompt={path.name}")
         until(page, lambda: page.execute_script("return document.documentElement.dataset.ready"))
         assert text(page, "answer") == "LOOK OUT!" and vectors(page) == 2
+        press(page, "link")
+        page.execute_script("location.hash = 'challenge=nothing'")  # on the open page as well
+        until(page, lambda: page.find_element(By.ID, "challenge").get_attribute("value") == "nothing")
     finally:
         path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("prompt=nowhere.safetensors", "no file /nowhere.safetensors"),
+        ("prompt=http://localhost:1/p.safetensors", "only name a file beside this page"),
+        ("prompt=style.css", "no soft prompt"),
+        ("state=%7B%7D", "does not hold a state"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_explained_and_the_page_works(page, asked, said):
+    page.execute_script("location.hash = arguments[0]", asked)
+    until(page, lambda: said in text(page, "mistake"))
+    press(page, "once")
+    until(page, lambda: text(page, "steps") == "1" and not text(page, "mistake"))
 
 
 @pytest.fixture(scope="module")
