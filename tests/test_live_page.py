@@ -251,6 +251,17 @@ def test_a_vector_becomes_a_word_or_changes_places_or_is_moved_by_keys_and_dragg
     assert spot() == pytest.approx([before[0] - 40 * scale, before[1] + 30 * scale], abs=2)
 
 
+def test_attention_on_the_vectors_is_shown_for_each_head_and_as_their_mean(page):
+    def shares(head: str) -> torch.Tensor:  # (L, P+1)
+        choose(page, "head", head)
+        rows = page.find_elements(By.CSS_SELECTOR, "#shares tbody tr")
+        return torch.tensor([[float(each) for each in row.text.split()[-5:]] for row in rows])
+
+    mean, heads = shares(""), torch.stack([shares(str(head)) for head in range(4)])
+    assert torch.allclose(heads.mean(0), mean, atol=0.011) and (heads[0] - heads[1]).abs().max() > 0.1
+    assert torch.allclose(heads.sum(-1), torch.ones(4, 4), atol=0.03)
+
+
 def test_compiled_to_a_prefix_it_says_the_same(page):
     train_to(page, "小心!")
     press(page, "compile")

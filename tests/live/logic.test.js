@@ -141,10 +141,11 @@ test("by hand one vector changes and the others stay", () => {
   assert.deepEqual(tensor[0], Float32Array.of(1, 2, 3, 4, 5, 6));
 });
 
-test("shares of attention are means over the heads, and what is not the vectors' is the text's", () => {
+test("shares of attention are one head's or the mean over all, and what is not the vectors' is the text's", () => {
   const numbers = Float32Array.of(0.5, 0.25, 0.25, 0.1, 0.2, 0.7); // one layer, two heads, one place, three keys
   const [[first, second, rest]] = shares([numbers, [1, 1, 2, 1, 3]], 2, 0);
   near([first, second, rest], [0.3, 0.225, 0.475]);
+  near(shares([numbers, [1, 1, 2, 1, 3]], 2, 0, 1)[0], [0.1, 0.2, 0.7]);
 });
 
 test("gradients that nobody clears add up", () => {

@@ -237,7 +237,8 @@ const FIELDS = ["skill", "sentence", "wanted", "pairs", "seed", "method", "lengt
 function link() {
   const fields = Object.fromEntries(FIELDS.map((name) => [name, $(name).value]));
   const { hooks, losses } = learner;
-  history.replaceState(null, "", `#state=${toLink({ language: getLanguage(), program: program(), fields, losses, hooks })}`);
+  const state = { language: getLanguage(), program: program(), fields, losses, hooks };
+  history.replaceState(null, "", `#state=${toLink(state)}`);
   $("kept").textContent = say("linked");
 }
 
@@ -321,7 +322,10 @@ function draw_stack() {
 function draw_attention(textLength) {
   const { method, length } = learner;
   const place = textLength - 1 + (method === "prompt" ? length : 0);
-  const rows = attention.shares(step.attention, length, place);
+  const heads = Array.from({ length: facts.config.heads }, (_, head) => say("oneHead", { number: head + 1 }));
+  options($("head"), [["", say("allHeads")], ...heads.map((name, head) => [String(head), name])]);
+  const only = $("head").value === "" ? null : Number($("head").value);
+  const rows = attention.shares(step.attention, length, place, only);
   const layers = rows.map((_, layer) => say("block", { number: layer + 1 }));
   attention.table($("shares"), rows, layers, [...Array.from({ length }, (_, i) => `p${i}`), say("wholeText")], say("layer"));
 }
@@ -531,6 +535,7 @@ $("sentence").addEventListener("change", async () => {
   await look();
 });
 $("wanted").addEventListener("change", look);
+$("head").addEventListener("change", draw_stack);
 for (const id of ["method", "length", "seed"]) $(id).addEventListener("change", restart);
 $("pairs").addEventListener("change", restart);
 $("program").addEventListener("change", async () => {
