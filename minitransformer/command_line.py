@@ -119,7 +119,7 @@ def run(arguments: list[str] | None) -> None:
     command.set_defaults(run=lab)
 
     command = commands.add_parser("play", help="train a prompt in the browser, and watch where the gradient goes")
-    command.add_argument("--out", type=Path, default=Path("play"), help="folder for the page (default play/)")
+    command.add_argument("--out", type=Path, help="folder for the page (default: kept for this user, built once)")
     command.add_argument("--port", type=at_least_one, default=0, help="where it is shown (default: a free one)")
     command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     command.add_argument("--build-only", action="store_true", help="build the page for another server, and end")

@@ -214,17 +214,22 @@ def lab(copy_to: Path | None, port: int | None, no_browser: bool, further: list[
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder), *options])
 
 
-def play(out: Path, port: int, no_browser: bool, build_only: bool) -> None:
+def play(out: Path | None, port: int, no_browser: bool, build_only: bool) -> None:
     """Build the page on which a prompt is trained, unless it is there, and show it."""
     from .live.build import build, built  # what records graphs takes a second to import
     from .live.serving import address, serve, server
+    from .live.showing import ready
 
-    if built(out):
+    if out is None:
+        out = ready()
+    elif built(out):
         print(f"{out}: the page that is there; remove the folder to have it built again", flush=True)
     else:
         print(f"{out}: building the page, some minutes, once …", flush=True)
         build(out)
-    if not build_only:
+    if build_only:
+        print(f"{out}: the page is there; any static server shows it.")
+    else:
         listening = server(out, port)
         print(f"{address(listening)} shows it; Ctrl-C here stops it.", flush=True)
         serve(listening, show=not no_browser)

@@ -56,7 +56,7 @@ def generate(
     logits = model.logits(model.hidden(tokens, hooks, cache)[:, -1])  # (B, V)
     next_logits = OneToken(model).read if lead_there(model, hooks) else partial(read_on, model)
     while going:
-        finite = logits.amax(-1).isfinite().all()  # the largest of some numbers is NaN if one of them is
+        finite = logits.amax().isfinite()  # the largest of some numbers is NaN if one of them is
         chosen = choose(logits, temperature, top_k, top_p, sampler)
         finite, *chosen = torch.cat((finite[None], chosen)).tolist()  # here alone the device is waited for
         if not finite:
@@ -71,7 +71,7 @@ def generate(
                         on_token(row, token)
                 if token == model.config.end or len(answers[row]) == max_new_tokens:
                     going.remove(row)
-        if unwatched and temperature == 0 and 0 < len(going) < FEW * len(here):
+        if unwatched and temperature == 0 and len(going) < FEW * len(here):
             places = [place for place, row in enumerate(here) if row in going]
             here, chosen = [here[place] for place in places], [chosen[place] for place in places]
             cache.keep(places)
@@ -85,7 +85,7 @@ def generate(
 
 def read_on(model: Transformer, tokens: Tensor, hooks: Hooks, cache: Cache) -> Tensor:  # (B) -> (B, V)
     """One token more for each row, as the model reads everything."""
-    return model.logits(model.read(tokens[:, None], hooks, cache)[:, -1])
+    return model.logits(model.read(tokens[:, None], hooks, cache).squeeze(1))
 
 
 class Remaining(Hooks):
@@ -111,9 +111,10 @@ def choose(
     if top_k is not None:
         logits[:, top_k:] = -torch.inf
     if top_p is not None:
-        before = logits.softmax(-1).cumsum(-1) - logits.softmax(-1)  # what the likelier tokens already hold
+        shares = logits.softmax(-1)
+        before = shares.cumsum(-1) - shares  # what the likelier tokens already hold
         logits[:, 1:][before[:, 1:] >= top_p] = -torch.inf
-    return order.gather(-1, torch.multinomial(logits.softmax(-1), 1, generator=sampler))[:, 0]
+    return order.gather(-1, torch.multinomial(logits.softmax(-1), 1, generator=sampler)).squeeze(1)
 
 
 def check_choice(temperature: float, top_k: int | None, top_p: float | None, seed: int) -> None:

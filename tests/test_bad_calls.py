@@ -317,6 +317,8 @@ BAD = {
         (lambda: generate(MODEL, [[50]]), "prompt must be token ids from 0 to 49; got 50"),
         (lambda: generate(MODEL, [[1]], None), "hooks must be a Hooks; got None"),
         (lambda: generate(MODEL, [[1]], max_new_tokens=2.5), "max_new_tokens must be a whole number"),
+        (lambda: generate(MODEL, [[1]], max_new_tokens=-1), "max_new_tokens must be a whole number of at least 0"),
+        (lambda: generate(MODEL, [[1]], seed=0.5), "seed must be a whole number from"),
         (lambda: generate(MODEL, [[1]], temperature=INF), "temperature must be a finite number from 0"),
         (lambda: generate(MODEL, [[1]], top_k=2.5), "top_k must be a whole number of at least 1; got 2.5"),
         (lambda: generate(MODEL, [[1]], top_p=NAN), "top_p must be a finite number above 0; got nan"),

@@ -55,6 +55,13 @@ def test_rows_of_any_length_together_are_the_rows_alone(method):
     assert min(map(len, together)) < max(map(len, together)) == 8
 
 
+def test_of_itself_it_says_thirty_two_tokens_and_draws_them_with_the_seed_zero(model):
+    prompts = text(model, 2, 5).tolist()
+    said = generate(model, prompts, temperature=1.0)
+    assert [len(answer) for answer in said] == [32, 32]
+    assert said == generate(model, prompts, temperature=1.0, seed=0, max_new_tokens=32)
+
+
 def test_it_stops_at_the_end_token_and_does_not_say_it():
     model, hooks, prompt, expected = ended()
     assert generate(model, [prompt], hooks, max_new_tokens=12) == [expected]
@@ -112,7 +119,8 @@ def test_the_likeliest_of_one_and_a_tiny_share_are_greedy(model):
     greedy = generate(model, prompts, max_new_tokens=10)
     assert generate(model, prompts, max_new_tokens=10, temperature=1.0, top_k=1) == greedy
     assert generate(model, prompts, max_new_tokens=10, temperature=1.0, top_p=1e-6) == greedy
-    assert generate(model, prompts, max_new_tokens=10, temperature=1e-6) == greedy
+    for tiny in 1e-6, 1e-300:
+        assert generate(model, prompts, max_new_tokens=10, temperature=tiny) == greedy
     assert generate(model, prompts, max_new_tokens=10, temperature=1.0) != greedy
 
 

@@ -22,6 +22,7 @@ from minitransformer.losses import loss as loss_of
 
 pytest.importorskip("selenium")
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -84,7 +85,8 @@ def look(browser, width: int, scheme: str = "light") -> None:
 
 
 def until(browser, true, seconds: int = 90):
-    return WebDriverWait(browser, seconds, poll_frequency=0.1).until(lambda _: true())
+    gone = [StaleElementReferenceException]  # what is drawn again is another element
+    return WebDriverWait(browser, seconds, poll_frequency=0.1, ignored_exceptions=gone).until(lambda _: true())
 
 
 def text(page, name: str) -> str:
@@ -97,11 +99,15 @@ def press(page, name: str) -> None:
 
 
 def train_to(page, answer: str) -> None:
-    press(page, "go")
-    until(page, lambda: page.find_elements(By.CSS_SELECTOR, "#answer.right"))
-    press(page, "go")
-    until(page, lambda: text(page, "go") == "Train")
-    assert text(page, "answer") == answer
+    """Until it is right and stays so where the training is paused, which takes a step more."""
+    for _ in range(10):
+        press(page, "go")
+        until(page, lambda: page.find_elements(By.CSS_SELECTOR, "#answer.right"))
+        press(page, "go")
+        until(page, lambda: text(page, "go") == "Train")
+        if text(page, "answer") == answer:
+            return
+    raise AssertionError(f"got {text(page, 'answer')}")
 
 
 def run_program(page, name: str) -> None:
@@ -244,7 +250,7 @@ def test_a_vector_becomes_a_word_or_changes_places_or_is_moved_by_keys_and_dragg
     page.execute_script("arguments[0].focus()", dot("p1"))
     page.switch_to.active_element.send_keys("\ue014")
     until(page, lambda: spot() != before)
-    before = spot()
+    before = until(page, spot)
     ActionChains(page).drag_and_drop_by_offset(dot("p1"), -40, 30).perform()
     until(page, lambda: spot() != before)
     scale = 320 / page.find_element(By.ID, "plane").size["width"]

@@ -28,9 +28,21 @@ INSTALL = "pip install 'minitransformer[live]'"
 
 
 def build(folder: Path) -> None:
-    """Everything that the page needs, so that any static server can show it; `npm` fetches the runtime."""
+    """Everything that the page needs, so that any static server can show it; `npm` fetches the runtime.
+
+    The folder is there when it is whole.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} holds something else than the page; name an empty folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as place:
+        fill(whole := Path(place) / "page")
+        whole.replace(folder)
+
+
+def fill(folder: Path) -> None:
     model, tokenizer = pretrained()
-    (folder / "graphs").mkdir(parents=True, exist_ok=True)
+    (folder / "graphs").mkdir(parents=True)
     fetch_runtime(folder)  # first: it is the quickest to fail
     about = {}
     for name, graph in graphs(model):
@@ -40,7 +52,7 @@ def build(folder: Path) -> None:
     facts = page_facts(model, tokenizer, Phrasebook()) | {"graphs": about}
     (folder / "facts.json").write_text(json.dumps(facts, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     shutil.copy(FONT, folder / "chinese.otf")
-    shutil.copytree(HERE / "page", folder, dirs_exist_ok=True)  # last: where its index.html is, all is there
+    shutil.copytree(HERE / "page", folder, dirs_exist_ok=True)
 
 
 def built(folder: Path) -> bool:
