@@ -18,6 +18,7 @@ from minitransformer import PrefixTuning, PromptTuning, batch, load, pretrained,
 from minitransformer.files.checkpoints import fingerprint
 from minitransformer.gradients import record_step
 from minitransformer.live.serving import address, server
+from minitransformer.live.showing import as_link
 from minitransformer.losses import loss as loss_of
 
 pytest.importorskip("selenium")
@@ -345,6 +346,10 @@ def test_an_address_leads_to_a_question_or_to_a_prompt_beside_the_page(page, lis
         page.get(f"{listening}#prompt={path.name}")
         until(page, lambda: page.execute_script("return document.documentElement.dataset.ready"))
         assert text(page, "answer") == "LOOK OUT!" and vectors(page) == 2
+        page.get("about:blank")
+        page.get(f"{listening}#prompt={as_link(PromptTuning.from_tokens(model, tokenizer.encode('repeat:')))}")
+        until(page, lambda: page.execute_script("return document.documentElement.dataset.ready"))
+        assert text(page, "answer") == "Look out!" and not text(page, "mistake")
         press(page, "link")
         page.execute_script("location.hash = 'challenge=nothing'")  # on the open page as well
         until(page, lambda: page.find_element(By.ID, "challenge").get_attribute("value") == "nothing")

@@ -258,13 +258,13 @@ async function load(bytes) {
   $("kept").textContent = say("loaded", { method: say(method), length });
 }
 
-// What the address asks for: a whole state, a soft prompt in a file beside the page, or a question.
+// What the address asks for: a whole state, a soft prompt (in a file beside the page, or in the address itself), or a question.
 async function fromAddress() {
   const [name, value] = location.hash.slice(1).split(/=(.*)/s);
   if (name === "prompt") {
     await attempt(async () => {
       const file = new URL(decodeURIComponent(value), location.href);
-      if (file.origin !== location.origin) throw new Mistake(say("notBeside"));
+      if (file.protocol !== "data:" && file.origin !== location.origin) throw new Mistake(say("notBeside"));
       const got = await fetch(file);
       if (!got.ok) throw new Mistake(say("noFile", { file: file.pathname }));
       await load(await got.arrayBuffer());
