@@ -65,7 +65,7 @@ def recorded(base, book) -> dict:
 
 def saved(hooks: Hooks, model: Transformer) -> list[int]:
     with tempfile.TemporaryDirectory() as folder:
-        minitransformer.save(hooks, path := Path(folder) / "own.safetensors", model)
+        minitransformer.save(hooks, path := Path(folder) / "own.safetensors", model, task="翻译成中文")
         return list(path.read_bytes())
 
 

@@ -18,6 +18,7 @@ from minitransformer import PrefixTuning, PromptTuning, batch, load, pretrained,
 from minitransformer.files.checkpoints import fingerprint
 from minitransformer.gradients import record_step
 from minitransformer.live.serving import address, server
+from minitransformer.live.showing import as_link
 from minitransformer.losses import loss as loss_of
 
 pytest.importorskip("selenium")
@@ -257,6 +258,17 @@ def test_a_vector_becomes_a_word_or_changes_places_or_is_moved_by_keys_and_dragg
     assert spot() == pytest.approx([before[0] - 40 * scale, before[1] + 30 * scale], abs=2)
 
 
+def test_attention_on_the_vectors_is_shown_for_each_head_and_as_their_mean(page):
+    def shares(head: str) -> torch.Tensor:  # (L, P+1)
+        choose(page, "head", head)
+        rows = page.find_elements(By.CSS_SELECTOR, "#shares tbody tr")
+        return torch.tensor([[float(each) for each in row.text.split()[-5:]] for row in rows])
+
+    mean, heads = shares(""), torch.stack([shares(str(head)) for head in range(4)])
+    assert torch.allclose(heads.mean(0), mean, atol=0.011) and (heads[0] - heads[1]).abs().max() > 0.1
+    assert torch.allclose(heads.sum(-1), torch.ones(4, 4), atol=0.03)
+
+
 def test_compiled_to_a_prefix_it_says_the_same(page):
     train_to(page, "小心!")
     press(page, "compile")
@@ -334,8 +346,31 @@ def test_an_address_leads_to_a_question_or_to_a_prompt_beside_the_page(page, lis
         page.get(f"{listening}#prompt={path.name}")
         until(page, lambda: page.execute_script("return document.documentElement.dataset.ready"))
         assert text(page, "answer") == "LOOK OUT!" and vectors(page) == 2
+        page.get("about:blank")
+        page.get(f"{listening}#prompt={as_link(PromptTuning.from_tokens(model, tokenizer.encode('repeat:')))}")
+        until(page, lambda: page.execute_script("return document.documentElement.dataset.ready"))
+        assert text(page, "answer") == "Look out!" and not text(page, "mistake")
+        press(page, "link")
+        page.execute_script("location.hash = 'challenge=nothing'")  # on the open page as well
+        until(page, lambda: page.find_element(By.ID, "challenge").get_attribute("value") == "nothing")
     finally:
         path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("prompt=nowhere.safetensors", "no file /nowhere.safetensors"),
+        ("prompt=http://localhost:1/p.safetensors", "only name a file beside this page"),
+        ("prompt=style.css", "no soft prompt"),
+        ("state=%7B%7D", "does not hold a state"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_explained_and_the_page_works(page, asked, said):
+    page.execute_script("location.hash = arguments[0]", asked)
+    until(page, lambda: said in text(page, "mistake"))
+    press(page, "once")
+    until(page, lambda: text(page, "steps") == "1" and not text(page, "mistake"))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 CALLED_OTHERWISE = {
     "yaml": "pyyaml",
+    "websocket": "websocket-client",
     "markdown_it": "markdown-it-py",
     "PIL": "pillow",
 }  # imported by another name

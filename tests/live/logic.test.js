@@ -89,36 +89,46 @@ const facts = { fingerprint: recorded.fingerprint, config: recorded.config };
 
 test("a soft prompt that Python saved is read, and written again to the same bytes' worth", async () => {
   for (const [method, bytes] of Object.entries(recorded.files)) {
-    const read = fromFile(Uint8Array.from(bytes).buffer, facts);
+    const read = await fromFile(Uint8Array.from(bytes).buffer, facts);
     assert.equal(read.method, method);
     assert.equal(read.length, 3);
     const written = await toFile(method, read.length, read.hooks, facts.fingerprint);
     writeFileSync(`${process.env.PAGE}/${method}.safetensors`, new Uint8Array(written)); // Python looks at it
-    assert.deepEqual(fromFile(written, facts), read);
+    assert.deepEqual(await fromFile(written, facts), read);
   }
 });
 
-test("a file that is none of ours, of another model or of another kind is refused with the reason", () => {
+test("a file that is none of ours, of another model or kind, or damaged is refused with the reason", async () => {
   const bytes = Uint8Array.from(recorded.files.prompt);
-  const reason = (buffer, about) => {
-    try {
-      fromFile(buffer, about);
-    } catch (error) {
-      return error.message;
-    }
-  };
-  assert.equal(reason(bytes.buffer, { ...facts, fingerprint: "0" }), "otherModel");
-  assert.equal(reason(bytes.buffer, { ...facts, config: { ...facts.config, width: 64 } }), "otherKind");
-  assert.equal(reason(Uint8Array.from(recorded.file).buffer, facts), "notOurs");
-  for (const broken of [[], [1, 2, 3], [...new TextEncoder().encode("text,answer")]]) {
-    assert.equal(reason(Uint8Array.from(broken).buffer, facts), "notOurs");
-  }
-  assert.equal(reason(Uint8Array.from(recorded.too_long).buffer, facts), "otherKind");
+  const refused = (numbers, message, about = facts) =>
+    assert.rejects(fromFile(Uint8Array.from(numbers).buffer, about), { message });
+  await refused(bytes, "otherModel", { ...facts, fingerprint: "0" });
+  await refused(bytes, "otherKind", { ...facts, config: { ...facts.config, width: 64 } });
+  await refused(recorded.file, "notOurs");
+  for (const broken of [[], [1, 2, 3], new TextEncoder().encode("text,answer")]) await refused(broken, "notOurs");
+  await refused(recorded.too_long, "otherKind");
+  await refused(bytes.map((byte, i) => (i === bytes.length - 1 ? byte ^ 1 : byte)), "damaged");
+  const first = new TextDecoder("latin1").decode(bytes).replace("minitransformer 2", "minitransformer 1");
+  const older = Uint8Array.from(first, (letter) => letter.charCodeAt(0)); // that format has no sum to look at
+  await fromFile(older.buffer, facts);
+  await refused([...older.slice(0, -4), 0, 0, 192, 127], "damaged"); // ends in NaN
+  await refused(older.slice(0, -4), "otherKind");
 });
 
-test("a state goes into a link and comes out of it", () => {
-  const state = { language: "zh", losses: [1.5, 0.25], fields: { sentence: "Look out! & 小心=#" }, hooks: start("prefix", 2, recorded.config, 1) };
-  assert.deepEqual(fromLink(toLink(state)), state);
+test("a state goes into a link and comes out of it, and what is no state is refused", () => {
+  const fields = { sentence: "Look out! & 小心=#", method: "prefix", length: "2" };
+  const state = { language: "zh", losses: [1.5, 0.25], fields, hooks: start("prefix", 2, recorded.config, 1) };
+  assert.deepEqual(fromLink(toLink(state), recorded.config), state);
+  const wrong = [
+    { ...state, fields: { ...fields, method: "prompt" } }, { ...state, fields: { ...fields, length: "3" } },
+    { ...state, fields: { ...fields, method: "other" }, hooks: start("key_value", 2, recorded.config, 1) },
+    { ...state, losses: ["<b>"] },
+    { ...state, hooks: { "hooks.vectors": [Float32Array.of(1), [4, 2, 128]] } },
+    { ...state, hooks: { "hooks.vectors": [new Float32Array(4 * 2 * 128).fill(NaN), [4, 2, 128]] } },
+  ].map(toLink);
+  for (const text of ["", "%", "{}", "null", toLink(state).slice(0, -40), ...wrong]) {
+    assert.throws(() => fromLink(text, recorded.config), { message: "badLink" });
+  }
 });
 
 test("by hand one vector changes and the others stay", () => {
@@ -131,10 +141,11 @@ test("by hand one vector changes and the others stay", () => {
   assert.deepEqual(tensor[0], Float32Array.of(1, 2, 3, 4, 5, 6));
 });
 
-test("shares of attention are means over the heads, and what is not the vectors' is the text's", () => {
+test("shares of attention are one head's or the mean over all, and what is not the vectors' is the text's", () => {
   const numbers = Float32Array.of(0.5, 0.25, 0.25, 0.1, 0.2, 0.7); // one layer, two heads, one place, three keys
   const [[first, second, rest]] = shares([numbers, [1, 1, 2, 1, 3]], 2, 0);
   near([first, second, rest], [0.3, 0.225, 0.475]);
+  near(shares([numbers, [1, 1, 2, 1, 3]], 2, 0, 1)[0], [0.1, 0.2, 0.7]);
 });
 
 test("gradients that nobody clears add up", () => {

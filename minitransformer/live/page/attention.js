@@ -1,9 +1,10 @@
-// Who is looked at from one place: for each layer the share of each virtual token, and of the text, over all heads.
+// Who is looked at from one place: for each layer the share of each virtual token, and of the text.
 
-// `attention` is [numbers, [B, L, H, places, S]], of which the first row is read.
-export function shares([numbers, [, layers, heads, places, keys]], length, place) {
+// `attention` is [numbers, [B, L, H, places, S]], of which the first row is read: one head, or the mean of all of them.
+export function shares([numbers, [, layers, heads, places, keys]], length, place, only = null) {
+  const chosen = only === null ? [...Array(heads).keys()] : [only];
   const share = (layer, head, key) => numbers[((layer * heads + head) * places + place) * keys + key];
-  const mean = (layer, key) => Array.from({ length: heads }, (_, head) => share(layer, head, key)).reduce((a, b) => a + b) / heads;
+  const mean = (layer, key) => chosen.reduce((sum, head) => sum + share(layer, head, key), 0) / chosen.length;
   return Array.from({ length: layers }, (_, layer) => {
     const own = Array.from({ length }, (_, key) => mean(layer, key));
     return [...own, 1 - own.reduce((a, b) => a + b, 0)];

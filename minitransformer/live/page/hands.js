@@ -80,6 +80,10 @@ export function handsOn(stage) {
     held.dot.setAttribute("transform", `translate(${by[0].toFixed(1)} ${by[1].toFixed(1)})`);
     held.by = by;
   });
+  $("plane").addEventListener("pointercancel", () => {
+    held?.dot.removeAttribute("transform");
+    held = null;
+  });
   $("plane").addEventListener("pointerup", () => {
     const { at, by } = held ?? {};
     held = null;

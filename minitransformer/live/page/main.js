@@ -237,7 +237,8 @@ const FIELDS = ["skill", "sentence", "wanted", "pairs", "seed", "method", "lengt
 function link() {
   const fields = Object.fromEntries(FIELDS.map((name) => [name, $(name).value]));
   const { hooks, losses } = learner;
-  location.hash = `state=${toLink({ language: getLanguage(), program: program(), fields, losses, hooks })}`;
+  const state = { language: getLanguage(), program: program(), fields, losses, hooks };
+  history.replaceState(null, "", `#state=${toLink(state)}`);
   $("kept").textContent = say("linked");
 }
 
@@ -251,29 +252,29 @@ async function save() {
 }
 
 async function load(bytes) {
-  const { method, length, hooks } = fromFile(bytes, facts);
+  const { method, length, hooks } = await fromFile(bytes, facts);
   hands.forget();
   await become(method, hooks);
   $("kept").textContent = say("loaded", { method: say(method), length });
 }
 
-// What the address asks for: a whole state, a soft prompt in a file beside the page, or a question.
+// What the address asks for: a whole state, a soft prompt (in a file beside the page, or in the address itself), or a question.
 async function fromAddress() {
   const [name, value] = location.hash.slice(1).split(/=(.*)/s);
   if (name === "prompt") {
-    const path = new URL(decodeURIComponent(value), location.href);
-    await attempt(async () => load(await (await fetch(path)).arrayBuffer()));
+    await attempt(async () => {
+      const file = new URL(decodeURIComponent(value), location.href);
+      if (file.protocol !== "data:" && file.origin !== location.origin) throw new Mistake(say("notBeside"));
+      const got = await fetch(file);
+      if (!got.ok) throw new Mistake(say("noFile", { file: file.pathname }));
+      await load(await got.arrayBuffer());
+    });
   }
   if (name === "state") {
     await attempt(async () => {
-      let state;
-      try {
-        state = fromLink(value);
-      } catch {
-        throw new Mistake(say("badLink"));
-      }
+      const state = fromLink(value, facts.config);
       setLanguage(state.language);
-      for (const field of FIELDS) $(field).value = state.fields[field];
+      for (const field of FIELDS) $(field).value = state.fields[field] ?? "";
       const chosen = document.querySelector(`#program input[value="${state.program}"]`);
       if (chosen) chosen.checked = true;
       offer();
@@ -283,7 +284,7 @@ async function fromAddress() {
       await become(state.fields.method, state.hooks);
     });
   }
-  if (name === "challenge" && value in CHALLENGES) {
+  if (name === "challenge" && Object.hasOwn(CHALLENGES, value)) {
     $("challenge").value = value;
     predict.show();
     $("predict").scrollIntoView();
@@ -321,7 +322,10 @@ function draw_stack() {
 function draw_attention(textLength) {
   const { method, length } = learner;
   const place = textLength - 1 + (method === "prompt" ? length : 0);
-  const rows = attention.shares(step.attention, length, place);
+  const heads = Array.from({ length: facts.config.heads }, (_, head) => say("oneHead", { number: head + 1 }));
+  options($("head"), [["", say("allHeads")], ...heads.map((name, head) => [String(head), name])]);
+  const only = $("head").value === "" ? null : Number($("head").value);
+  const rows = attention.shares(step.attention, length, place, only);
   const layers = rows.map((_, layer) => say("block", { number: layer + 1 }));
   attention.table($("shares"), rows, layers, [...Array.from({ length }, (_, i) => `p${i}`), say("wholeText")], say("layer"));
 }
@@ -510,8 +514,12 @@ $("again").addEventListener("click", restart);
 $("compile").addEventListener("click", () => attempt(compile));
 $("link").addEventListener("click", link);
 $("save").addEventListener("click", () => attempt(save));
-$("load").addEventListener("change", () => attempt(async () => load(await $("load").files[0].arrayBuffer())));
-addEventListener("hashchange", () => $("kept").textContent === say("linked") || fromAddress());
+$("load").addEventListener("change", () => {
+  const [file] = $("load").files;
+  $("load").value = ""; // so that the same file may be chosen again
+  if (file) attempt(async () => load(await file.arrayBuffer()));
+});
+addEventListener("hashchange", fromAddress);
 $("forward").addEventListener("click", forward);
 $("backward").addEventListener("click", backward);
 $("row").addEventListener("click", further);
@@ -527,6 +535,7 @@ $("sentence").addEventListener("change", async () => {
   await look();
 });
 $("wanted").addEventListener("change", look);
+$("head").addEventListener("change", draw_stack);
 for (const id of ["method", "length", "seed"]) $(id).addEventListener("change", restart);
 $("pairs").addEventListener("change", restart);
 $("program").addEventListener("change", async () => {

@@ -10,13 +10,16 @@ ort.env.wasm.numThreads = 1; // more would need headers that not every server se
 const sessions = new Map();
 let facts, base, shapes, untouched, optimizer;
 
+// All at once: the numbers, what is said of them, and the graphs that the first answer and the first step need.
 async function load() {
-  facts = await (await fetch(here("facts.json"))).json();
-  const tensors = read(await (await fetch(here("model.safetensors"))).arrayBuffer());
+  const fetched = async (path) => (await fetch(here(path))).arrayBuffer();
+  const first = ["none-forward", "prompt-forward", "prompt-step"].map(session);
+  const [about, numbers] = await Promise.all([fetched("facts.json"), fetched("model.safetensors"), ...first]);
+  facts = JSON.parse(new TextDecoder().decode(about));
+  const tensors = read(numbers);
   base = Object.fromEntries(Object.entries(tensors).map(([name, [data]]) => [name, data]));
   shapes = Object.fromEntries(Object.entries(tensors).map(([name, [, shape]]) => [name, shape]));
   restore();
-  await session("none-forward");
   return { facts, embedding: base["model.embedding.weight"] };
 }
 
