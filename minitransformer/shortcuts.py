@@ -57,7 +57,7 @@ class Places(NamedTuple):
     def of(cls, wanted: Tensor, device: torch.device) -> "Places":  # (B, T), of truth values
         """Found where the mask is: while it is at hand, a model on another device need not wait."""
         needed = wanted.flip(1).cumsum(1).flip(1) > 0
-        found = wanted.flatten().nonzero()[:, 0], needed.flatten().nonzero()[:, 0], wanted[needed].nonzero()[:, 0]
+        found = (mask.nonzero().squeeze(1) for mask in (wanted.flatten(), needed.flatten(), wanted[needed]))
         return cls(wanted.shape, *(places.to(device, non_blocking=True) for places in found))
 
     @property

@@ -31,14 +31,12 @@ def builds(monkeypatch, tmp_path) -> list:
     showing.page_address.cache_clear()
 
 
-def test_it_is_built_once_and_served_by_this_process(builds, capsys):
-    live.show()
-    live.show()
-    first, second = (line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("http"))
-    assert first == second and urlopen(first).read() == b"the page"
+def test_it_is_built_once_and_served_by_this_process(builds, caplog):
+    address = live.show()
+    assert live.show() == address and urlopen(address).read() == b"the page"
     showing.page_address.cache_clear()  # as another process would begin
     live.show()
-    assert len(builds) == 1
+    assert len(builds) == 1 and caplog.text.count("building the page, some minutes, once") == 1
 
 
 def test_other_code_is_another_page(builds, monkeypatch, tmp_path):
@@ -51,20 +49,15 @@ def test_other_code_is_another_page(builds, monkeypatch, tmp_path):
     assert showing.ready() != before and len(builds) == 2
 
 
-def test_a_prompt_goes_with_the_address(builds, capsys):
+def test_a_prompt_goes_with_the_address(builds):
     prompt = PromptTuning(3, TINY)
-    live.show(prompt)
-    address = capsys.readouterr().out.splitlines()[-1].split()[0]
-    data = base64.b64decode(address.split("#prompt=data:application/octet-stream;base64,")[1])
+    data = base64.b64decode(live.show(prompt).split("#prompt=data:application/octet-stream;base64,")[1])
     assert tensors_of(data)["vectors"].equal(prompt.vectors)
 
 
 def test_in_a_notebook_it_is_a_frame(builds, monkeypatch):
-    shown = []
     monkeypatch.setattr(showing, "in_notebook", lambda: True)
-    monkeypatch.setattr("IPython.display.display", shown.append)
-    live.show(height=500)
-    (frame,) = shown
+    frame = live.show(height=500)
     assert frame.height == 500 and urlopen(frame.src).read() == b"the page"
 
 

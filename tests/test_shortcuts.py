@@ -88,6 +88,21 @@ def test_the_norm_of_one_token_is_the_norm(size):
     torch.testing.assert_close(lean(norm)(x), norm(x))
 
 
+@pytest.mark.parametrize("kind", [dict(dtype=torch.float64), dict(dtype=torch.bfloat16), dict(device="meta")], ids=str)
+def test_where_the_norm_is_quick_or_needs_other_digits_it_stays_as_it_is(kind):
+    norm, usual = torch.nn.RMSNorm(32, eps=1e-5, **kind), torch.nn.RMSNorm(32, eps=1e-5)
+    assert lean(norm) is norm and lean(usual) is not usual
+
+
+def test_where_every_place_is_asked_for_the_model_reads_as_ever(model, monkeypatch):
+    monkeypatch.setattr("minitransformer.losses.hidden_at", None)
+    tokens, targets = text(model, 3, 9), text(model, 3, 9)
+    loss(model, tokens, targets)
+    targets[0, 8] = IGNORED
+    with pytest.raises(TypeError):
+        loss(model, tokens, targets)
+
+
 def test_decoding_sets_room_aside_once(model, monkeypatch):
     places, put = set(), Cache.put
 

@@ -262,8 +262,8 @@ plots.training_diagram(step, tokenizer)
 # words' rows lie in a frozen table, which keeps nothing: it says None. Only the $p$ **keep** their gradient, and only
 # they will move. How a frozen model can pass a gradient on is the story of lesson 3.
 #
-# *Live*: `from minitransformer import live; live.show(prompt)` opens a page on which this step runs in your browser, row
-# by row, with sentences of your own. (Before its first use the page is built, in some minutes.)
+# *Live*: `from minitransformer import live; live.show(prompt)` opens a page on which this step runs in your browser,
+# row by row, with sentences of your own. (Before its first use the page is built, in some minutes.)
 
 # %% question="2.q8"
 quiz("2.q8")

@@ -50,8 +50,8 @@ print("on p:", p.grad, "· on w:", w.grad)
 # the forward must *remember* what came in at every step. And `w.grad` is `None`: **nothing was computed**. A 0
 # would say something else, namely that it was computed and came out as zero.
 #
-# *Live*: on the page of `live.show()` (`from minitransformer import live`), *Backward* shows this for the whole model: a
-# number at every place that the gradient passes, hatching at every frozen parameter.
+# *Live*: on the page of `live.show()` (`from minitransformer import live`), *Backward* shows this for the whole model:
+# a number at every place that the gradient passes, hatching at every frozen parameter.
 #
 # Now a popular thought: *the base is frozen, so it needs no gradients; run it under* `torch.no_grad()`, *which forgets
 # all steps, and save the memory.* *Predict first*: what does the prompt get then? Answer `"the same gradient"`, `"a

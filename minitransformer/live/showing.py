@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import logging
 import os
 import tempfile
 from functools import cache
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from .. import expect
 from ..base import BASE
@@ -15,24 +17,27 @@ from ..hooks import Hooks
 from .build import build, built
 from .serving import address, server
 
+if TYPE_CHECKING:
+    from IPython.display import IFrame
+
 PACKAGE = Path(__file__).parents[1]
 SOURCES = "*.py", "live/**/*.*", "files/*.py", "data/*.toml"
 
 
-def show(prompt: Hooks | None = None, *, height: int = 900) -> None:
-    """The page on which a prompt is trained, here; with this prompt, if one is given, in place of one by chance.
+def show(prompt: Hooks | None = None, *, height: int = 900) -> "IFrame | str":
+    """The page on which a prompt is trained; with this prompt, if one is given, in place of one by chance.
 
-    The browser has to run on this machine.
+    In a notebook it stands under the cell that ends with this call; elsewhere its address is returned. The browser has
+    to run on this machine.
     """
     expect.a(Hooks, **expect.given(prompt=prompt))
     expect.whole(1, height=height)
     where = page_address() + ("" if prompt is None else f"#prompt={as_link(prompt)}")
-    if in_notebook():
-        from IPython.display import IFrame, display
+    if not in_notebook():
+        return where
+    from IPython.display import IFrame
 
-        display(IFrame(where, width="100%", height=height))
-    else:
-        print(f"{where} shows it, as long as this program runs.")
+    return IFrame(where, width="100%", height=height)
 
 
 @cache
@@ -47,7 +52,7 @@ def ready() -> Path:
     """The folder of the built page; built where it is not there yet, for which it needs some minutes."""
     folder = cache_folder() / f"play-{key()}"
     if not built(folder):
-        print(f"{folder}: building the page, some minutes, once …", flush=True)
+        logging.getLogger(__name__).warning("building the page, some minutes, once: %s", folder)
         build(folder)
     return folder
 
