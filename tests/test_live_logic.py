@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.ft2font import FT2Font
 from safetensors.torch import save
 
 import minitransformer
 from minitransformer import Hooks, KeyValuePrefix, PrefixTuning, PromptTuning, Transformer, batch, fingerprint, load
+from minitransformer.pictures import FONT
 
 PAGE = Path(minitransformer.__file__).parent / "live/page"
 NODE = shutil.which("node")
@@ -86,3 +88,9 @@ def test_the_page_s_own_logic_does_what_python_does(base, book, tmp_path):
         own = load(tmp_path / "own.safetensors", base[0])
         assert type(again) is type(own) and again.base == own.base
         assert all(map(torch.equal, again.parameters(), own.parameters()))
+
+
+def test_the_font_that_goes_with_the_page_has_every_character_of_its_texts():
+    texts = (PAGE / "texts.js").read_text(encoding="utf-8") + "中文"
+    known = FT2Font(str(FONT)).get_charmap()
+    assert not sorted({letter for letter in texts if ord(letter) >= 0x2E80 and ord(letter) not in known})
