@@ -260,6 +260,26 @@ def test_a_few_rows_are_multiplied_in_the_faster_way(monkeypatch, parts, taken):
     assert not products.parts_are_faster.__wrapped__(1)
 
 
+def test_a_ratio_is_of_the_best_of_several_turns_and_every_weight_takes_part(monkeypatch):
+    times, calls = iter([4.0, 8.0, 2.0, 16.0, 9.0, 9.0]), []
+    monkeypatch.setattr(products, "seconds", lambda run: calls.append(run) or next(times))
+    assert products.ratio("one", "other", times=3) == 2.0 / 8.0 and calls == ["one", "other"] * 3
+    monkeypatch.undo()
+    monkeypatch.setattr(products.time, "perf_counter", iter([5.0, 7.5]).__next__)
+    assert products.seconds(lambda: None) == 2.5
+    seen = []
+    products.multiply_all(lambda x, weight: seen.append((x, weight)), "x", ["a", "b"])
+    assert seen == [("x", "a"), ("x", "b")]
+
+
+def test_weights_are_neighbours_only_where_they_follow_one_another_in_the_same_memory_and_order():
+    memory = torch.arange(48.0).view(6, 8)
+    first, gap, turned = memory[:2], memory[3:5], memory.T[2:4, :6]
+    assert torch.equal(products.beside([first, memory[2:5]]), memory[:5])
+    for other in gap, turned, memory[2:5].clone():
+        assert products.beside([first, other]) is None
+
+
 def test_a_layer_with_a_bias_keeps_it(large, calls):
     model = nn.Sequential(nn.Linear(8, 6), nn.Linear(6, 4, bias=False))
     x = torch.randn(100, 8)
