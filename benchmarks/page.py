@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
+import starts
+
 from minitransformer.pictures import BLUE, COLOURS, GREY, INK, RED, Picture, save, styled
 
 HERE = Path(__file__).parent
@@ -54,6 +56,14 @@ Seconds from start to end, this commit beside an earlier one in turns, one threa
 `python benchmarks/whole.py {before}` measures it. What was cut: a prefix's training step no longer runs a forward for a
 stream that it does not have, and what every optimizer of lesson 3 would import, for a second each, the grader imports
 once. What is left is torch's own import, students' own trainings and the tests' work itself.
+"""
+
+
+STARTS = """## Where a soft prompt starts
+
+Exact match on skills that the base was never taught, as `python benchmarks/starts.py` measures it: each method started
+at random, or as the skill asked for in words. From words a prompt learns “opposite” better, and nothing worse; a prefix
+learns all three worse. A start at random is the default.
 """
 
 
@@ -200,8 +210,8 @@ def growth_picture(rows: Sequence[dict], path: Path) -> None:
     save(picture, path)
 
 
-def write(runs: Sequence[dict], folder: Path, whole: dict | None = None) -> None:
-    """The page and its plots; `whole` is what `whole.py` measured."""
+def write(runs: Sequence[dict], folder: Path, whole: dict | None = None, begun: Sequence[dict] = ()) -> None:
+    """The page and its plots; `whole` is what `whole.py` measured, `begun` what `starts.py` did."""
     first, rows = runs[0], runs[0]["rows"]
     machine = ", ".join(f"{name} {value}" for name, value in first["machine"].items() if name != "mean load")
     loads = " and ".join(f"{run['machine']['mean load']:.1f}" for run in runs)
@@ -225,6 +235,8 @@ def write(runs: Sequence[dict], folder: Path, whole: dict | None = None) -> None
         parts += ["## How our own steps grow\n", "![Our times against one quantity each](growth.png)\n", results(grown)]
     if whole:
         parts += [WHOLE.format(**whole), wholes(whole["seconds"])]
+    if begun:
+        parts += [STARTS, starts.table(begun)]
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -232,11 +244,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, default=sorted(HERE.glob("results/*.json")))
     parser.add_argument("--whole", type=Path, default=HERE / "whole.json", help="what whole.py wrote, if it did")
+    parser.add_argument("--starts", type=Path, default=HERE / "starts.json", help="what starts.py wrote, if it did")
     parser.add_argument("--folder", type=Path, default=HERE, help="where to write the page")
     options = parser.parse_args(arguments)
     runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.runs]
     whole = json.loads(options.whole.read_text("utf-8")) if options.whole.exists() else None
-    write(runs, options.folder, whole)
+    begun = json.loads(options.starts.read_text("utf-8")) if options.starts.exists() else ()
+    write(runs, options.folder, whole, begun)
 
 
 if __name__ == "__main__":

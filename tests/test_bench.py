@@ -13,9 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 pytest.importorskip("transformers", exc_type=ImportError)
 pytest.importorskip("peft", exc_type=ImportError)
-bench, page, memory, peers, learning, serving, starting, whole, work = (  # benchmarks/*.py
+bench, page, memory, peers, learning, serving, starting, starts, whole, work = (  # benchmarks/*.py
     import_module(name)
-    for name in ("bench", "page", "memory", "peers", "learning", "serving", "starting", "whole", "work")
+    for name in ("bench", "page", "memory", "peers", "learning", "serving", "starting", "starts", "whole", "work")
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")  # peers speak to each other
@@ -176,6 +176,25 @@ def test_what_is_committed_is_medians_and_spread_and_makes_the_committed_page(tm
     assert kept and all("taken" not in path.read_text() and path.stat().st_size < 100_000 for path in kept)
     page.main(["--folder", str(tmp_path)])
     assert (tmp_path / "README.md").read_text("utf-8") == (page.HERE / "README.md").read_text("utf-8")
+
+
+def test_what_the_page_says_of_starts_is_what_was_measured():
+    points = json.loads((page.HERE / "starts.json").read_text("utf-8"))
+    mean = {(point["skill"], *point["method"].split(", ")): point["mean"] for point in points}
+
+    def gain(method: str) -> dict[str, float]:
+        return {skill: mean[skill, method, "from words"] - mean[skill, method, "at random"] for skill in starts.SKILLS}
+
+    assert gain("prompt")["opposite"] > 0.1 and min(gain("prompt").values()) > -0.01
+    assert max(gain("prefix").values()) < -0.2
+
+
+def test_starts_are_the_method_s_own_and_the_words_repeated(base):
+    model, tokenizer = base
+    made = starts.starts(model, tokenizer, "shout")
+    assert [*made][:3] == ["prompt, at random", "prefix, at random", "key/value, at random"]
+    vectors = made["prompt, from words"](3, model.config, seed=5).vectors
+    assert torch.equal(vectors, model.embedding.weight[tokenizer.encode("shout") * 3])
 
 
 def test_a_command_s_times_are_summed_up():

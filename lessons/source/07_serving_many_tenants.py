@@ -56,7 +56,7 @@ book = Phrasebook()
 # a puzzle magazine that wants sentences backwards. Each gets a soft prompt of another kind. A **fingerprint** is a
 # short text computed from all of a model's bytes: change one of them, and it is another.
 #
-# Each is trained until it answers fifty sentences right that it does not train on, asked every ten steps.
+# Each is trained for 90 steps at most, and ends earlier if 95% of fifty sentences are right that it does not train on.
 #
 # *Predict first*: all three are trained, one after the other, on the same base. How many of its numbers will have
 # changed?
@@ -77,7 +77,7 @@ for skill, hooks in tenants.values():
     fifty = batch(tokenizer, book.examples(skill, "validation", 50))
     right = partial(accuracy, model, fifty, hooks)
     batches = Batches(book, tokenizer, [skill], rows=16)
-    history = train(model, batches, hooks, steps=90, validate=right, every=10, until=1.0)
+    history = train(model, batches, hooks, steps=90, validate=right, every=10, until=0.95)
     print(f"{skill}: {right():.0%} right after {len(history.loss)} steps")
 
 # %%
