@@ -44,7 +44,7 @@ def demo(steps: int, out: Path) -> None:
     book.phrases = [phrase for phrase in book.phrases if phrase.english != text]
     four, held_back = PromptTuning(4, model.config), batch(tokenizer, book.examples("chinese", "validation", 100))
     until_right = dict(validate=partial(accuracy, model, held_back, four), every=10, until=RIGHT)
-    history = train(model, Batches(book, tokenizer, ["chinese"]), four, steps=steps, **until_right)
+    history = train(model, Batches(book, tokenizer, ["chinese"], rows=8), four, steps=steps, **until_right)
     test = batch(tokenizer, book.examples("chinese", "test", 200))
     print(f"    [p0 p1 p2 p3] {prompt(text)} {answer(model, tokenizer, prompt(text), four)}")
     print(
