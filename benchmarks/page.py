@@ -50,12 +50,12 @@ In decoding the rest is hundreds of small operators a token, each of which costs
 until a skill is right was aimed at with the smaller base of the first edition; the base that ships needs about 60 ms
 for a step of 32 sentences, and ten to twenty steps.
 """
-WHOLE = """## Demo, lessons, suite and grader
+WHOLE = """## Demo and grader
 
-Seconds from start to end, this commit beside an earlier one in turns, one thread a process, as
-`python benchmarks/whole.py {before}` measures it. What was cut: a prefix's training step no longer runs a forward for a
-stream that it does not have, and what every optimizer of lesson 3 would import, for a second each, the grader imports
-once. What is left is torch's own import, students' own trainings and the tests' work itself.
+Seconds from start to end, this commit beside the last one of the first edition ({before}) in turns, one thread a process,
+as `python benchmarks/whole.py {before}` measures it. The demo ends when its validation is right. More than half of what
+is left of it are imports: torch, matplotlib, and torch's compiler, which every optimizer of torch imports. The grader
+takes longer than it did: it asks each answer in several worlds, and for more than one kind of mistake.
 """
 
 
