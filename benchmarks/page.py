@@ -52,7 +52,7 @@ for a step of 32 sentences, and ten to twenty steps.
 """
 WHOLE = """## Demo and grader
 
-Seconds from start to end, this commit beside the last one of the first edition ({before}) in turns, one thread a process,
+Seconds from start to end, this commit beside the last one of the first edition in turns, one thread a process,
 as `python benchmarks/whole.py {before}` measures it. The demo ends when its validation is right. More than half of what
 is left of it are imports: torch, matplotlib, and torch's compiler, which every optimizer of torch imports. The grader
 takes longer than it did: it asks each answer in several worlds, and for more than one kind of mistake.
