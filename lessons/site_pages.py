@@ -18,6 +18,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+import minitransformer
 from minitransformer.course import catalogue
 from minitransformer.course.display import marked_up
 from minitransformer.course.lesson_text import ROLES, sources
@@ -27,6 +28,10 @@ from notebooks import INSTEAD, LESSONS, blanked
 
 ASSETS = LESSONS / "site_assets"
 MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
+CHALLENGES = Path(minitransformer.__file__).parent / "live/page/challenges.js"
+QUESTIONS = {  # of the live page, by the lesson that they are from
+    lesson: name for name, lesson in re.findall(r'(\w+): \{\s+lesson: "(\w+)"', CHALLENGES.read_text("utf-8"))
+}
 STRIPS = re.compile(r"(progress|question_points)\(\d+\)")  # where a student is; a reader is nowhere
 
 
@@ -77,9 +82,17 @@ def write(folder: Path, solved: list[Path] | None = None, play: Path | None = No
     for number, page in enumerate(pages):
         beside = [(word, pages[n]) for word, n in (("←", number - 1), ("→", number + 1)) if 0 <= n < len(pages)]
         turns = "".join(f'<a href="{other.name}">{word} {html.escape(other.title)}</a>' for word, other in beside)
-        body = f'{page.body}\n<p class="turns">{turns}</p>'
+        body = page.body if play is None else live_linked(page)
+        body += f'\n<p class="turns">{turns}</p>'
         (folder / page.name).write_text(laid_out(page.title, body, pages, page), encoding="utf-8")
     return len(pages)
+
+
+def live_linked(page: Page) -> str:
+    """The lesson with a link to the live page wherever it speaks of it, to the question that is from this lesson."""
+    question = QUESTIONS.get(page.name.removesuffix(".html"))
+    place = "play/index.html" + (f"#challenge={question}" if question else "")
+    return re.sub(r"<code>live\.show\(\w*\)</code>", rf'<a href="{place}">\g<0></a>', page.body)
 
 
 def laid_out(title: str, body: str, pages: list[Page], here: Page | None) -> str:

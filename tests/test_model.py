@@ -173,6 +173,19 @@ def test_a_config_is_frozen():
 def test_token_ids_out_of_range_are_refused(model, wrong):
     with pytest.raises(ValueError, match=f"token ids run from 0 to 49; got {wrong}: use its own tokenizer"):
         model(torch.tensor([[1, 49, 0, wrong]]))
+    with pytest.raises(ValueError, match=f"got {wrong}: use its own tokenizer"):
+        model(torch.tensor([[wrong, 3], [99, -5]]))  # the first of them is named
+
+
+def test_the_state_is_the_parameters_and_the_tables_of_angles_fit_the_context(model):
+    assert model.state_dict().keys() == dict(model.named_parameters()).keys()
+    assert {name: table.shape for name, table in model.named_buffers()} == {
+        name: (TINY.context, TINY.head) for name in ("cosine", "sine")
+    }
+
+
+def test_unless_it_is_said_positions_turn_as_in_the_first_llama():
+    assert Config(vocab=8, context=8, width=8, layers=1, heads=2, kv_heads=1, hidden=8).rope_base == 10_000
 
 
 @pytest.mark.parametrize(

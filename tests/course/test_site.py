@@ -81,6 +81,16 @@ def test_the_page_to_play_with_is_a_part_of_the_site_where_it_was_built(site, tm
     assert "play/" not in (site / "index.html").read_text()
 
 
+def test_a_lesson_links_to_the_live_page_and_to_its_own_question_there():
+    said = "<code>live.show()</code>, <code>live.show(prompt)</code>, <code>live.shown()</code>"
+    for name, place in ("03_one_training_step", "#challenge=thawed_base"), ("02_soft_prompts", ""):
+        body = site_pages.live_linked(site_pages.Page(f"{name}.html", "", "", said, []))
+        assert Addresses(body).found == [f"play/index.html{place}"] * 2
+    assert len(site_pages.QUESTIONS) == 4 and site_pages.QUESTIONS.keys() <= {
+        path.stem for path in site_pages.sources().values()
+    }
+
+
 @pytest.fixture(scope="module")
 def page(site) -> str:
     return (site / "01_tiny.html").read_text(encoding="utf-8")
