@@ -60,7 +60,7 @@ def listening():
 @pytest.fixture(scope="module")
 def browser():
     options = webdriver.ChromeOptions()
-    for argument in "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en":
+    for argument in "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--lang=en":
         options.add_argument(argument)
     browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     browser.set_script_timeout(120)
@@ -396,6 +396,26 @@ def test_axe_finds_nothing_and_nothing_sticks_out(page, axe, width, scheme):
     found = page.execute_async_script("axe.run().then(arguments[0])")["violations"]
     assert not [(each["id"], each["nodes"][0]["html"]) for each in found]
     assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    photograph(page, f"zh-{width}-{scheme}")
+
+
+def photograph(page, name: str, height: int | None = None) -> None:
+    """A picture of the page into the folder LIVE_PICTURES, where there is one: the README's is taken here."""
+    if folder := os.environ.get("LIVE_PICTURES"):
+        whole = height or page.execute_script("return document.documentElement.scrollHeight")
+        size = page.execute_script("return innerWidth")
+        metrics = {"width": size, "height": whole, "deviceScaleFactor": 1, "mobile": False}
+        page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        page.save_screenshot(f"{folder}/{name}.png")
+
+
+def test_the_picture_in_the_readme_is_of_a_trained_prompt_and_the_backward_pass(page):
+    look(page, 1000)
+    train_to(page, "小心!")
+    show_backward(page, "landed on the learned vectors alone")
+    bottom = page.execute_script("return document.getElementById('stack').getBoundingClientRect().bottom + scrollY")
+    photograph(page, "live", int(bottom) + 12)
+    assert text(page, "answer") == "小心!"
 
 
 def test_the_page_says_which_model_it_shows_and_loads_from_nowhere_else(page, listening):
