@@ -122,6 +122,8 @@ def test_the_likeliest_of_one_and_a_tiny_share_are_greedy(model):
     for tiny in 1e-6, 1e-300:
         assert generate(model, prompts, max_new_tokens=10, temperature=tiny) == greedy
     assert generate(model, prompts, max_new_tokens=10, temperature=1.0) != greedy
+    large = torch.tensor([[40.0, 50.0]])  # which a tiny temperature would make infinite
+    assert choose(large, 1e-38, None, None, torch.Generator()).item() == 1
 
 
 @pytest.mark.parametrize(

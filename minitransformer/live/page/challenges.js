@@ -76,7 +76,7 @@ export function challenges(stage) {
     const guess = document.querySelector("#guesses input:checked")?.value;
     if (!guess) return void ($("revealed").textContent = say("guessFirst"));
     $("revealed").textContent = say("running");
-    const { right, values } = await CHALLENGES[name].run(stage);
+    const { right, values } = await CHALLENGES[name].run(stage).finally(() => ($("revealed").textContent = ""));
     const verdict = guess === right ? say("guessedRight") : say("guessedOther", { right: right.startsWith("p") ? right : say(right) });
     $("revealed").textContent = `${verdict} ${say(`${name}Shown`, values)}`;
   }
