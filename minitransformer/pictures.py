@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import io
 import re
 from pathlib import Path
@@ -59,10 +60,15 @@ class Movie(FuncAnimation):
         return describe(self)
 
     def _repr_html_(self) -> str:
-        """The player that matplotlib makes: with signs for its icons, lighter frames, and named by its content."""
+        """The player that matplotlib makes: with signs for its icons, lighter frames, and named by its content.
+
+        Its first frame is there before any script runs, and where none may run, as in a notebook that is not trusted.
+        """
         page = re.sub(r'<link rel="stylesheet".*?>', "", self.to_jshtml(), flags=re.DOTALL)
         page = re.sub(r'<i class="fa fa-([^"]+)"></i>', lambda icon: BUTTONS[icon[1]], page)
         page = re.sub(r'(?<=data:image/png;base64,)[^"]+', lambda frame: lighter(frame[0]), page)
+        first = re.search(r'data:image/png;base64,[^"]+', page)[0]
+        page = page.replace("<img ", f'<img src="{first}" alt="{html.escape(describe(self))}" ', 1)
         (name,) = set(re.findall(r"(?<=\banim)[0-9a-f]{32}", page))
         return page.replace(name, hashlib.sha256(page.replace(name, "").encode()).hexdigest()[:32])
 

@@ -1,7 +1,10 @@
 """Pictures at toy size: what they say, that None never looks like a number, and that they are the same each time."""
 
+import base64
+import html
 import io
 import itertools
+import re
 import struct
 import zlib
 
@@ -9,6 +12,7 @@ import matplotlib
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from minitransformer import Batches, PromptTuning, Recorder, batch, gradients, plots, train
 from minitransformer.gradients import Answer, Frame, Step
@@ -214,7 +218,11 @@ def test_the_movie_shows_loss_answer_and_gradients_of_each_frame(tmp_path):
     assert texts(now) == ["0.5", "None"]
     page = movie.to_jshtml()
     assert page.count("data:image/png;base64") == 2
-    assert movie._repr_html_().count("data:image/png;base64") == 2
+    shown = movie._repr_html_()
+    assert shown.count("data:image/png;base64") == 3  # two frames, and the first of them before any script has run
+    first = re.search(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)"', shown)
+    assert first[1] in shown.split("<script")[-1] and html.unescape(first[2]) == plots.describe(movie)
+    assert Image.open(io.BytesIO(base64.b64decode(first[1]))).size[0] > 50
     plane, curve, now = movie.figure.axes
     assert texts(now) == ["0.25", "0"]  # the last frame
     assert movie.figure.get_suptitle() == "step 4, loss 1.000"
