@@ -142,6 +142,24 @@ def test_another_skill_and_sentence_of_one_s_own_are_learned_as_well(page):
     train_to(page, "sleeps dog old The.")
 
 
+def test_pairs_of_one_s_own_are_learned_and_too_few_are_refused(page):
+    choose(page, "skill", "own")
+    write(page, "pairs", "Look out! = two\t")
+    press(page, "once")
+    until(page, lambda: "four pairs or more" in text(page, "mistake"))
+    asked = "Look out!", "The cat is sleeping.", "Thank you.", "The old dog sleeps."
+    write(page, "pairs", "\n".join(f"{each} = {each.upper()}" for each in asked) + "\t")
+    write(page, "sentence", "The old cat is sleeping.\t")
+    write(page, "wanted", "THE OLD CAT IS SLEEPING.\t")
+    train_to(page, "THE OLD CAT IS SLEEPING.")
+
+
+def write(page, name: str, what: str) -> None:
+    box = page.find_element(By.ID, name)
+    box.clear()
+    box.send_keys(what)
+
+
 def test_a_word_that_nobody_knows_is_named(page):
     box = page.find_element(By.ID, "sentence")
     box.clear()

@@ -505,7 +505,7 @@ $("language").addEventListener("click", () => {
 });
 $("go").addEventListener("click", () => (running ? (running = false) : train()));
 $("once").addEventListener("click", async () => {
-  await attempt(learn);
+  if (!(await attempt(learn))) return;
   await attempt(answers);
   draw_training();
   await look();
