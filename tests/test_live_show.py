@@ -87,6 +87,20 @@ def test_a_build_that_ends_early_leaves_nothing(builds, monkeypatch, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.name.startswith("play")]
 
 
+def test_of_two_builds_at_once_the_second_takes_what_the_first_has_made(builds, monkeypatch, tmp_path):
+    fill = build.fill
+
+    def overtaken(folder):
+        fill(folder)
+        monkeypatch.setattr(build, "fill", fill)
+        build.build(tmp_path / "play")
+
+    monkeypatch.setattr(build, "fill", overtaken)
+    build.build(tmp_path / "play")
+    assert (tmp_path / "play/index.html").read_text() == "the page" and len(builds) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["play"]
+
+
 def test_play_builds_where_it_is_told_and_never_into_other_things(builds, tmp_path, capsys):
     main(["play", "--build-only", "--out", str(tmp_path / "site/play")])
     assert (tmp_path / "site/play/index.html").read_text() == "the page"

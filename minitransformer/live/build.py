@@ -37,7 +37,11 @@ def build(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as place:
         fill(whole := Path(place) / "page")
-        whole.replace(folder)
+        try:
+            whole.replace(folder)
+        except OSError:
+            if not built(folder):  # by somebody else, meanwhile: then that one is as good
+                raise
 
 
 def fill(folder: Path) -> None:
@@ -113,7 +117,7 @@ def fetch_runtime(folder: Path) -> None:
             done = subprocess.run(["npm", "ci", "--omit=dev", "--ignore-scripts"], cwd=place, capture_output=True)
         except FileNotFoundError:
             raise FileNotFoundError(
-                "the page's runtime is fetched by npm, which is not here: install Node.js"
+                "the page's runtime is fetched by npm, which is not here: install Node.js (nodejs.org)"
             ) from None
         if done.returncode:
             raise OSError(f"npm could not fetch the page's runtime: {done.stderr.decode(errors='replace').strip()}")
