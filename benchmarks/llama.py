@@ -7,7 +7,7 @@ from minitransformer.files.llama import llama_name
 
 
 def llama(model: Transformer, **settings) -> LlamaForCausalLM:
-    """A Llama of this model's shape, with its weights; the word table is tied, as ours is."""
+    """A Llama of this model's shape, with its weights."""
     config = model.config
     twin = LlamaForCausalLM(
         LlamaConfig(
@@ -20,12 +20,12 @@ def llama(model: Transformer, **settings) -> LlamaForCausalLM:
             max_position_embeddings=config.context,
             rms_norm_eps=config.eps,
             rope_parameters={"rope_type": "default", "rope_theta": config.rope_base},
-            tie_word_embeddings=True,
+            tie_word_embeddings=config.tied,
             **settings,
         )
     )
     weights = {llama_name(name): weight for name, weight in model.state_dict().items()}
     missing, unexpected = twin.load_state_dict(weights, strict=False)
-    assert not unexpected and set(missing) <= {"lm_head.weight"}  # tied
+    assert not unexpected and set(missing) <= {"lm_head.weight"}  # of a tied one
     twin.tie_weights()
     return twin

@@ -128,8 +128,8 @@ def with_new_token(model: Transformer) -> Transformer:
     config = Config(**(vars(model.config) | {"vocab": model.config.vocab + 1}))
     larger = Transformer(config)
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    words = state["embedding.weight"]
-    state["embedding.weight"] = torch.cat((words, words.mean(0, keepdim=True)))
+    for name in ["embedding.weight"] + ["unembedding.weight"] * (not config.tied):
+        state[name] = torch.cat((state[name], state[name].mean(0, keepdim=True)))
     larger.load_state_dict(state)
     return larger.requires_grad_(False)
 

@@ -53,7 +53,7 @@ def wanted_logits(model: Transformer, tokens: Tensor, places: Places, hooks: Hoo
         hidden = model.read(tokens, hooks, cache).flatten(0, 1)[places.wanted]
     else:
         hidden = hidden_at(model, tokens, places, hooks, cache)
-    return multiply(hidden, model.embedding.weight)
+    return multiply(hidden, model.table)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, places: Places) -> Tensor:

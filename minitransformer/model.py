@@ -1,4 +1,4 @@
-"""A decoder-only Transformer, Llama-shaped: RMSNorm, rotary positions, grouped queries, SwiGLU, tied embeddings.
+"""A decoder-only Transformer, Llama-shaped: RMSNorm, rotary positions, grouped queries, SwiGLU, no biases.
 
 Shape letters: B rows, T text tokens, P virtual tokens in front of them, S keys in all (cached + virtual + text),
 D width, H query heads, G key/value heads, d width of a head, V vocabulary.
@@ -8,7 +8,7 @@ nobody sees what comes later. Plain text, prompts, prefixes and cached decoding 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 
 import torch
@@ -34,9 +34,11 @@ class Config:
     rope_base: float = 10_000.0
     eps: float = 1e-5
     end: int | None = None  # the token that ends an answer
+    tied: bool = field(default=True, repr=False)  # one table of words for reading and writing
 
     def __post_init__(self):
-        expect.whole(1, **{field.name: getattr(self, field.name) for field in fields(self)[:7]})
+        expect.whole(1, **{size.name: getattr(self, size.name) for size in fields(self)[:7]})
+        expect.flag(tied=self.tied)
         expect.positive(rope_base=self.rope_base, eps=self.eps)
         expect.whole(0, self.vocab - 1, **expect.given(end=self.end))
         for whole, part in ("width", "heads"), ("heads", "kv_heads"):
@@ -145,6 +147,8 @@ class Transformer(nn.Module):
         self.embedding = nn.Embedding(config.vocab, config.width)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = nn.RMSNorm(config.width, config.eps)
+        if not config.tied:
+            self.unembedding = nn.Linear(config.width, config.vocab, bias=False)
         for name, weight in self.named_parameters():
             if weight.dim() == 2:  # what writes into the stream starts smaller, the more blocks write
                 writes = name.endswith(("output.weight", "down.weight"))
@@ -189,7 +193,12 @@ class Transformer(nn.Module):
         return self.cosine[total - last : total], self.sine[total - last : total]
 
     def logits(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.embedding.weight)
+        return F.linear(hidden, self.table)
+
+    @property
+    def table(self) -> Tensor:  # (V, D)
+        """What the last vector is compared with: a row for each word, those of the embedding if they are tied."""
+        return self.embedding.weight if self.config.tied else self.unembedding.weight
 
     def check(self, tokens: Tensor, hooks: Hooks = NO_HOOKS, cache: Cache | None = None) -> None:
         """Refuse what this model cannot read, or go on from."""

@@ -126,7 +126,7 @@ class OneToken:
             x = x + product(mixed.flatten(1), weights.output)
             gate, up = product(weights.second_norm(x), weights.gate_up).chunk(2, 1)
             x = x + product(F.silu(gate) * up, weights.down)
-        return product(self.norm(x), self.model.embedding.weight)
+        return product(self.norm(x), self.model.table)
 
 
 def lean(norm: nn.RMSNorm) -> Callable[[Tensor], Tensor]:  # (B, D) -> (B, D)

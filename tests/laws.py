@@ -33,12 +33,12 @@ from minitransformer import (
 from minitransformer.tokenizer import IGNORED
 
 TINY = Config(50, 64, 32, 3, 4, 2, 48)
-SHAPES = [  # what `random_model` may be asked for: full, grouped and single heads, narrow and wide
+SHAPES = [  # what `random_model` may be asked for: full, grouped and single heads, narrow and wide, one table or two
     dict(),
     dict(kv_heads=4),
-    dict(kv_heads=1),
+    dict(kv_heads=1, tied=False),
     dict(width=48, heads=3, kv_heads=3, hidden=20, layers=1),
-    dict(width=64, heads=8, kv_heads=2, hidden=100, layers=5, rope_base=500_000.0, eps=1e-6),
+    dict(width=64, heads=8, kv_heads=2, hidden=100, layers=5, rope_base=500_000.0, eps=1e-6, tied=False),
 ]
 
 

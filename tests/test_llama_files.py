@@ -32,7 +32,7 @@ def described(model: Transformer) -> dict:
         "rms_norm_eps": config.eps,
         "rope_theta": config.rope_base,
         "eos_token_id": 3,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": config.tied,
     }
 
 
@@ -61,6 +61,19 @@ def test_a_folder_gives_the_model_it_was_made_of(theirs, tmp_path):
     assert torch.equal(model(text(theirs)), theirs(text(theirs)))
     assert model.config == theirs.config and tokenizer is None
     assert generate(model, [[1, 2]]) == generate(theirs, [[1, 2]])
+
+
+@torch.no_grad()
+def test_a_model_with_two_tables_of_words_comes_with_both(tmp_path):
+    theirs = random_model(dtype=torch.float32, rope_base=500.0, end=3, tied=False)
+    folder = written(tmp_path, described(theirs), weights(theirs))
+    model, _ = from_huggingface(folder)
+    assert torch.equal(model(text(theirs)), theirs(text(theirs))) and model.config == theirs.config
+    lacking = weights(theirs)
+    del lacking["lm_head.weight"]
+    save_file(lacking, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="lacks 'lm_head\\.weight'"):
+        from_huggingface(folder)
 
 
 @torch.no_grad()
@@ -110,7 +123,7 @@ def test_the_weights_stay_on_the_disk_and_training_does_not_write_to_it(theirs, 
     [
         ({"model_type": "mistral"}, "model_type 'mistral'; this architecture has 'llama' only"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu'; this architecture has 'silu' only"),
-        ({"tie_word_embeddings": False}, "tie_word_embeddings False"),
+        ({"tie_word_embeddings": False}, "lacks 'lm_head.weight'"),
         ({"attention_bias": True}, "attention_bias True"),
         ({"mlp_bias": True}, "mlp_bias True"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling .*linear"),
@@ -135,7 +148,7 @@ def test_what_the_architecture_does_not_cover_is_refused(change, message, theirs
     ("change", "message"),
     [
         ({"model.layers.0.self_attn.q_proj.bias": torch.zeros(32)}, "there are no biases"),
-        ({"lm_head.weight": torch.zeros(50, 32)}, "reads and writes words with different tables"),
+        ({"lm_head.weight": torch.zeros(50, 32)}, "with one table, and holds two different ones"),
         ({"model.norm.weight": torch.full((32,), torch.nan)}, "NaN or infinite numbers in 'model.norm.weight'"),
         ({"model.norm.weight": torch.ones(32, dtype=torch.int8)}, "should hold torch.float32 and holds torch.int8"),
         ({"model.norm.weight": torch.ones(31)}, r"should be \(32,\) and is \(31,\)"),

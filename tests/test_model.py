@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from laws import METHODS, TINY, check_gradients, equal, lesson, random_model, text
 
-from minitransformer import Cache, Config, PrefixTuning, PromptTuning, Recorder, Transformer, loss
+from minitransformer import Cache, Config, PrefixTuning, PromptTuning, Recorder, Transformer, generate, loss
 from minitransformer.model import visible
 
 HEADS = [(4, 2), (4, 4), (4, 1), (1, 1)]  # query heads and key/value heads: grouped, full, shared, single
@@ -127,6 +128,20 @@ def test_the_embedding_is_tied_to_the_logits(model):
     hidden = model.hidden(text(model))
     equal(model.logits(hidden), hidden @ model.embedding.weight.T)
     assert not any("logits" in name for name, _ in model.named_parameters())
+
+
+def test_a_model_may_write_words_with_a_table_of_its_own():
+    model = random_model(tied=False)
+    tokens, targets = lesson(model)
+    hidden = model.hidden(tokens)
+    equal(model.logits(hidden), hidden @ model.unembedding.weight.T)
+    assert (model.logits(hidden) - hidden @ model.embedding.weight.T).abs().max() > 0.1
+    equal(loss(model, tokens, targets), F.cross_entropy(model(tokens).flatten(0, 1), targets.flatten()))
+    (said,) = generate(model, tokens[:1].tolist(), max_new_tokens=4)
+    (step_by_step,) = tokens[:1].tolist()
+    for token in said:
+        assert token == model(torch.tensor([step_by_step]))[0, -1].argmax()
+        step_by_step.append(token)
 
 
 def test_a_fresh_model_is_nearly_indifferent():

@@ -21,6 +21,7 @@ from .llama import assemble, renamed
 from .schema import GGUF_ABOUT, Outline, Source, finite
 
 WEIGHT_NAMES = {  # our names -> theirs
+    "unembedding.": "output.",
     "embedding.": "token_embd.",
     "blocks.": "blk.",
     "attention.norm.": "attn_norm.",
@@ -71,7 +72,7 @@ def from_gguf(path: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Tra
     expect.path(path=path)
     gguf, source = library("gguf", "reading a GGUF file"), Source(path, "fetch it again")
     about, places, data = header(gguf, source)
-    config = gguf_config(about, source)
+    config = gguf_config(about, source, tied="output.weight" not in places)
     known = {*vars(gguf.Keys.Tokenizer).values()}
     unknown = [key for key in about if key.startswith("tokenizer.") and key not in known and CHAT not in key]
     if unknown:
@@ -191,7 +192,7 @@ def halves(weight: Tensor, heads: int) -> Tensor:  # (heads * d, D)
     return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
 
 
-def gguf_config(about: dict, source: Source) -> Config:
+def gguf_config(about: dict, source: Source, tied: bool) -> Config:
     """The shape of the model; a setting that is not known here is refused, since it would change what is computed."""
     kind = about.get("general.architecture")
     if kind != "llama":
@@ -211,6 +212,7 @@ def gguf_config(about: dict, source: Source) -> Config:
         "kv_heads": about.get(KV_HEADS, sizes["heads"]),
         "rope_base": about.get(ROPE_BASE, 10_000.0),
         "end": about.get("tokenizer.ggml.eos_token_id"),
+        "tied": tied,
     }
     config = config_from(sizes | more, source)
     for key in HEAD:

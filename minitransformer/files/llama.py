@@ -15,6 +15,7 @@ from .checkpoints import Opened, config_from
 from .schema import INDEX, LLAMA_CONFIG, Outline, Source, fits, sketch
 
 WEIGHT_NAMES = {  # our names -> theirs
+    "unembedding.": "lm_head.",
     "embedding.": "model.embed_tokens.",
     "blocks.": "model.layers.",
     "attention.norm.": "input_layernorm.",
@@ -38,7 +39,6 @@ CONFIG_NAMES = {  # our names -> theirs in config.json
 ONLY = {  # what this architecture has one of, and what config.json means where it says nothing
     "model_type": ("llama", None),
     "hidden_act": ("silu", "silu"),
-    "tie_word_embeddings": (True, False),
     "attention_bias": (False, False),
     "mlp_bias": (False, False),
     "rope_scaling": (None, None),
@@ -68,13 +68,13 @@ def from_huggingface(folder: str | Path, dtype: torch.dtype = torch.float32) -> 
     config = llama_config(folder / "config.json")
     files = open_weights(folder)
     held = {name: outline for file in files for name, outline in file.outlines.items()}
-    again = held.pop("lm_head.weight", None)
+    again = held.pop("lm_head.weight", None) if config.tied else None
     if again not in (None, held.get("model.embed_tokens.weight")):
         raise two_tables(source)
 
     def read() -> dict[str, Tensor]:
         weights = {name: tensor for file in files for name, tensor in file.tensors().items()}
-        same = weights.pop("lm_head.weight", None)
+        same = weights.pop("lm_head.weight", None) if config.tied else None
         if same is not None and not torch.equal(same, weights["model.embed_tokens.weight"]):
             raise two_tables(source)
         return weights
@@ -92,8 +92,7 @@ def from_huggingface(folder: str | Path, dtype: torch.dtype = torch.float32) -> 
 
 
 def two_tables(source: Source) -> ValueError:
-    what = "reads and writes words with different tables; expected one table for both"
-    return replace(source, remedy="fetch a model with tied embeddings").wrong(what)
+    return source.wrong("says that words are read and written with one table, and holds two different ones")
 
 
 def assemble(
@@ -152,6 +151,7 @@ def llama_config(path: Path) -> Config:
     more = {
         "kv_heads": about.get("num_key_value_heads") or sizes["heads"],
         "rope_base": rotary.get("rope_theta", about.get("rope_theta", 10_000.0)),
+        "tied": about.get("tie_word_embeddings", False),
         "end": one_end(about.get("eos_token_id"), path),
     }
     config = config_from(sizes | more, source)

@@ -178,7 +178,7 @@ FINGERPRINT = like("[0-9a-f]{16}", "sixteen hex digits")
 SIZES = dict.fromkeys(("vocab", "width", "layers", "heads", "kv_heads", "hidden"), whole(1, LARGEST))
 CONFIG = table(
     {**SIZES, "context": whole(1, LONGEST)},
-    {"rope_base": number(1e-6), "eps": number(1e-30, 1), "end": maybe(whole())},
+    {"rope_base": number(1e-6), "eps": number(1e-30, 1), "end": maybe(whole()), "tied": FLAG},
 )
 
 
@@ -246,6 +246,7 @@ LLAMA_CONFIG = table(  # config.json of Hugging Face; what it says beside this i
         "rope_theta": number(1e-6),
         "rope_parameters": maybe(table({}, {"rope_theta": number(1e-6), "rope_type": TEXT}, others=anything)),
         "eos_token_id": END_TOKENS,
+        "tie_word_embeddings": FLAG,
     },
     others=anything,
 )
@@ -349,4 +350,5 @@ def weight_shapes(config: Config) -> dict[str, tuple[int, ...]]:
         "down.weight": (width, hidden),
     }
     blocks = {f"blocks.{layer}.{name}": shape for layer in range(config.layers) for name, shape in block.items()}
-    return {"embedding.weight": (config.vocab, width)} | blocks | {"norm.weight": (width,)}
+    tables = dict.fromkeys(["embedding.weight"] + ["unembedding.weight"] * (not config.tied), (config.vocab, width))
+    return tables | blocks | {"norm.weight": (width,)}
