@@ -1,5 +1,6 @@
 """Every exercise passes its reference, names what is behind wrong answers, and takes no nonsense for a pass."""
 
+import os
 import re
 
 import numpy as np
@@ -29,6 +30,12 @@ UNUSUAL = [
     for exercise_id, cases in known_answers(lesson, "right").items()
     for number, answer in enumerate(cases)
 ]
+TRAINED = {"6.3", "7.4"}  # judged by many trainings: with one seed, and with both where there is time, EVERY_SEED=1
+
+
+def with_seeds(case) -> list:
+    both = case.values[0] not in TRAINED or "EVERY_SEED" in os.environ
+    return [pytest.param(*case.values, seed, id=f"{case.id} seed {seed}") for seed in ([0, 1] if both else [1])]
 
 
 @pytest.fixture(autouse=True)
@@ -56,8 +63,7 @@ def test_every_exercise_has_a_bank_of_unusual_right_answers_and_one_of_wrong_one
     assert len(known_answers(each.lesson, "wrong")[each.id]) >= 6
 
 
-@pytest.mark.parametrize(("exercise_id", "answer"), UNUSUAL)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("exercise_id", "answer", "seed"), [one for case in UNUSUAL for one in with_seeds(case)])
 def test_an_unusual_right_answer_gets_full_marks(exercise_id, answer, seed):
     outcome = judge(exercise(exercise_id), in_process(exercise(exercise_id), answer), seed)
     assert outcome.passed, [str(finding.misconception) for finding in outcome.findings]
@@ -87,8 +93,7 @@ def test_every_exercise_has_three_wrong_answers_with_names_of_their_own(each):
     assert len(names - UNNAMED) >= 3
 
 
-@pytest.mark.parametrize(("exercise_id", "name", "answer"), CASES)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("exercise_id", "name", "answer", "seed"), [one for case in CASES for one in with_seeds(case)])
 def test_a_wrong_answer_is_told_the_misconception_behind_it(exercise_id, name, answer, seed):
     outcome = judge(exercise(exercise_id), in_process(exercise(exercise_id), answer), seed)
     assert not outcome.passed
