@@ -19,8 +19,10 @@ from .commands import (
     play,
     pretrain_base,
     show_card,
+    tune_own_pairs,
     tune_real_model,
 )
+from .comparison import METHODS
 from .distributed import team
 from .phrasebook import WORLD
 from .real.data import SNIPPETS
@@ -91,6 +93,21 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--snippets", type=Path, default=Path("real") / SNIPPETS, help="the sentences on films")
     command.add_argument("--out", type=Path, default=Path("real"), help="folder for results and pictures")
     command.set_defaults(run=tune_real_model)
+
+    command = commands.add_parser("tune", help="tune a soft prompt on your own pairs of text and answer")
+    command.add_argument("pairs", type=Path, help="a CSV file; its first row names the columns text and answer")
+    command.add_argument(
+        "--model", default="smollm2", help="smollm2 (default), base, a folder from Hugging Face, or a .gguf file"
+    )
+    command.add_argument("--out", type=Path, default=Path("adapter"), help="folder to write (default adapter/)")
+    command.add_argument("--method", choices=METHODS, default="prompt", help="what is tuned (default prompt)")
+    command.add_argument("--length", type=at_least_one, default=10, help="virtual tokens (default 10)")
+    command.add_argument("--steps", type=at_least_one, default=100, help="at most so many steps (default 100)")
+    command.add_argument("--rows", type=at_least_one, default=8, help="pairs in a step (default 8)")
+    command.add_argument("--seed", type=int, default=0, help="decides which pairs are held back (default 0)")
+    command.add_argument("--instruction", default="", help="the task in words, to start from and to compare with")
+    command.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="numbers of the model")
+    command.set_defaults(run=tune_own_pairs)
 
     command = commands.add_parser("grade", help="grade submissions, shut in and judged outside, and write all reports")
     command.add_argument(

@@ -172,6 +172,42 @@ def tune_real_model(
     print(f"wrote results.json, comparison.png and training.png, one step of tuning on {texts.name}, into {out}")
 
 
+def tune_own_pairs(
+    pairs: Path, model: str, out: Path, method: str, length: int, steps: int, rows: int, seed: int, instruction: str,
+    dtype: str,
+) -> None:  # fmt: skip
+    """Train a soft prompt on one's own pairs of text and answer, and say whether it was worth it."""
+    from .real import own_pairs
+    from .real import own_tuning as own
+
+    read = own_pairs.read_pairs(pairs)
+    settings = own.Settings(method, length, steps, rows, seed, instruction)
+    counts = {name: len(part) for name, part in own_pairs.split(read, seed)._asdict().items()}
+    frozen, tokenizer, base_model = own.open_model(model, getattr(torch, dtype))
+    print(
+        f"{pairs}: {counts['train']} pairs to learn from, {counts['validation']} to see when they are learned, "
+        f"{counts['test']} held back to measure at the end"
+    )
+    print(f"{model}: {sum(p.numel() for p in frozen.parameters()):,} parameters, frozen", flush=True)
+    results = own.tune(frozen, tokenizer, read, out, settings, base_model)
+    right = results["right"]
+    print(f"\n{results['numbers']:,} numbers trained for {results['steps']} steps.")
+    print(f"Exactly right of {counts['test']} held back:")
+    for name, share in right.items():
+        print(f"    {name:<12} {share:.0%}")
+    for answer in results["answers"]:
+        print(f"    {answer['text']} | wanted: {answer['wanted']} | tuned: {answer['tuned']}")
+    best = max((name for name in right if name != "tuned"), key=right.get)
+    if right["tuned"] <= right[best]:
+        print(f"The tuned one does not beat {best!r}: more pairs, other words to start from or more steps may help.")
+    if counts["test"] < own.ENOUGH:
+        print(f"{counts['test']} pairs say little: with {own.ENOUGH} held back, the share is known to a tenth or so.")
+    print(
+        f"wrote {out}: {own.PROMPT} for load(), the folder for PeftModel.from_pretrained(model, {str(out)!r}), "
+        f"and {own.RESULTS}"
+    )
+
+
 def pretrain_base(seed: int, steps: int, size: str, out: Path, world: Path) -> None:
     """Train the base model again, or one for another world."""
     card = pretrain(out, Phrasebook(world), seed, steps, size)

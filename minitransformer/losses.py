@@ -64,12 +64,17 @@ def wanted_targets(targets: Tensor, places: Places) -> Tensor:  # (B, T) -> (W)
     return targets.to(places.wanted.device, non_blocking=True).flatten()[places.wanted]
 
 
-@torch.no_grad()
 def accuracy(model: Transformer, batch: Batch, hooks: Hooks = NO_HOOKS) -> float:
     """The share of rows whose greedily generated answer is exactly the target, end token included.
 
     One forward decides it: as long as every earlier token was right, the generated text is the target's own.
     """
+    return loss_and_accuracy(model, batch, hooks)[1]
+
+
+@torch.no_grad()
+def loss_and_accuracy(model: Transformer, batch: Batch, hooks: Hooks = NO_HOOKS) -> tuple[float, float]:
+    """Both from one forward."""
     tokens, targets = pair(batch)
     places = check(model, tokens, targets, hooks)
     logits = wanted_logits(model, tokens, places, hooks, Cache())
@@ -77,7 +82,8 @@ def accuracy(model: Transformer, batch: Batch, hooks: Hooks = NO_HOOKS) -> float
         raise ValueError("the logits must be finite to have a best one; got NaN or infinite ones: train it again")
     wrong = logits.argmax(-1) != wanted_targets(targets, places)
     rows = places.wanted // targets.shape[1]
-    return (len(tokens) - len(rows[wrong].unique())) / len(tokens)
+    right = (len(tokens) - len(rows[wrong].unique())) / len(tokens)
+    return cross_entropy(logits, targets, places).item(), right
 
 
 def pair(batch: Batch) -> Batch:

@@ -166,5 +166,6 @@ class Progress:
 
     def advance(self, tokens: int) -> None:
         pace = tokens * len(self.history.loss) / self.history.seconds
-        self.bar.set_postfix_str(f"loss {self.history.loss[-1]:.3f}, {pace:,.0f} tokens/s", refresh=False)
+        score = f"score {self.history.validation[-1][1]:.3g}, " if self.history.validation else ""
+        self.bar.set_postfix_str(f"loss {self.history.loss[-1]:.3f}, {score}{pace:,.0f} tokens/s", refresh=False)
         self.bar.update()

@@ -1,9 +1,15 @@
 """SmolLM2 with a soft prompt says with PEFT what it says here, whoever made the soft prompt."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
 from minitransformer import KeyValuePrefix, PrefixTuning, PromptTuning, export_peft, generate, import_peft
+from minitransformer.real import own_tuning
+from minitransformer.real.own_pairs import OwnPair
+from minitransformer.real.own_tuning import Settings
 
 for needed in "gguf", "tokenizers", "transformers", "peft":
     pytest.importorskip(needed, exc_type=ImportError)
@@ -67,3 +73,26 @@ def test_a_soft_prompt_of_theirs_says_the_same_here(real, theirs, kind, tmp_path
     theirs.prompt_encoder["default"].embedding.weight.data.normal_(std=0.3)
     theirs.save_pretrained(tmp_path)
     the_same(real, import_peft(tmp_path, real[0]), theirs)
+
+
+def test_a_prompt_tuned_on_own_pairs_answers_there_as_it_does_here(real, theirs, tmp_path, monkeypatch, capsys):
+    """Through the two programs of lessons/YOUR_OWN_DATA.md, with the same weights for both."""
+    import transformers
+
+    opposites = {"hot": "cold", "big": "small", "good": "bad", "old": "new", "up": "down", "left": "right"}
+    opposites |= {"yes": "no", "day": "night", "fast": "slow", "wet": "dry"}
+    pairs = [OwnPair(word, opposite, word) for word, opposite in opposites.items()]
+    words = Settings(steps=10, rows=4, instruction="Write the opposite of each word.")
+    results = own_tuning.tune(*real, pairs, tmp_path / "adapter", words, progress=False)
+    assert results["steps"] == 10 or results["validation"][-1][1] >= 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(own_tuning, "open_model", lambda name: (*real, name))
+    spoken = transformers.AutoTokenizer.from_pretrained(PATH.parent, gguf_file=PATH.name)
+    for kind, there in (transformers.AutoModelForCausalLM, theirs), (transformers.AutoTokenizer, spoken):
+        monkeypatch.setattr(kind, "from_pretrained", lambda name, there=there: there)
+    page = (Path(__file__).parents[1] / "lessons" / "YOUR_OWN_DATA.md").read_text(encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    for program in programs:
+        exec(program, {})
+    here, there = capsys.readouterr().out.splitlines()
+    assert len(programs) == 2 and here.strip() and there == f" hot ->{here}"
