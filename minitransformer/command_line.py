@@ -12,6 +12,7 @@ from pathlib import Path
 from .base import BASE, RECIPE, SIZES
 from .commands import (
     answer_text,
+    combine_marks,
     compare_methods,
     demo,
     grade_class,
@@ -123,6 +124,12 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--whole", type=seconds, default=180.0, help="seconds for one submission (default 180)")
     command.add_argument("--attempts", type=at_least_one, help="attempts at a question that count (default: all)")
     command.set_defaults(run=grade_class)
+
+    command = commands.add_parser("gradebook", help="one row for each student of a course, out of what was graded")
+    command.add_argument("course", type=Path, help="course.toml: the roster, what counts, and until when")
+    command.add_argument("graded", nargs="+", type=Path, help="the folders that grade has written, one for each lesson")
+    command.add_argument("--out", type=Path, default=Path("marks"), help="folder for the tables (default marks/)")
+    command.set_defaults(run=combine_marks)
 
     command = commands.add_parser("lab", help="open JupyterLab on the lessons")
     command.add_argument(

@@ -236,6 +236,32 @@ def grade_class(
     print(f"wrote {out}: teacher.html, students/ and, where the profile gives grades, gradebook.csv and more")
 
 
+def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
+    """One row for each student of a course, out of what was graded; files for course systems; and who is missing."""
+    from .course.grading.reports import as_csv, harmless
+    from .course.office import gradebook, roster, settings
+
+    about = settings.read_course(course)
+    students = roster.read_roster(about.roster, about.names)
+    changed = gradebook.read_overrides(about.overrides, about, students)
+    submissions = [each for folder in graded for each in gradebook.read_graded(folder)]
+    book = gradebook.combine(about, students, submissions, changed)
+    files = {"gradebook": gradebook.as_table, "moodle": gradebook.for_moodle, "canvas": gradebook.for_canvas}
+    for name, made in files.items():
+        rows = [[harmless(cell) for cell in line] for line in made(book)]
+        write_whole(out / f"{name}.csv", as_csv(rows).encode("utf-8-sig" if name == "gradebook" else "utf-8"))
+    for number in sorted(about.lessons):
+        marks = [each[number] for each in book.marks.values()]
+        absent = sum("not handed in" in each.notes for each in marks)
+        mean, worth = sum(each.points for each in marks) / max(len(marks), 1), about.lessons[number].worth
+        print(f"lesson {number}: {len(marks) - absent} of {len(marks)} handed in; mean {mean:.1f} of {worth:g}")
+    for each, why in book.strangers:
+        print(f"nobody's: {each.name!r}, lesson {each.lesson}: {why}")
+    if book.strangers:
+        print(f'say whose they are in {course}:  [roster.names]  "the name" = "a student\'s id"')
+    print(f"wrote {out}: {', '.join(f'{name}.csv' for name in files)}")
+
+
 def lab(copy_to: Path | None, port: int | None, no_browser: bool, further: list[str]) -> None:
     """Open JupyterLab on the lessons: in a clone where they are; otherwise, or where asked to, on one's own copies."""
     try:

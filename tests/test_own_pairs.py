@@ -69,7 +69,6 @@ REFUSED = {
     ),
     "a quote that never closes": ('text,answer\nhot,"cold\nbig,small\n', "line 2: "),
     "nothing": ("", "is empty"),
-    "names and nothing else": ("text,answer\n", "no pairs"),
     "another alphabet's bytes": ("text,answer\ngrün,vert\n".encode("latin-1"), "not text in UTF-8"),
     "a workbook": (b"PK\x03\x04" + bytes(40), "a workbook"),
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(40), "not text in UTF-8"),
@@ -120,7 +119,9 @@ def test_pairs_of_one_group_stay_together():
         assert not {pair.group for pair in getattr(parts, one)} & {pair.group for pair in getattr(parts, other)}
 
 
-def test_too_few_pairs_are_refused():
+def test_too_few_pairs_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"at least 10 pairs.*got 0"):
+        split(read_pairs(written(tmp_path, "text,answer\n")), seed=0)
     with pytest.raises(ValueError, match="at least 10"):
         split(pairs(9), seed=0)
     parts = split(pairs(10), seed=0)

@@ -21,6 +21,7 @@ from ..files.llama import from_huggingface
 from ..files.peft import export_peft
 from ..files.prompts import save
 from ..files.schema import Source
+from ..files.spreadsheet import shown
 from ..files.whole import write_whole
 from ..generation import generate
 from ..history import forget
@@ -31,12 +32,13 @@ from ..optional import smollm2
 from ..soft_prompts import compile_prefix, plain_tensors
 from ..tokenizer import IGNORED, Tokenizer, batch
 from ..training import train
-from .own_pairs import SHOWN, OwnPair, Parts, shown, split
+from .own_pairs import OwnPair, Parts, split
 from .tasks import Draws, hard_prompt
 
 SETTINGS, STATE, RESULTS, PROMPT = "settings.json", "unfinished.safetensors", "results.json", "prompt.safetensors"
 AT_ONCE = 16  # rows that are measured together: the logits of more would fill the memory of a laptop
 EXAMPLES, DRAWS = 8, 3  # in front of a text, to compare with, and how often they are drawn
+SIDE_BY_SIDE = 5  # answers that are shown
 ENOUGH = 100  # pairs held back: a share of them is then known to about a tenth
 
 
@@ -136,7 +138,7 @@ def tune(
         "steps": len(history.loss),
         "validation": history.validation,
         "right": compared(model, tokenizer, parts, frame, settings, hooks),
-        "answers": side_by_side(model, tokenizer, parts.test[:SHOWN], frame, hooks),
+        "answers": side_by_side(model, tokenizer, parts.test[:SIDE_BY_SIDE], frame, hooks),
     }
     save(hooks, folder / PROMPT, model, score=results["right"]["tuned"], history=history)
     export_peft(hooks, model, folder, base_model)

@@ -71,6 +71,8 @@ def class_rows(
         for job, result in workers.results(jobs, at_once):
             place = places[job]
             row = row_of(result, submissions[place], grader)
+            if row:
+                row["handed_in"] = submissions[place].handed_in()
             rows[place] = row if mine[place] or (row and not row.get("problem")) else None
             yield place
 

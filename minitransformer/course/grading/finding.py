@@ -12,7 +12,9 @@ import unicodedata
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -76,6 +78,20 @@ class SubmissionFile:
     name: str
     files: tuple[File, ...]
     notes: tuple[str, ...] = ()
+
+    def handed_in(self) -> dict:
+        """When, as the course system's name or zip says, in the course's own time; and whether it was called late.
+
+        The time of a file on disk is when it was copied there, and tells nothing.
+        """
+        parts = [part for file in self.files for part in file.parts]
+        named = [match["when"] for part in parts if (match := BLACKBOARD.fullmatch(part))]
+        times = [datetime.strptime(when, "%Y-%m-%d-%H-%M-%S") for when in named]
+        zipped = [file.when[-1] for file in self.files if file.inside and file.when[-1][0] > 1980]  # 1980: not kept
+        with suppress(ValueError):  # a zip may hold any numbers
+            times = times or [datetime(*when) for when in zipped]
+        when = max(times).isoformat() if times else None
+        return {"when": when, "late": any("_late_" in part.lower() and CANVAS.fullmatch(part) for part in parts)}
 
 
 class Owned(NamedTuple):

@@ -1,0 +1,1 @@
+"""What a course needs around the marks: who takes it, what counts until when, and one row for each student."""
