@@ -20,8 +20,8 @@ torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
 settings.register_profile("usual", max_examples=5, derandomize=True, deadline=None, database=None)
 settings.register_profile("thorough", max_examples=300, deadline=None, database=None, print_blob=True)
 settings.load_profile("usual")
-if not {"GRADING", "SUBMISSION"} & os.environ.keys():  # these shut code in, and take minutes: GRADING=1 runs them
-    collect_ignore_glob = ["course/test_grading_class.py", "course/test_grading_hostile.py", "course/graded/*"]
+if "GRADING" not in os.environ:  # these shut code in, and take minutes: GRADING=1 runs them
+    collect_ignore_glob = ["course/test_grading_class.py", "course/test_grading_hostile.py"]
     if sys.platform != "linux":  # nor can it be shut in
         collect_ignore_glob += ["course/test_grading.py", "course/test_grading_engines.py", "course/test_isolation*.py"]
 
