@@ -131,6 +131,11 @@ class Options(Question):
     def lines(self) -> list[tuple[str, str]]:
         return [(letter, option.text) for option, letter in self.letters().items()]
 
+    def chosen(self, answer: str) -> list[Option]:
+        """The options whose letters an answer holds."""
+        letters = {*re.findall(rf"(?<![a-z])[{self.labels}](?![a-z])", plain(answer))}
+        return [option for option, letter in self.letters().items() if letter in letters]
+
 
 @dataclass(frozen=True)
 class Choice(Options):

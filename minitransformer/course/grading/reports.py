@@ -18,6 +18,7 @@ from ...files.checkpoints import write_whole
 from ..assignment import Assignment
 from ..display import marked_up, plain_text
 from ..isolation import Lost
+from . import statistics
 from .similarity import alike
 
 UNNAMED = {  # what a judge says where it knows no name for a mistake
@@ -38,9 +39,14 @@ def pages() -> Environment:
     made = Environment(loader=PackageLoader(__package__), autoescape=select_autoescape(["html", "xml"]),
                        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # fmt: skip
     made.filters |= {"said": test_text, "marked_up": lambda text: Markup(marked_up(text))}
+    made.filters["brief"] = brief
     made.filters["lost"] = lambda tests: [test for test in tests if test["earned"] < test["points"]]
     made.filters["named"] = lambda test: f"{test['id']} {test['title']}: {test['part']}"
     return made
+
+
+def brief(text: str) -> str:
+    return shorten(plain_text(text), 80, placeholder=" …")
 
 
 def rendered(template: str, **about: object) -> str:
@@ -158,21 +164,15 @@ def harmless(value: object) -> object:
 
 def overall(rows: list[dict]) -> dict:
     """How the class did, what was hard, what was misunderstood, what no name is known for, and what to look at."""
-    spread, points, earned, wrong, flagged = Counter(), Counter(), Counter(), Counter(), []
+    spread, flagged = Counter(), []
     for row in rows:
         spread[max(0, min(9, int(10 * row["earned"] / row["points"])))] += 1
-        for test in row["tests"]:
-            about = shorten(plain_text(test["asked"] or test["title"]), 80, placeholder=" …")
-            points[f"{test['id']} {about}"] += test["points"]
-            earned[f"{test['id']} {about}"] += test["earned"]
-        named = {(test["id"], test["misconception"]) for test in row["tests"] if test["misconception"]}
-        wrong.update(f"{exercise} {name}" for exercise, name in named if name not in UNNAMED)
-        stopped = ", ".join(sorted({name for _, name in named} & Lost.WHY.keys()))
+        stopped = ", ".join(sorted({test["misconception"] for test in row["tests"]} & Lost.WHY.keys()))
         speaks = row.get("strange") and f"its code speaks of {', '.join(row['strange'])}"
         flagged += [(row, why) for why in (row.get("problem"), stopped, speaks) if why]
-    hardest = sorted(((1 - earned[name] / points[name], name) for name in points if points[name]), reverse=True)[:8]
-    return {"spread": [(f"{10 * n}–{10 * n + 10}%", spread[n]) for n in range(10)], "hardest": hardest,
-            "wrong": wrong.most_common(12), "flagged": flagged,
+    return {"spread": [(f"{10 * n}–{10 * n + 10}%", spread[n]) for n in range(10)], "flagged": flagged,
+            "items": statistics.items(rows), "enough": statistics.ENOUGH,
+            "misconceptions": statistics.misconceptions(rows, UNNAMED),
             "unnamed": unnamed(rows), "texts": texts(rows)}  # fmt: skip
 
 

@@ -1,0 +1,66 @@
+"""What a class's answers say about the questions: how hard each is, whether it tells students apart, what misleads."""
+
+import statistics
+from dataclasses import dataclass, field
+
+ENOUGH = 10  # students, below which a correlation says nothing
+
+
+@dataclass
+class Item:
+    """An exercise or a question, as a class did it."""
+
+    id: str
+    about: str
+    shares: list[float]  # of its points, that each student earned
+    blank: int  # students who did not begin it
+    separates: float | None  # correlation with the points of all other items; None where it cannot be said
+    misled: list[tuple[str, list[dict]]] = field(default_factory=list)  # wrong options, and who chose them
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.shares)
+
+
+def items(rows: list[dict]) -> list[Item]:
+    """Every item that earns points, in the order of the lesson; rows without any tests could not be read."""
+    read = [row for row in rows if row["tests"]]
+    names = dict.fromkeys(test["id"] for row in read for test in row["tests"] if test["points"])
+    return [item(name, read) for name in names]
+
+
+def item(name: str, rows: list[dict]) -> Item:
+    tests = [[test for test in row["tests"] if test["id"] == name] for row in rows]
+    earned, points = ([sum(test[key] for test in each) for each in tests] for key in ("earned", "points"))
+    rest = [round(row["earned"] - mine, 6) for row, mine in zip(rows, earned, strict=True)]
+    begun = [any(test["came"] not in ("not written yet", "not answered yet") for test in each) for each in tests]
+    misled: dict[str, list[dict]] = {}
+    for row, each in zip(rows, tests, strict=True):
+        for option in each[0].get("chosen", ()) if each else ():
+            if not option["right"]:
+                misled.setdefault(option["text"], []).append(row)
+    return Item(
+        name,
+        next(test["asked"] or test["title"] for each in tests for test in each),
+        [mine / worth if worth else 0.0 for mine, worth in zip(earned, points, strict=True)],
+        begun.count(False),
+        correlation(earned, rest),
+        sorted(misled.items(), key=lambda found: -len(found[1])),
+    )
+
+
+def correlation(one: list[float], other: list[float]) -> float | None:
+    if len(one) < ENOUGH or len({*one}) == 1 or len({*other}) == 1:
+        return None
+    return statistics.correlation(one, other)
+
+
+def misconceptions(rows: list[dict], unnamed: set[str]) -> list[tuple[str, list[dict]]]:
+    """Named misconceptions by exercise, those of most people first, and who has them."""
+    whose: dict[str, list[dict]] = {}
+    for row in rows:
+        named = dict.fromkeys((test["id"], test["misconception"]) for test in row["tests"] if test["misconception"])
+        for exercise, name in named:
+            if name not in unnamed:
+                whose.setdefault(f"{exercise} {name}", []).append(row)
+    return sorted(whose.items(), key=lambda found: (-len(found[1]), found[0]))
