@@ -16,6 +16,7 @@ from .commands import (
     compare_methods,
     demo,
     grade_class,
+    hand_out_course,
     lab,
     play,
     pretrain_base,
@@ -124,6 +125,15 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--whole", type=seconds, default=180.0, help="seconds for one submission (default 180)")
     command.add_argument("--attempts", type=at_least_one, help="attempts at a question that count (default: all)")
     command.set_defaults(run=grade_class)
+
+    command = commands.add_parser("handout", help="write what students get: notebooks, and scripts to start them")
+    command.add_argument("course", type=Path, help="course.toml: which lessons count, and until when")
+    command.add_argument("--out", type=Path, default=Path("handout"), help="a new folder (default handout/)")
+    command.add_argument("--each", action="store_true", help="a bundle for each student, questions in an own order")
+    command.add_argument("--wheel", type=Path, help="the package as a file, to travel with the bundle")
+    needed = f"minitransformer=={version()}"
+    command.add_argument("--install", default=needed, help=f"what pip installs for them (default {needed})")
+    command.set_defaults(run=hand_out_course)
 
     command = commands.add_parser("gradebook", help="one row for each student of a course, out of what was graded")
     command.add_argument("course", type=Path, help="course.toml: the roster, what counts, and until when")

@@ -236,6 +236,20 @@ def grade_class(
     print(f"wrote {out}: teacher.html, students/ and, where the profile gives grades, gradebook.csv and more")
 
 
+def hand_out_course(course: Path, out: Path, each: bool, wheel: Path | None, install: str) -> None:
+    """Write what students get, one bundle for all or one for each of the roster."""
+    from .course.office import handout, roster, settings
+
+    about = settings.read_course(course)
+    students = [*roster.read_roster(about.roster, about.names).students.values()] if each else []
+    if wheel is not None and not wheel.is_file():
+        raise FileNotFoundError(f"there is no file {wheel}; make it with  python -m hatchling build")
+    count = handout.hand_out(about, out, install, students, wheel)
+    print(f"wrote {out}: {f'{count} bundles, one for each student' if each else 'one bundle for everybody'}")
+    if wheel is not None:
+        print("the wheel holds the checks, and so what they compare with: where that matters, install it yourself")
+
+
 def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
     """One row for each student of a course, out of what was graded; files for course systems; and who is missing."""
     from .course.grading.reports import as_csv, harmless
