@@ -2,7 +2,7 @@
 
 For each lesson `source/NN_name.py` gives the student's notebook `NN_name.ipynb`, without outputs, and the solved,
 executed one `solutions/NN_name.ipynb`. `--check` writes nothing and fails where these have drifted from their source;
-`--quick` does so without running them. `--moodle FILE` writes all questions for a course system, and `--site` writes
+`--quick` does so without running them. `--site` writes
 the solved lessons as pages to read: open `lessons/_site/index.html`.
 """
 
@@ -16,7 +16,6 @@ from pathlib import Path
 import nbformat
 from tqdm.auto import tqdm
 
-from minitransformer.course import moodle
 from minitransformer.course.lesson_text import sources
 from notebooks import LESSONS, drift, executed, kinds_alone, notebook, stray_errors, text_of
 
@@ -83,7 +82,6 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="fail on drift, in sources and outputs; run both notebooks")
     what.add_argument("--quick", action="store_true", help="fail on drift in the cells' sources; run nothing")
-    what.add_argument("--moodle", metavar="FILE", help="write all questions as Moodle XML")
     what.add_argument("--site", action="store_true", help="write the solved lessons as pages into lessons/_site")
     parser.add_argument("--play", type=Path, metavar="FOLDER", help="with --site: the page that `play` has built, too")
     options = parser.parse_args()
@@ -92,8 +90,6 @@ def main() -> None:
 
         count = site_pages.write(LESSONS / "_site", play=options.play)
         return print(f"{count} lessons: open {LESSONS / '_site' / 'index.html'}")
-    if options.moodle:
-        return print(f"{moodle.write(options.moodle)} questions in {options.moodle}")
     every = chosen(options.lessons)
     with ProcessPoolExecutor(2) as side_by_side:
         if not (options.check or options.quick):

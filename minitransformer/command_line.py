@@ -23,6 +23,7 @@ from .commands import (
     show_card,
     tune_own_pairs,
     tune_real_model,
+    write_quizzes,
 )
 from .comparison import METHODS
 from .distributed import team
@@ -125,6 +126,16 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--whole", type=seconds, default=180.0, help="seconds for one submission (default 180)")
     command.add_argument("--attempts", type=at_least_one, help="attempts at a question that count (default: all)")
     command.set_defaults(run=grade_class)
+
+    command = commands.add_parser("quizzes", help="write the questions for Moodle, Canvas, Blackboard and others")
+    command.add_argument(
+        "out", type=Path, metavar="FILE", help="its ending says the form: .xml (Moodle), .zip (QTI 2.1), .gift"
+    )
+    command.add_argument(
+        "--lesson", type=int, action="append", dest="lessons", default=[], help="only this one; may come again"
+    )
+    command.add_argument("--format", choices=("moodle", "qti", "gift"), dest="form", help="whatever the file's ending")
+    command.set_defaults(run=write_quizzes)
 
     command = commands.add_parser("handout", help="write what students get: notebooks, and scripts to start them")
     command.add_argument("course", type=Path, help="course.toml: which lessons count, and until when")

@@ -250,6 +250,19 @@ def hand_out_course(course: Path, out: Path, each: bool, wheel: Path | None, ins
         print("the wheel holds the checks, and so what they compare with: where that matters, install it yourself")
 
 
+def write_quizzes(out: Path, lessons: list[int], form: str | None) -> None:
+    """Write the questions for a course system, in the form that the file's name says or that is named."""
+    from .course.quizzes import gift, moodle, qti, questions
+
+    forms = {"moodle": (".xml", moodle), "qti": (".zip", qti), "gift": (".gift", gift)}
+    by_name = {ending: name for name, (ending, _) in forms.items()}
+    if form is None and out.suffix not in by_name:
+        raise ValueError(f"a file's ending says its form: {', '.join(by_name)}; got {out}: rename it, or add --format")
+    chosen = forms[form or by_name[out.suffix]][1]
+    write_whole(out, chosen.write(tuple(lessons)))
+    print(f"wrote {out}: {sum(map(len, questions(lessons).values()))} questions")
+
+
 def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
     """One row for each student of a course, out of what was graded; files for course systems; and who is missing."""
     from .course.grading.reports import as_csv, harmless

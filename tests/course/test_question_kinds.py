@@ -10,13 +10,14 @@ from xml.etree import ElementTree
 import pytest
 
 from minitransformer.__main__ import main
-from minitransformer.course import answers, catalogue, moodle, question_files, question_points, widgets
+from minitransformer.course import answers, catalogue, question_files, question_points, widgets
 from minitransformer.course.answers import Given
 from minitransformer.course.grading import grade
 from minitransformer.course.grading.marking import question_test
 from minitransformer.course.progress import RECORD
 from minitransformer.course.questions import Criterion, Mistake, Option, Pair, Reply, Rule
 from minitransformer.course.quiz import reply as reply_to
+from minitransformer.course.quizzes import moodle
 from minitransformer.course.typed_numbers import number_in
 
 

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from minitransformer.course import answer, catalogue, moodle, question_files, question_points, quiz, widgets
+from minitransformer.course import answer, catalogue, question_files, question_points, quiz, widgets
 from minitransformer.course.progress import RECORD
 from minitransformer.course.questions import Choice, Match, Numeric, Order, Several, Text
 
@@ -181,22 +181,3 @@ def test_a_file_s_mistake_is_told_with_file_and_item(tmp_path):
         question_files.read_questions([path], 1)
     with pytest.raises(ValueError, match=r"1.toml: an id is 1.q1, 1.q2, …, each used once; got '1.q2'"):
         question_files.read_questions([path, path], 1)
-
-
-def test_moodle_gets_every_question_with_what_it_needs(tmp_path):
-    assert moodle.write(tmp_path / "all.xml") == len(ALL)
-    quiz = ElementTree.parse(tmp_path / "all.xml").getroot()
-    named = {node.findtext("name/text"): node for node in quiz.findall("question") if node.get("type") != "category"}
-    assert len(named) == len(ALL) and len(quiz.findall("question[@type='category']")) == len(catalogue.lessons())
-    for each in ALL:
-        node = named[f"{each.id} {each.kind}"]
-        assert node.findtext("questiontext/text")
-        if isinstance(each, Choice):
-            fractions = [float(option.get("fraction")) for option in node.findall("answer")]
-            assert node.get("type") == "multichoice" and sorted(fractions)[-2:] == [0, 100]
-            assert all(option.findtext("feedback/text") for option in node.findall("answer"))
-        elif isinstance(each, Match | Order):
-            parts = node.findall("subquestion")
-            asked = [part for part in parts if part.findtext("text")]
-            assert node.get("type") == "matching" and all(part.findtext("answer/text") for part in parts)
-            assert len(asked) == len(each.pairs if isinstance(each, Match) else each.steps) >= 2

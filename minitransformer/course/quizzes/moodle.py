@@ -1,21 +1,20 @@
-"""All questions as Moodle XML, which course systems import: `python lessons/build.py --moodle FILE`."""
+"""All questions as Moodle XML, one category for each lesson."""
 
-from pathlib import Path
 from xml.etree import ElementTree as xml
 
-from . import catalogue
-from .display import marked_up
-from .questions import UNKNOWN, Choice, Match, Numeric, Options, Order, Question, Several, Text
+from ..display import marked_up
+from ..questions import UNKNOWN, Choice, Match, Numeric, Options, Order, Question, Several, Text
+from . import as_places, questions
 
 
-def quiz_xml(lessons: tuple[int, ...] | None = None) -> xml.Element:
-    """One <quiz>, with a category for each lesson."""
+def write(lessons: tuple[int, ...] = ()) -> bytes:
     quiz = xml.Element("quiz")
-    for lesson in lessons or catalogue.lessons():
+    for lesson, asked in questions(lessons).items():
         category = xml.SubElement(quiz, "question", type="category")
         text(xml.SubElement(category, "category"), f"$course$/minitransformer/lesson {lesson}")
-        quiz.extend(question_xml(question) for question in catalogue.questions(lesson).values())
-    return quiz
+        quiz.extend(map(question_xml, asked))
+    xml.indent(quiz)
+    return xml.tostring(quiz, "utf-8", xml_declaration=True)
 
 
 def question_xml(question: Question) -> xml.Element:
@@ -48,17 +47,41 @@ def pairs(question: Match) -> xml.Element:
         text(xml.SubElement(answer(node, "subquestion", pair.left), "answer"), pair.right)
     for wrong in question.wrong_texts:
         text(xml.SubElement(answer(node, "subquestion", ""), "answer"), wrong)
+    reasons = [f"*{pair.left}*: {pair.reason}" for pair in question.pairs]
+    reasons += [f"*{wrong.text}* fits nothing: {wrong.reason}" for wrong in question.distractors]
+    formatted(xml.SubElement(node, "incorrectfeedback", format="html"), "\n\n".join(reasons))
     return node
 
 
 def places(question: Order) -> xml.Element:
-    """Moodle's own ordering knows no partial orders; how many steps must come earlier is one number for each."""
-    asked = f"{question.prompt}\n\nFor each step: how many of the other steps must come before it?"
+    """An order that leaves nothing open is Moodle's own; that knows no partial orders, so others are matched."""
+    if len(question.before) == len(question.steps) * (len(question.steps) - 1) // 2:
+        return ordering(question)
+    asked, steps = as_places(question)
     node = started(question, "matching", asked)
-    for key in question.shown:
-        earlier = sum(then == key for _, then in question.before)
-        text(xml.SubElement(answer(node, "subquestion", question.steps[key]), "answer"), str(earlier))
+    for step, place in steps:
+        text(xml.SubElement(answer(node, "subquestion", step), "answer"), str(place))
+    for kind, reasons in ("correct", ["Every step comes after all that it needs."]), ("incorrect", whys(question)):
+        formatted(xml.SubElement(node, f"{kind}feedback", format="html"), "\n\n".join(reasons))
     return node
+
+
+def ordering(question: Order) -> xml.Element:
+    """Credit for each step that stands where it belongs, relative to all others."""
+    node = started(question, "ordering", question.prompt)
+    for name, value in {"layouttype": "VERTICAL", "selecttype": "ALL", "selectcount": "0",
+                        "gradingtype": "RELATIVE_ALL_PREVIOUS_AND_NEXT", "showgrading": "SHOW"}.items():  # fmt: skip
+        xml.SubElement(node, name).text = value
+    letters = {letter: key for key, letter in question.letters().items()}
+    for place, letter in enumerate(question.answer.split(), 1):
+        answer(node, "answer", question.steps[letters[letter]], fraction=f"{place}.0000000")
+    formatted(xml.SubElement(node, "incorrectfeedback", format="html"), "\n\n".join(whys(question)))
+    return node
+
+
+def whys(question: Order) -> list[str]:
+    return [f"*{question.steps[rule.first]}* comes before *{question.steps[rule.then]}*: {rule.reason}"
+            for rule in question.rules]  # fmt: skip
 
 
 def number(question: Numeric) -> xml.Element:
@@ -112,11 +135,3 @@ def formatted(node: xml.Element, markdown: str) -> None:
 
 def text(node: xml.Element, content: str) -> None:
     xml.SubElement(node, "text").text = content
-
-
-def write(path: str | Path) -> int:
-    """Write the file; return how many questions it holds."""
-    quiz = quiz_xml()
-    xml.indent(quiz)
-    xml.ElementTree(quiz).write(path, encoding="utf-8", xml_declaration=True)
-    return len(quiz.findall("question/name"))
