@@ -419,9 +419,6 @@ plots.strip(recorder, labels)
 # %% question="1.q8"
 quiz("1.q8")
 
-# %% question="1.q9"
-quiz("1.q9")
-
 # %% question="1.q19"
 quiz("1.q19")
 
@@ -461,7 +458,12 @@ for name, layers, width in (("ours", 4, 128), ("twice as deep", 8, 128), ("twice
     print(f"{name:>13}: {count:9,} numbers, c = {count / layers / width**2:.1f}")
 
 # %% [markdown]
-# Depth gives more steps, one after the other; width gives each step more room. Both cost work for every token.
+# Depth gives more steps, one after the other; width gives each step more room. Both cost work for every token. To save
+# numbers, all blocks may also *share one set of weights*: the same block then runs $L$ times. Think of what this saves,
+# and of what it does not.
+
+# %% question="1.q9"
+quiz("1.q9")
 
 # %% question="1.q20"
 quiz("1.q20")
