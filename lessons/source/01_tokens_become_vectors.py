@@ -528,8 +528,8 @@ quiz("1.q11")
 #
 # To answer, a model of $N$ numbers does about $2N$ operations for each token: a multiplication and an addition for each
 # number. To be trained it needs about $6N$, since the way back costs twice the way up; to train a prompt for it about
-# $4N$, as no weight wants a gradient. So training on $T$ tokens costs $6\,N\,T$. Here is our base's training, with
-# sentences of about ten tokens, beside that of a large model, and beside the forty steps of lesson 2.
+# $4N$, as no weight wants a gradient. Here is our base's training, with sentences of about ten tokens, beside that of a
+# large model, and beside the forty steps of lesson 2.
 
 # %%
 count = sum(weight.numel() for weight in model.parameters())
@@ -538,11 +538,11 @@ for name, work in {"a large model": 6 * 70e9 * 2e12, "our base": 6 * count * 18_
     print(f"{name:>15}: {work:.0e} operations; a billion a second: {work / 1e9 / 3600:18,.2f} hours")
 
 # %% [markdown]
-# So few build a large model, and many use it. It is trained on one thing, the **next token** of all kinds of text; and
-# nearly every task can be written as a text that goes on: a question and its answer, a sentence and its feeling, a
-# **chat** with marks for who speaks. Before, one built a system for each task; where a task is narrow and its examples
-# are many, that still wins. So far more numbers and more text have brought better models, at growing cost. The ways to
-# guide them change within years: those of these lessons are from 2021 and 2022.
+# So few build a large model, and many use it. It is trained on one thing, the **next token** of all kinds of text, and
+# nearly every task can be written as a text that goes on: a sentence and its feeling, a question and its answer, a
+# **chat** with marks for who speaks. Before, one built a system for each task; for a narrow one with many examples that
+# still wins. So far more numbers and more text have brought better models, at growing cost. The ways to guide them
+# change within years.
 
 # %% question="1.q21"
 quiz("1.q21")

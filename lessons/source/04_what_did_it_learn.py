@@ -523,9 +523,9 @@ quiz("4.q12")
 # %% [markdown]
 # ### Prompt functions and verbalizers
 #
-# How does one *measure* whether the model knows a feeling, if it may answer anything? Two small functions belong to
-# each prompt. The **prompt function** (or template) puts the input into a text with a gap at which the model answers.
-# The **verbalizer** says which words may stand in the gap, and which label each of them means:
+# Does the model know a feeling, if it may answer anything? Two functions belong to each prompt. The **prompt function**
+# (template) puts the input into a text with a gap for the answer. The **verbalizer** says which words may fill the gap,
+# and which label each of them means:
 #
 # $$P(\text{label} \mid x) \propto \sum_{w \,\in\, \text{verbalizer}(\text{label})} P(w \mid \text{template}(x))$$
 #
@@ -571,9 +571,9 @@ show((6, 1.7), "feelings, 100 test sentences", list(templates.values()), list(te
 # else. A wrong template takes much of it away. So a score belongs to a model, a template *and* a verbalizer. A soft
 # prompt is a template with learned vectors in place of words.
 #
-# **OpenPrompt** (Ding and others, 2022) was the library that made these parts exchangeable: template (words, vectors or
-# both), verbalizer, and a model, frozen or not. Before it came cloze patterns written by hand (Schick and Schütze,
-# 2021); after it libraries such as PEFT, for which a soft prompt is one method of many.
+# **OpenPrompt** (Ding and others, 2022) is a library that made these parts exchangeable. Before it came patterns with a
+# gap, written by hand (Schick and Schütze, 2021); after it libraries such as PEFT, where a soft prompt is one method of
+# many.
 
 # %% question="4.q14"
 quiz("4.q14")
