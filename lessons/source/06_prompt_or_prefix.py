@@ -23,17 +23,7 @@
 import torch
 from tqdm.auto import tqdm
 
-from minitransformer import (
-    Hooks,
-    KeyValuePrefix,
-    Phrasebook,
-    PrefixTuning,
-    PromptTuning,
-    Recorder,
-    Stack,
-    freeze,
-    plots,
-)
+from minitransformer import KeyValuePrefix, Phrasebook, PrefixTuning, PromptTuning, Recorder, Stack, freeze, plots
 from minitransformer.base import pretrained
 from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, one_new_token, skill_task, soft_prompt
 
@@ -430,14 +420,14 @@ quiz("6.q14")
 # $$\text{adapter: } y + \operatorname{relu}(y A)\,B \qquad \text{LoRA: } h\,W + h A\,B \qquad \text{IA3: } y \odot f$$
 
 # %% [markdown]
-# All three begin as no change at all ($B = 0$, $f = 1$), and all three fit through a hook that you have seen as a
-# recorder: `watch(site, layer, value)` sees a value at *every* step, and a tensor that it returns takes the value's
-# place. The sites `"hidden"` and `"feed_forward"` are what goes into the feed-forward's last matrix `down`, and what
-# comes out of it. So beside this matrix LoRA is a hook. (It usually stands beside the matrices of queries and values as
-# well. IA3 takes eight lines, too: they are on the page [BEYOND](BEYOND.md).)
-
+# All three begin as no change at all ($B = 0$, $f = 1$), and all three fit through the recorder's hook:
+# `watch(site, layer, value)` sees a value at *every* step, and a tensor that it returns takes the value's place. The
+# sites `"hidden"` and `"feed_forward"` are what goes into the matrix `down` and what comes out of it. So beside this
+# matrix LoRA is a hook. (It usually stands beside the matrices of queries and values, too. IA3 takes eight lines: see
+# `lessons/BEYOND.md`.)
 
 # %%
+from minitransformer import Hooks
 
 
 class Adapter(Hooks):
@@ -490,11 +480,11 @@ plots.grid(picture, "the word before the last", [[row["accuracy"]] for row in fa
 
 # %% [markdown]
 # With as many numbers they get further here: they have a hand in what each block writes at the text's own places, while
-# vectors in front have a share of the attention and a bias. It is one task, one seed and one learning rate; take the
-# order from your own task. The base is as untouched as ever.
+# vectors in front have a share of the attention and a bias. It is one task and one seed; take the order from your own
+# task. The base is as untouched as ever.
 #
-# And what do they cost in each request? No keys, no places; but a product more in each block, for each token. LoRA can
-# save even that: $h\,W + h A\,B = h\,(W + A B)$, so that it may be *worked into* a copy of the weights.
+# And the cost in each request? No keys, no places; but a product more in each block, for each token. LoRA can save even
+# that: $h\,W + h A\,B = h\,(W + A B)$, so that it may be *worked into* a copy of the weights.
 
 # %%
 from copy import deepcopy
