@@ -30,7 +30,10 @@ BUTTONS |= {"pause": "||", "play": "▶", "step-forward": "▶|", "fast-forward"
 
 
 class Picture(Figure):
-    """A figure that shows itself in a notebook, with its description as the alternative text."""
+    """A figure that shows itself in a notebook, with its description as the alternative text.
+
+    JupyterLab takes the HTML, since it would drop the alternative text of a PNG; other programs may take either.
+    """
 
     def __init__(self, *size, **settings):
         super().__init__(*size, **{"layout": "constrained"} | settings)
@@ -41,7 +44,8 @@ class Picture(Figure):
     def _repr_mimebundle_(self, **_):
         save(self, file := io.BytesIO())
         text, png = describe(self), base64.b64encode(file.getvalue()).decode()
-        return {"image/png": png, "text/plain": text}, {"image/png": {"alt": text}}
+        page = f'<img src="data:image/png;base64,{lighter(png)}" alt="{html.escape(text)}">'
+        return {"text/html": page, "image/png": png, "text/plain": text}, {"image/png": {"alt": text}}
 
 
 class Panel(Axes):

@@ -121,6 +121,8 @@ def test_a_picture_shows_itself_in_a_notebook_with_its_text_alternative(step, to
     data, about = ax._repr_mimebundle_(include=None)
     assert data["image/png"].startswith("iVBORw0KGgo")
     assert about["image/png"]["alt"] == data["text/plain"] == plots.describe(ax) == plots.describe(ax.figure)
+    alt = re.fullmatch(r'<img src="data:image/png;base64,iVBORw0KGgo[^"]+" alt="([^"]+)">', data["text/html"])[1]
+    assert html.unescape(alt) == data["text/plain"]  # JupyterLab shows the HTML, and drops the alt of a PNG
 
 
 def test_missing_gradients_are_hatched_and_say_none_and_zero_ones_say_zero(step):

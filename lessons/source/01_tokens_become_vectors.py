@@ -3,21 +3,22 @@
 #
 # *One forward pass through the frozen model*
 #
-# **45 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
+# **60 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
 #
 # All lessons steer one small language model without changing it. To see *where* a steering vector can enter, you first
 # need to know what flows through the model. At the end of this lesson you will have written three of its parts, and
-# they will agree with the model's own to the last digits.
+# they will agree with the model's own to the last digits. Two sittings are better than one: a good place to stop is
+# the end of section 4.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Text becomes tokens | 5 | |
+# | 1 · Text becomes tokens | 8 | |
 # | 2 · Tokens become vectors | 8 | the embedding lookup |
-# | 3 · Similar words, similar vectors | 6 | |
-# | 4 · Who may see whom | 9 | the causal mask |
-# | 5 · One attention head | 10 | a head |
-# | 6 · All the way up | 4 | |
-# | 7 · What a frozen model can be told | 3 | |
+# | 3 · Similar words, similar vectors | 5 | |
+# | 4 · Who may see whom | 13 | the causal mask |
+# | 5 · One attention head | 13 | a head |
+# | 6 · All the way up | 7 | |
+# | 7 · What a frozen model can be told | 6 | |
 #
 # Run each cell with *Shift+Enter*. Where something is asked of you, commit to an answer first and run the cell then:
 # a wrong guess that you notice teaches more than a right one that you read.
@@ -47,14 +48,40 @@ list(zip(ids, tokenizer.tokens(ids), strict=True)), len(tokenizer)
 # The arrow is a token like any other: in this model's little world it means *now answer*.
 #
 # What about a word that is not in the list? Our vocabulary is closed and says so. It names known words that are
-# *spelled* like it: a help where you mistyped, and no more, for a tokenizer knows no meanings. The vocabularies of
-# large language models hold *pieces* of words, down to single letters or bytes, so that any word can be put together.
+# *spelled* like it: a help where you mistyped, and no more, for a tokenizer knows no meanings.
 
 # %%
 try:
     tokenizer.encode("The kitten is slepping.")
 except ValueError as unknown:
     print(unknown)
+
+# %% [markdown]
+# ### Pieces of words, by hand
+#
+# *Word* and *token* are often used for the same thing, and here they nearly are. In a large model a token is often a
+# *piece* of a word: its vocabulary holds common words, common pieces, and all single letters or bytes, so no word is
+# unknown. One rule will do to cut with: from the left, take the longest piece that fits.
+
+# %%
+pieces = ["kit", "ten", "sleep", "ing", *"abcdefghijklmnopqrstuvwxyz"]
+
+
+def cut(word):  # the longest piece that fits, then the rest in the same way
+    piece = max(filter(word.startswith, pieces), key=len)
+    return [piece] if piece == word else [piece, *cut(word[len(piece) :])]
+
+
+for word in ("kitten", "sleeping", "slepping"):
+    print(f"{word:>9}: {' · '.join(cut(word))}")
+
+# %% [markdown]
+# A common word is a token or two; a rare or misspelled one costs a place for nearly every letter. Which pieces are in
+# the list is found by counting: the two neighbours that most often stand together become one piece, again and again
+# (*byte pair encoding*). Wherever these lessons count words, read tokens for another model.
+
+# %% question="1.q16"
+quiz("1.q16")
 
 # %% question="1.q3"
 quiz("1.q3")
@@ -201,6 +228,57 @@ quiz("1.q13")
 quiz("1.q6")
 
 # %% [markdown]
+# ### An encoder: one line changed
+#
+# A model in which nobody sees what comes later is a **decoder**: it can write a text from left to right. An **encoder**
+# is the same stack of blocks, but each position sees all of the text: `torch.ones(queries, keys)`, without `tril`. It
+# writes nothing; it gives one vector for each token, made from both sides, for others to use.
+#
+# *Predict first*: we change this one line in our model, for two sentences. How many of the five output positions differ
+# now?
+
+# %%
+predict("1.p4", 2)
+
+# %%
+from unittest.mock import patch  # puts something else in a name's place, until the block ends
+
+
+def everything(queries, keys, device=None):  # T, S -> (T, S): an encoder's mask
+    return torch.ones(queries, keys, dtype=torch.bool, device=device)
+
+
+with patch("minitransformer.model.visible", everything):
+    one, other = model(sentences).detach()
+reveal("1.p4", sum((first - second).abs().max().item() > 1e-4 for first, second in zip(one, other, strict=True)))
+
+# %% [markdown]
+# Even `The` has noticed what comes three places later. (Our weights were trained with the triangle, so what this
+# encoder says is of no use. Only who sees whom can be read off.)
+#
+# An encoder is trained on other questions: some tokens are covered, and it says what was there. With a sentence and its
+# translation as *one* text, a covered word can be read from the other language. Below is where `sleeping` looks, in
+# block 1, if such a pair goes through our model.
+
+# %%
+pair = torch.tensor([tokenizer.encode("The cat is sleeping. 猫在睡觉。")])
+
+
+def looks_at(place, block=1):  # mean over the heads
+    model(pair, hooks=(recorder := Recorder(("weights",))))
+    return recorder["weights", block][0, :, place].mean(0).tolist()
+
+
+decoder = looks_at(3)
+with patch("minitransformer.model.visible", everything):
+    encoder = looks_at(3)
+picture, columns = plots.Picture((7.5, 1.5)).panel(), tokenizer.tokens(pair[0])
+plots.grid(picture, "where “sleeping” looks", [decoder, encoder], ["as a decoder", "as an encoder"], columns)
+
+# %% question="1.q17"
+quiz("1.q17")
+
+# %% [markdown]
 # ## 5 · One attention head
 #
 # **Attention** moves information from position to position. Each position computes three vectors from its $x_t$ by
@@ -279,6 +357,44 @@ plots.grid(picture, "head 0 of block 1: row looks at column", weights.tolist(), 
 quiz("1.q4")
 
 # %% [markdown]
+# ### Without positions
+#
+# A sum does not ask for the order of its terms, and attention is a sum: with all angles at 0 it is **order-blind**.
+# *Predict first*: we turn the angles off and read "backwards: Look out! →", then the same tokens shuffled, "Look
+# backwards! out: →". By how much does the probability of a next token differ at most? As a decoder, and as an encoder.
+
+# %%
+predict("1.p5", {"decoder": 0.0, "encoder": 0.0})
+
+# %%
+from copy import deepcopy
+
+blind = deepcopy(model)
+blind.cosine.fill_(1)  # an angle of 0 at every position
+blind.sine.fill_(0)
+
+
+def difference():
+    orders = ("backwards: Look out! →", "Look backwards! out: →")
+    one, other = (blind(torch.tensor([tokenizer.encode(text)]))[0, -1].softmax(-1) for text in orders)
+    return round((one - other).abs().max().item(), 4)
+
+
+measured = {"decoder": difference()}
+with patch("minitransformer.model.visible", everything):
+    measured["encoder"] = difference()
+reveal("1.p5", measured)
+
+# %% [markdown]
+# To an encoder without positions, a sentence is a bag of words. A decoder still knows a little: its mask lets the first
+# token see one token and the second one two, so that blocks further up can tell them apart. That is why every encoder
+# is given positions: often a learned vector for each place, added to $x_t$ at the bottom (a **positional embedding**),
+# or turned queries and keys as here.
+
+# %% question="1.q18"
+quiz("1.q18")
+
+# %% [markdown]
 # ## 6 · All the way up
 #
 # The vectors of the sentence run up through the model as a **stream**. Each of the four blocks adds to it twice, first
@@ -303,8 +419,8 @@ plots.strip(recorder, labels)
 # %% question="1.q8"
 quiz("1.q8")
 
-# %% question="1.q9"
-quiz("1.q9")
+# %% question="1.q19"
+quiz("1.q19")
 
 # %%
 guesses = model.logits(model.norm(recorder["output", 3][0]))  # the last block's output, read out by hand
@@ -316,6 +432,41 @@ quiz("1.q5")
 
 # %% question="1.q12"
 quiz("1.q12")
+
+# %% [markdown]
+# ### Deep and wide
+#
+# A model's shape is a handful of numbers, its **hyperparameters**: the vocabulary's size $V$, the longest text, the
+# **width** $D$, the **depth** $L$ (how many blocks), the heads, and the width inside the feed-forward network. Each
+# matrix of a block is $D$ wide on one side, and some multiple of $D$ on the other. So the blocks hold about
+#
+# $$c \cdot L \cdot D^2 \ \text{numbers, with } c \text{ about 11 here and often 12}$$
+
+# %%
+from dataclasses import replace
+
+from minitransformer import Transformer
+
+
+def in_blocks(layers, width):  # how many numbers the blocks of such a model hold
+    config = replace(model.config, layers=layers, width=width, hidden=352 * width // 128)
+    return sum(weight.numel() for weight in Transformer(config).blocks.parameters())
+
+
+for name, layers, width in (("ours", 4, 128), ("twice as deep", 8, 128), ("twice as wide", 4, 256)):
+    count = in_blocks(layers, width)
+    print(f"{name:>13}: {count:9,} numbers, c = {count / layers / width**2:.1f}")
+
+# %% [markdown]
+# Depth gives more steps, one after the other; width gives each step more room. Both cost work for every token. To save
+# numbers, all blocks may also *share one set of weights*: the same block then runs $L$ times. Think of what this saves,
+# and of what it does not.
+
+# %% question="1.q9"
+quiz("1.q9")
+
+# %% question="1.q20"
+quiz("1.q20")
 
 # %% question="1.q15"
 quiz("1.q15")
@@ -371,6 +522,30 @@ likeliest = model(torch.tensor([tokenizer.encode("Look out! →")]))[0, -1].soft
 
 # %% question="1.q11"
 quiz("1.q11")
+
+# %% [markdown]
+# ### What a large model costs, and why one is guided
+#
+# To answer, a model of $N$ numbers does about $2N$ operations for each token: a multiplication and an addition for each
+# number. To be trained it needs about $6N$, since the way back costs twice the way up; to train a prompt for it about
+# $4N$, as no weight wants a gradient. Here is our base's training, with sentences of about ten tokens, beside that of a
+# large model, and beside the forty steps of lesson 2.
+
+# %%
+count = sum(weight.numel() for weight in model.parameters())
+for name, work in {"a large model": 6 * 70e9 * 2e12, "our base": 6 * count * 18_000 * 48 * 10,
+                   "a prompt for it": 4 * count * 40 * 16 * 10}.items():  # fmt: skip
+    print(f"{name:>15}: {work:.0e} operations; a billion a second: {work / 1e9 / 3600:18,.2f} hours")
+
+# %% [markdown]
+# So few build a large model, and many use it. It is trained on one thing, the **next token** of all kinds of text, and
+# nearly every task can be written as a text that goes on: a sentence and its feeling, a question and its answer, a
+# **chat** with marks for who speaks. Before, one built a system for each task; for a narrow one with many examples that
+# still wins. So far more numbers and more text have brought better models, at growing cost. The ways to guide them
+# change within years.
+
+# %% question="1.q21"
+quiz("1.q21")
 
 # %% question="1.q10"
 quiz("1.q10")

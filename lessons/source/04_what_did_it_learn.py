@@ -3,7 +3,7 @@
 #
 # *Reading a prompt that nobody wrote, and not reading too much into it*
 #
-# **50 minutes · difficulty ●●○ · builds on**: lesson 2 (the `embed` hook), lesson 3 (the training loop).
+# **55 minutes · difficulty ●●○ · builds on**: lesson 2 (the `embed` hook), lesson 3 (the training loop).
 #
 # A trained soft prompt is a handful of vectors. It works; but *what* is it? You will watch one being learned, look for
 # words near it, and then do what most people forget: test whether those words explain anything. Afterwards you search
@@ -16,7 +16,7 @@
 # | 3 · Which words are near? | 9 | nearest words |
 # | 4 · Do the words do the work? | 11 | replace vectors by words, measure |
 # | 5 · Where to start, how fast to go | 12 | a search that fools nobody |
-# | 6 · Hard against soft | 5 | |
+# | 6 · Hard against soft | 11 | |
 
 # %% setup="4"
 from itertools import product
@@ -519,6 +519,67 @@ show((4, 2), "translating, 100 test sentences", told, list(rows), ["accuracy", "
 
 # %% question="4.q12"
 quiz("4.q12")
+
+# %% [markdown]
+# ### Prompt functions and verbalizers
+#
+# Does the model know a feeling, if it may answer anything? Two functions belong to each prompt. The **prompt function**
+# (template) puts the input into a text with a gap for the answer. The **verbalizer** says which words may fill the gap,
+# and which label each of them means:
+#
+# $$P(\text{label} \mid x) \propto \sum_{w \,\in\, \text{verbalizer}(\text{label})} P(w \mid \text{template}(x))$$
+#
+# *Predict first*: the same sentences without any instruction. Which share gets the right one of four feelings if any
+# token may answer, and which if the likeliest of the four words counts?
+
+# %%
+predict("4.p5", {"any token": 0.25, "one of four words": 0.25})
+
+# %%
+verbalizer = {"good": ["happy", "calm"], "bad": ["sad", "afraid"]}
+feelings = [word for words in verbalizer.values() for word in words]
+sentences = [(question.removesuffix(" →"), word) for question, word in book.examples("feeling", "test", 100)]
+
+
+def chances(template, sentence):  # of each token, in the gap
+    with torch.no_grad():
+        return model(torch.tensor([tokenizer.encode(template.format(sentence))]))[0, -1].softmax(-1)
+
+
+# %%
+def rated(template):  # shares of right answers: among all tokens, among the four words, among the two labels
+    right = torch.zeros(3)
+    for sentence, word in sentences:
+        p = chances(template, sentence)
+        four = {each: p[tokenizer.ids[each]].item() for each in feelings}
+        labels = {label: sum(four[each] for each in words) for label, words in verbalizer.items()}
+        said = tokenizer.vocabulary[p.argmax()], max(four, key=four.get), max(labels, key=labels.get)
+        right += torch.tensor([said[0] == word, said[1] == word, word in verbalizer[said[2]]])
+    return (right / len(sentences)).tolist()
+
+
+bare = rated("{} →")
+reveal("4.p5", {"any token": bare[0], "one of four words": bare[1]})
+
+# %%
+templates = {"{} →": bare} | {each: rated(each) for each in ("last word: {} →", "name the feeling: {} →")}
+columns = ["any token", "four words", "two labels"]
+show((6, 1.7), "feelings, 100 test sentences", list(templates.values()), list(templates), columns)
+
+# %% [markdown]
+# Without an instruction the feeling is nearly always *there*, second to other skills; the verbalizer asks for nothing
+# else. A wrong template takes much of it away. So a score belongs to a model, a template *and* a verbalizer. A soft
+# prompt is a template with learned vectors in place of words.
+#
+# **OpenPrompt** (Ding and others, 2022) is a library that made these parts exchangeable. Before it came patterns with a
+# gap, written by hand (Schick and Schütze, 2021); after it libraries such as PEFT, where a soft prompt is one method of
+# many.
+
+# %% question="4.q14"
+quiz("4.q14")
+
+# %% question="4.q15"
+quiz("4.q15")
 
 # %% [markdown]
 # ## What to take along

@@ -3,7 +3,7 @@
 #
 # *Vectors at every layer*
 #
-# **80 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
+# **85 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
 # prompt through the `embed` hook), lesson 3 (training on a frozen model).
 #
 # A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning
@@ -16,7 +16,7 @@
 # | 3 · Where the gradient lands | 9 | |
 # | 4 · Who looks at the prefix | 8 | |
 # | 5 · Keys and values, learned directly | 10 | the `keys_values` hook |
-# | 6 · One form turned into another | 11 | both translations |
+# | 6 · One form turned into another | 14 | both translations |
 # | 7 · Decoding without forgetting | 9 | a stepwise decoder, and a repair |
 # | 8 · Who guards all this? | 10 | a test that catches bugs |
 
@@ -524,6 +524,43 @@ reveal("5.p6", round(largest_difference(prompt, compiled), 4))
 # At most the rounding of the last digits is left, since sums of many numbers are added in another order. So a tuned
 # prompt can be *served* like a prefix, without a stream to run. Do not conclude that the two are the same: of
 # all the prefixes that there are, a prompt reaches those which the frozen blocks can make out of $P \cdot D$ numbers.
+
+# %% [markdown]
+# ### And in an encoder?
+#
+# *Nobody before the text can see the text*: this holds in a decoder. In an encoder every position sees all others (one
+# line changed, lesson 1). *Predict first*: the virtual tokens stand in front of two texts. By how much do their keys in
+# block 1 differ at most from one text to the other, now that the model is an encoder?
+
+# %%
+predict("5.p7", {"prompt": 0.0, "prefix": 0.0})
+
+# %%
+from unittest.mock import patch
+
+
+def everything(queries, keys, device=None):
+    return torch.ones(queries, keys, dtype=torch.bool, device=device)
+
+
+def own_keys(hooks, text):  # of the virtual tokens, in block 1
+    model(torch.tensor([tokenizer.encode(text)]), Stack(hooks, recorder := Recorder(("keys",))))
+    return recorder["keys", 1][0, :, :3]
+
+
+with patch("minitransformer.model.visible", everything):
+    keys = {name: [own_keys(hooks, each) for each in ("Look out! →", "The cat is sleeping. →")]
+            for name, hooks in (("prompt", prompt), ("prefix", prefix))}  # fmt: skip
+reveal("5.p7", {name: (one - other).abs().max().item() for name, (one, other) in keys.items()})
+
+# %% [markdown]
+# In an encoder a prompt *reads the text*: its vectors are queries, too, and nothing hides the text from them. So its
+# keys are others for each text, and there is nothing to compile or to keep in a cache. A prefix has no queries; its
+# keys and values stay what they are, and the text still only looks at them. (P-Tuning v2 puts its vectors into all
+# layers of encoders.)
+
+# %% question="5.q16"
+quiz("5.q16")
 
 # %% question="5.q11"
 quiz("5.q11")

@@ -3,7 +3,7 @@
 #
 # *What a few vectors in front can change, and what they cannot*
 #
-# **60 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
+# **70 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
 #
 # Two methods keep the base frozen and learn a few vectors. One puts them in front once, the other at every layer. Here
 # you prove what such vectors do to attention in the first layer, find out what changes further up, and put both methods
@@ -17,6 +17,7 @@
 # | 4 · Further up | 6 | |
 # | 5 · Called up, or added? | 14 | a trial with baselines |
 # | 6 · What a parameter buys | 8 | |
+# | 7 · The family | 10 | |
 
 # %% setup="6"
 import torch
@@ -405,6 +406,110 @@ quiz("6.q12")
 quiz("6.q14")
 
 # %% [markdown]
+# ## 7 · The family
+#
+# Prompts and prefixes belong to a family, **parameter-efficient fine-tuning**: a frozen base, and few learned numbers
+# beside it. Its other members put nothing in front. They change what runs through the blocks at the text's own places.
+#
+# | | where it enters | numbers |
+# |---|---|---|
+# | **adapter** (Houlsby and others, 2019) | behind a part of each block: a small network, $r$ wide inside | $2 L r D$ |
+# | **LoRA** (Hu and others, 2021) | beside a matrix $W$, $n \times m$: the product of two thin ones | $r\,(n+m)$ |
+# | **IA3** (Liu and others, 2022) | on keys, values and inside the feed-forward: factors | one for each feature |
+#
+# $$\text{adapter: } y + \operatorname{relu}(y A)\,B \qquad \text{LoRA: } h\,W + h A\,B \qquad \text{IA3: } y \odot f$$
+
+# %% [markdown]
+# All three begin as no change at all ($B = 0$, $f = 1$), and all three fit through the recorder's hook:
+# `watch(site, layer, value)` sees a value at *every* step, and a tensor that it returns takes the value's place. The
+# sites `"hidden"` and `"feed_forward"` are what goes into the matrix `down` and what comes out of it. So beside this
+# matrix LoRA is a hook. (It usually stands beside the matrices of queries and values, too. IA3 takes eight lines: see
+# `lessons/BEYOND.md`.)
+
+# %%
+from minitransformer import Hooks
+
+
+class Adapter(Hooks):
+    sites = ("feed_forward",)
+
+    def __init__(self, inside, config):
+        super().__init__()
+        start = torch.randn(config.layers, config.width, inside, generator=torch.Generator().manual_seed(0))
+        self.A = torch.nn.Parameter(start / config.width**0.5)
+        self.B = torch.nn.Parameter(torch.zeros(config.layers, inside, config.width))
+
+    def watch(self, site, layer, y):  # (B, T, D)
+        return y + torch.relu(y @ self.A[layer]) @ self.B[layer]
+
+
+# %%
+class LoRA(Hooks):
+    sites = ("hidden", "feed_forward")
+
+    def __init__(self, rank, config):
+        super().__init__()
+        start = torch.randn(config.layers, config.hidden, rank, generator=torch.Generator().manual_seed(0))
+        self.A = torch.nn.Parameter(start / config.hidden**0.5)
+        self.B = torch.nn.Parameter(torch.zeros(config.layers, rank, config.width))
+
+    def watch(self, site, layer, value):
+        if site == "hidden":
+            self.h = value  # (B, T, hidden): kept until the matrix has been applied
+        else:
+            return value + self.h @ self.A[layer] @ self.B[layer]
+
+
+# %% [markdown]
+# *Predict first*: the word before the last again, a hundred steps, and about as many numbers as a prompt of 16 or a
+# prefix of 4 have. Which accuracy do the two reach?
+
+# %%
+predict("6.p5", {"adapter": 0.7, "LoRA": 0.7})
+
+# %%
+lora, family = LoRA(1, config), [row for row in runs if row["parameters"] == 16 * config.width]
+for name, hooks in {"adapter": Adapter(2, config), "LoRA": lora}.items():
+    family.append(soft_prompt(model, next_to_last, hooks, name, steps=100))
+reveal("6.p5", {row["method"]: row["accuracy"] for row in family[-2:]})
+
+# %%
+names = [f"{row['method']}: {row['parameters']} numbers" for row in family]
+picture = plots.Picture((4, 1.7)).panel()
+plots.grid(picture, "the word before the last", [[row["accuracy"]] for row in family], names, ["exact match"])
+
+# %% [markdown]
+# With as many numbers they get further here: they have a hand in what each block writes at the text's own places, while
+# vectors in front have a share of the attention and a bias. It is one task and one seed; take the order from your own
+# task. The base is as untouched as ever.
+#
+# And the cost in each request? No keys, no places; but a product more in each block, for each token. LoRA can save even
+# that: $h\,W + h A\,B = h\,(W + A B)$, so that it may be *worked into* a copy of the weights.
+
+# %%
+from copy import deepcopy
+
+merged, some = deepcopy(model), next_to_last.test[0][:4]
+with torch.no_grad():
+    for block, A, B in zip(merged.blocks, lora.A, lora.B, strict=True):
+        block.down.weight += (A @ B).T
+    torch.testing.assert_close(merged(some), model(some, lora), rtol=1e-3, atol=1e-3)
+"the copy without hooks gives the logits of the model with LoRA"
+
+# %% [markdown]
+# The copy runs as fast as the base, but now it is a model for one task. Vectors in front stay apart from the base, so
+# that many tenants share one batch: lesson 7.
+
+# %% question="6.q15"
+quiz("6.q15")
+
+# %% question="6.q16"
+quiz("6.q16")
+
+# %% question="6.q17"
+quiz("6.q17")
+
+# %% [markdown]
 # ## What to take along
 #
 # - In the first layer vectors in front rescale the attention to the text and add one direction each. They reorder
@@ -413,6 +518,7 @@ quiz("6.q14")
 #   fine-tuning.
 # - Prompt: fewest numbers, one door. Prefix: $L$ times the numbers at the same length, a hand in every layer.
 # - A theorem that something exists does not say that your optimizer finds it.
+# - Adapters, LoRA and IA3 are of the same family; they change values at the text's own places, in every block.
 #
 # **Go further** (not graded): the skills `second` and `opposite`; learned keys and values in the matrix; `twice` with
 # more vectors and more steps. Which rows move most?

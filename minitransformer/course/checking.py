@@ -4,7 +4,7 @@ import html
 import zlib
 
 from .catalogue import exercise as find_exercise
-from .display import FAIR, GOOD, PLAIN, Shown, box, inline, marked_up, plain_text, show
+from .display import FAIR, GOOD, PLAIN, Shown, box, inline, marked_up, plain_text, read_by_a_person, show
 from .exercise import Exercise, Finding, Outcome, in_process, judge
 from .lesson_text import reference
 from .progress import RECORD, progress
@@ -18,12 +18,25 @@ class Unfinished(Exception):
 
 
 def check(exercise_id: str, answer: object) -> Shown:
-    """Run the public checks of an exercise on your answer: a report if they pass, else `Unfinished` saying why."""
+    """Run the public checks of an exercise on your answer: a report if they pass, else `Unfinished` saying why.
+
+    A blank that nobody has touched is no error to who reads the notebook, and gets a calm note there.
+    """
     exercise = find_exercise(exercise_id)
     outcome = run_checks(exercise, answer)
-    if not outcome.passed:
-        raise Unfinished(unfinished_text(outcome))
-    return report(outcome)
+    if outcome.passed:
+        return report(outcome)
+    if not outcome.written and read_by_a_person():
+        return blank(outcome)
+    raise Unfinished(unfinished_text(outcome))
+
+
+def blank(outcome: Outcome) -> Shown:
+    """What an exercise without a line of an answer gets."""
+    text = unfinished_text(outcome)
+    title, stuck, _ = text.splitlines()
+    strip = progress(outcome.exercise.lesson)
+    return Shown(text, box(PLAIN, f"<strong>{html.escape(title)}</strong>", html.escape(stuck), strip.html))
 
 
 def run_checks(exercise: Exercise, answer: object) -> Outcome:

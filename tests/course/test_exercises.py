@@ -10,6 +10,7 @@ import torch
 from minitransformer.course import Unfinished, check, guessed, hint, predict, progress, reveal, use
 from minitransformer.course.catalogue import exercise, exercises, known_answers, lessons
 from minitransformer.course.differences import Suspect, agree, unpack
+from minitransformer.course.display import NOT_YET, PLAIN
 from minitransformer.course.exercise import Misconception, in_process, judge
 from minitransformer.course.lesson_text import reference
 from minitransformer.course.plain_data import plain
@@ -112,6 +113,25 @@ def test_each_part_counts_for_itself():
 def test_a_check_never_speaks_of_all_tests():
     shown = check("1.2", reference("1.2"))
     assert "your public checks pass" in shown.text and "all tests" not in shown.text + shown.html
+
+
+def test_a_blank_gets_a_calm_note_where_somebody_reads_it_and_an_error_where_a_program_runs_it(monkeypatch):
+    def blank(tokens, table):
+        raise NotImplementedError("Exercise 1.1 is not written yet")
+
+    monkeypatch.setattr("minitransformer.course.display.in_notebook", lambda: True)
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    with pytest.raises(Unfinished):
+        check("1.1", blank)
+    monkeypatch.setenv("JPY_SESSION_NAME", "/lessons/01.ipynb")
+    shown = check("1.1", blank)
+    assert shown.text.startswith("Exercise 1.1 is not written yet: ") and 'hint("1.1")' in shown.text
+    assert PLAIN in shown.html and NOT_YET not in shown.html and "0 of 8 points" in shown.html
+    with pytest.raises(Unfinished):  # what is written and wrong stays an error
+        check("1.1", lambda tokens, table: table[tokens - 1])
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    with pytest.raises(Unfinished):
+        check("1.1", blank)
 
 
 def test_a_check_that_fails_shows_no_traceback():

@@ -1,5 +1,8 @@
 """What lesson 1 claims."""
 
+import re
+from copy import deepcopy
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 import pytest
@@ -7,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from minitransformer import Cache, Config, Recorder, Transformer, accuracy, batch, freeze, generate, train
+from minitransformer import Cache, Config, PromptTuning, Recorder, Transformer, accuracy, batch, freeze, generate, train
+from minitransformer.course import lesson_text
 from minitransformer.course.lesson_text import reference
 from minitransformer.hooks import NO_HOOKS
 from minitransformer.model import visible
@@ -43,6 +47,18 @@ def test_tokens_are_words_marks_and_characters(tokenizer):
     assert others == ["<end>", ":", "→", ".", "!", "?", "。", "，"]
     assert {len(token) for token in tokenizer.vocabulary if not token.isascii()} == {1}
     assert tokenizer.encode("Look out! →")[2:] == [4, 2]
+
+
+@pytest.mark.claim("1 §1", "from the left, take the longest piece that fits")
+@pytest.mark.claim("1 §1", "a rare or misspelled one costs a place for nearly every letter")
+@pytest.mark.claim("1.q16", "`un`, `read`, then `a`, `b`, `l`, `y`")
+def test_words_are_cut_into_the_longest_pieces():
+    text = lesson_text.source_of(1).read_text(encoding="utf-8")
+    said = {}
+    exec(re.search(r"^pieces = .*?(?=^for )", text, re.MULTILINE | re.DOTALL)[0], said)
+    assert said["cut"]("kitten") == ["kit", "ten"] and said["cut"]("slepping") == [*"slep", "p", "ing"]
+    said["pieces"][:] = ["un", "read", "able", *"abcdefghijklmnopqrstuvwxyz"]
+    assert said["cut"]("unreadably") == ["un", "read", *"ably"] and said["cut"]("unreadable") == ["un", "read", "able"]
 
 
 @pytest.mark.claim("1 §1", "It names known words that are *spelled* like it")
@@ -99,6 +115,67 @@ def test_words_of_a_kind_have_similar_rows(rows, book, tokenizer):
 
 
 # ---------------------------------------------------------------------------------------- 4 and 5: who sees whom
+
+
+def everything(queries, keys, device=None):
+    return torch.ones(queries, keys, dtype=torch.bool, device=device)
+
+
+@pytest.fixture
+def encoder(monkeypatch):
+    """While a test runs, the model is an encoder: its mask hides nothing."""
+    monkeypatch.setattr("minitransformer.model.visible", everything)
+
+
+@pytest.mark.claim("1 §4", "Even `The` has noticed what comes three places later")
+@pytest.mark.claim("1.q17", "The first token's vector depends on the last token of the text")
+@pytest.mark.claim("1.q17", "Here a new token changes all vectors")
+def test_in_an_encoder_every_position_notices_a_change(model, tokenizer, encoder):
+    texts = torch.tensor([tokenizer.encode(text) for text in ("The cat is sleeping.", "The cat is playing.")])
+    one, other = model(texts).detach()
+    assert (one - other).abs().amax(1).min() > 0.1
+    shorter = model(texts[:, :4]).detach()[0]
+    assert (one[:4] - shorter).abs().amax(1).min() > 0.1
+
+
+@pytest.mark.claim("1 §4", "a covered word can be read from the other language")
+@pytest.mark.claim("1.q17", "a covered word is read from both sides, and from the other language")
+def test_an_encoder_s_english_word_looks_at_the_chinese_that_follows_it(model, tokenizer, monkeypatch):
+    pair, shares = torch.tensor([tokenizer.encode("The cat is sleeping. 猫在睡觉。")]), []
+    for mask in visible, everything:
+        monkeypatch.setattr("minitransformer.model.visible", mask)
+        model(pair, recorder := Recorder(("weights",)))
+        shares.append(recorder["weights", 1][0, :, 3, 5:].sum(-1).mean().item())
+    assert shares[0] == 0 and shares[1] > 0.2
+
+
+ORDERS = "backwards: Look out! →", "Look backwards! out: →"
+
+
+@pytest.mark.claim("1 §5", "with all angles at 0 it is **order-blind**")
+@pytest.mark.claim("1 §5", "To an encoder without positions, a sentence is a bag of words")
+@pytest.mark.claim("1 §5", "A decoder still knows a little", "so that blocks further up can tell them apart")
+@pytest.mark.claim(
+    "1.q18", "without positions ten blocks are as blind as one", "a triangle would give the order away a little"
+)
+@pytest.mark.claim("1.q17", "without positions it sees a bag of words")
+def test_without_positions_only_the_mask_tells_the_order(model, tokenizer, monkeypatch):
+    blind = deepcopy(model)
+    blind.cosine.fill_(1)
+    blind.sine.fill_(0)
+
+    def apart(which):  # at the last place: after the first block, and at the top
+        seen = []
+        for text in ORDERS:
+            which(torch.tensor([tokenizer.encode(text)]), recorder := Recorder(("output", "logits")))
+            seen.append([recorder[place][0, -1] for place in (("output", 0), ("logits", None))])
+        return [(one - other).abs().max().item() for one, other in zip(*seen, strict=True)]
+
+    below, above = apart(blind)
+    assert below < 1e-4 and above > 0.5
+    assert min(apart(model)) > 0.1
+    monkeypatch.setattr("minitransformer.model.visible", everything)
+    assert max(apart(blind)) < 1e-3 and min(apart(model)) > 0.1
 
 
 @pytest.mark.claim("1 §4", "The three positions before the difference cannot have noticed it")
@@ -223,6 +300,42 @@ def test_one_block_that_runs_each_time_has_fewer_weights_and_as_much_work(model,
         torch.cat([weight.flatten() for weight in block.parameters() if weight.dim() > 1]) for block in model.blocks
     ]
     assert max(F.cosine_similarity(one, other, dim=0) for one, other in combinations(ends, 2)) < 0.2
+
+
+@pytest.mark.claim("1 §6", "with } c \\text{ about 11 here")
+@pytest.mark.claim("1.q20", "twice the width is four times the numbers in each")
+def test_blocks_grow_with_the_depth_and_with_the_width_squared(model):
+    def in_blocks(**changes):
+        blocks = Transformer(replace(model.config, **changes)).blocks
+        return sum(weight.numel() for weight in blocks.parameters())
+
+    ours = in_blocks()
+    assert round(ours / 4 / 128**2) == 11
+    assert in_blocks(layers=8) == 2 * ours and in_blocks(width=256, hidden=704) / ours == pytest.approx(4, rel=0.01)
+
+
+@pytest.mark.claim("1 §7", "a model of $N$ numbers does about $2N$ operations for each token")
+@pytest.mark.claim(
+    "1 §7", "needs about $6N$", "the way back costs twice the way up", "to train a prompt for it about $4N$"
+)
+@pytest.mark.claim("1.q21", "each token of each answer costs about 2N operations")
+def test_a_token_costs_two_four_or_six_operations_for_each_number():
+    shape = Config(vocab=512, context=32, width=128, layers=4, heads=4, kv_heads=2, hidden=352)
+    model, tokens = Transformer(shape), torch.randint(512, (8, 16))
+    unit = sum(weight.numel() for weight in model.parameters()) * tokens.numel()
+
+    def work(hooks, back):
+        with FlopCounterMode(display=False) as counter:
+            total = model(tokens, hooks).sum()
+            if back:
+                total.backward()
+        return counter.get_total_flops() / unit
+
+    assert work(NO_HOOKS, back=False) == pytest.approx(2, abs=0.1)
+    assert work(NO_HOOKS, back=True) == pytest.approx(6, abs=0.3)
+    freeze(model)
+    prompt = PromptTuning(1, shape)
+    assert work(prompt, back=True) == pytest.approx(4, abs=0.4)
 
 
 @pytest.mark.claim("1 §6", "each vector is normalised and compared with every row of the embedding table")

@@ -453,3 +453,26 @@ def test_a_short_leash_fails_and_other_words_would_do(model, tokenizer, tasks):
         prompt = written("class Leashed")["Leashed"](model.embedding.weight[tokenizer.encode(text)], leash)
         train(model, tasks["chinese"].batches(0), prompt, steps=steps, progress=False)
         assert low <= accuracy(model, tasks["chinese"].test, prompt) <= high, text
+
+
+@pytest.mark.claim("4 §6", "Without an instruction the feeling is nearly always *there*, second to other skills")
+@pytest.mark.claim("4 §6", "A wrong template takes much of it away", "a model, a template *and* a verbalizer")
+def test_the_verbalizer_finds_the_feeling_that_nobody_asked_for(model, tokenizer, book):
+    scope = written("verbalizer =", model=model, tokenizer=tokenizer, book=book)
+    rated = written("def rated", reveal=lambda *_: None, **scope)["rated"]
+    templates = "{} →", "last word: {} →", "name the feeling: {} →"
+    bare, wrong, asked = (dict(zip(("any", "four", "two"), rated(each), strict=True)) for each in templates)
+    assert bare["any"] < 0.3 and bare["four"] > 0.8
+    assert wrong["four"] < bare["four"] - 0.2 and min(asked.values()) > 0.9
+    assert bare["two"] >= bare["four"] and wrong["two"] >= wrong["four"]  # a word right is a label right
+
+
+@pytest.mark.claim("4.q15", "the words of a label are added up, and other words do not count", "this is *negative*")
+@pytest.mark.claim("4.q15", "compares the best word of each label", "the likeliest word")
+def test_what_the_words_of_a_label_come_to():
+    great, good, bad, awful = 0.20, 0.12, 0.25, 0.04
+    positive, negative = great + good, bad + awful
+    assert positive / (positive + negative) == pytest.approx(0.525, abs=1e-3)
+    assert negative / (positive + negative) == pytest.approx(0.475, abs=1e-3)
+    assert great / (great + bad) == pytest.approx(0.444, abs=1e-3)
+    assert bad / (positive + negative) == pytest.approx(0.41, abs=1e-3)

@@ -567,3 +567,22 @@ def test_the_same_vectors_at_every_layer_leave_the_others_without_gradient(model
     prefix = program("same-at-every-layer")["Prefix"](4, model.config)
     loss(model, *next(iter(examples)), prefix).backward()
     assert prefix.vectors.grad.norm(dim=(1, 2)).gt(0).tolist() == [True, False, False, False]
+
+
+@pytest.mark.claim("5 §6", "In an encoder a prompt *reads the text*", "its keys are others for each text")
+@pytest.mark.claim("5 §6", "A prefix has no queries; its keys and values stay what they are")
+@pytest.mark.claim("5.q16", "The prefix may, but a prompt's vectors would have read the text")
+def test_in_an_encoder_a_prompt_reads_the_text_and_a_prefix_does_not(model, tokenizer, instruction, monkeypatch):
+    def moved(hooks):  # from one text to another, the virtual tokens' keys and values of each block
+        seen = []
+        for text in "Look out! →", "The cat is sleeping. →":
+            model(torch.tensor([tokenizer.encode(text)]), Stack(hooks, recorder := Recorder(("keys", "values"))))
+            seen.append([torch.cat((recorder["keys", n], recorder["values", n]))[..., :3, :] for n in range(4)])
+        return [(one - other).abs().max().item() for one, other in zip(*seen, strict=True)]
+
+    prefix = PrefixTuning(3, model.config)
+    assert max(moved(instruction)) < 1e-4 and moved(prefix) == [0.0] * 4
+    everything = lambda queries, keys, device=None: torch.ones(queries, keys) > 0  # noqa: E731
+    monkeypatch.setattr("minitransformer.model.visible", everything)
+    first, *above = moved(instruction)
+    assert first < 1e-4 and min(above) > 0.5 and moved(prefix) == [0.0] * 4

@@ -1,11 +1,26 @@
 """What lesson 6 claims."""
 
+import re
+from copy import deepcopy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from minitransformer import KeyValuePrefix, PrefixTuning, PromptTuning, Recorder, Stack, accuracy, comparison, train
+from minitransformer import (
+    Hooks,
+    KeyValuePrefix,
+    PrefixTuning,
+    PromptTuning,
+    Recorder,
+    Stack,
+    accuracy,
+    comparison,
+    generate,
+    train,
+)
 from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, skill_task, soft_prompt
+from minitransformer.course import lesson_text
 from minitransformer.course.lesson_text import reference
 
 content, split = reference("6.1"), reference("6.2")
@@ -219,3 +234,60 @@ def test_a_prompt_of_one_vector_is_a_new_word_that_nobody_may_answer(model, task
     torch.testing.assert_close(vectors[1], prompt.vectors[0].detach(), rtol=1e-3, atol=1e-3)
     assert answered[0] == pytest.approx(read[0], abs=1e-3)
     assert (vectors[0] - vectors[1]).abs().max() > 3 * (vectors[1] - prompt.vectors[0]).abs().max()
+
+
+@pytest.fixture(scope="module")
+def family(model, task):
+    """The lesson's adapter and LoRA as its text writes them: untrained, and trained for `next_to_last`."""
+    text = lesson_text.source_of(6).read_text(encoding="utf-8")
+    made = {"torch": torch, "Hooks": Hooks}
+    for name in "Adapter", "LoRA":
+        exec(re.search(rf"^class {name}\(Hooks\).*?(?=^# %%)", text, re.MULTILINE | re.DOTALL)[0], made)
+    trained = {"adapter": made["Adapter"](2, model.config), "LoRA": made["LoRA"](1, model.config)}
+    untrained = deepcopy(trained)
+    scores = {name: soft_prompt(model, task("next_to_last"), hooks, name, steps=100) for name, hooks in trained.items()}
+    return untrained, trained, scores
+
+
+@pytest.mark.claim("6 §7", "All three begin as no change at all ($B = 0$, $f = 1$)")
+@pytest.mark.claim("6 §7", "sees a value at *every* step")
+@pytest.mark.claim("6 §7", "No keys, no places")
+def test_an_adapter_and_lora_begin_as_nothing_and_act_at_every_step(model, tokenizer, family):
+    tokens, (untrained, trained, _) = torch.tensor([tokenizer.encode(TEXT)]), family
+    for name in untrained:
+        assert torch.equal(model(tokens, untrained[name]), model(tokens))
+        model(tokens, Stack(trained[name], recorder := Recorder(("keys",))))
+        assert recorder["keys", 3].shape[2] == tokens.shape[1]
+        (answer,) = generate(model, tokens.tolist(), trained[name], max_new_tokens=3)  # with a cache
+        whole = model(torch.tensor([tokens[0].tolist() + answer]), trained[name])[0, -len(answer) - 1 : -1].argmax(-1)
+        assert whole.tolist() == answer
+
+
+@pytest.mark.claim("6 §7", "about as many numbers as a prompt of 16 or a prefix of 4 have")
+@pytest.mark.claim("6 §7", "With as many numbers they get further here", "The base is as untouched as ever")
+def test_an_adapter_and_lora_find_the_word_before_the_last_with_as_many_numbers(model, family, score):
+    before = [weight.clone() for weight in model.parameters()]
+    rivals = [score("next_to_last", "prompt", 16), score("next_to_last", "prefix", 4)]
+    for row in family[2].values():
+        assert 1900 < row["parameters"] <= 16 * model.config.width and row["accuracy"] > max(rivals) + 0.1
+    assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
+
+
+@pytest.mark.claim("6 §7", "so that it may be *worked into* a copy of the weights")
+@pytest.mark.claim("6 §7", "the copy without hooks gives the logits of the model with LoRA")
+@pytest.mark.claim("6.q17", "the sums are the same up to rounding", "Nothing grows")
+def test_lora_worked_into_the_weights_gives_the_same_logits(model, task, family):
+    lora, tokens, merged = family[1]["LoRA"], task("next_to_last").test[0][:4], deepcopy(model)
+    with torch.no_grad():
+        for block, A, B in zip(merged.blocks, lora.A, lora.B, strict=True):
+            block.down.weight += (A @ B).T
+    torch.testing.assert_close(merged(tokens), model(tokens, lora), rtol=1e-3, atol=1e-3)
+    assert (model(tokens) - merged(tokens)).abs().max() > 1
+    assert [w.shape for w in merged.parameters()] == [w.shape for w in model.parameters()]
+
+
+@pytest.mark.claim("6.q16", "8 · (1024 + 1024) for each of 2 · 24 matrices", "these are the matrices themselves")
+def test_how_many_numbers_lora_has():
+    thin = [torch.nn.Linear(1024, 8, bias=False), torch.nn.Linear(8, 1024, bias=False)]
+    assert sum(each.weight.numel() for each in thin) * 2 * 24 == 786_432 == 2 * 393_216 == 24 * 32_768
+    assert 1024 * 1024 * 2 * 24 == 50_331_648 and 8 * 50_331_648 == 402_653_184
