@@ -3,7 +3,7 @@
 #
 # *One forward pass through the frozen model*
 #
-# **60 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
+# **65 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
 #
 # All lessons steer one small language model without changing it. To see *where* a steering vector can enter, you first
 # need to know what flows through the model. At the end of this lesson you will have written three of its parts, and
@@ -16,8 +16,8 @@
 # | 2 · Tokens become vectors | 8 | the embedding lookup |
 # | 3 · Similar words, similar vectors | 5 | |
 # | 4 · Who may see whom | 13 | the causal mask |
-# | 5 · One attention head | 13 | a head |
-# | 6 · All the way up | 7 | |
+# | 5 · One attention head | 16 | a head |
+# | 6 · All the way up | 9 | |
 # | 7 · What a frozen model can be told | 6 | |
 #
 # Run each cell with *Shift+Enter*. Where something is asked of you, commit to an answer first and run the cell then:
@@ -292,6 +292,31 @@ quiz("1.q17")
 # **attention weights**.
 
 # %% [markdown]
+# ### Three tokens on paper
+#
+# Take three tokens of width $d = 1$. All queries are 1, the keys $\ln 1, \ln 2, \ln 4$, the values 21, 0 and 42.
+# With such keys $e^{qk}$ is 1, 2 and 4, so you need no calculator. The first token sees itself alone: weight 1, and it
+# reads 21. The second sees two: weights $\frac13$ and $\frac23$, and it reads $\frac13 \cdot 21 + \frac23 \cdot 0 = 7$.
+# *Predict first*: what does the third token read?
+
+# %%
+predict("1.p6", 21)
+
+# %%
+query, key = torch.ones(3, 1), torch.tensor([[1.0], [2.0], [4.0]]).log()
+value, seen = torch.tensor([[21.0], [0.0], [42.0]]), torch.ones(3, 3, dtype=torch.bool).tril()
+weights = (query @ key.T).masked_fill(~seen, -torch.inf).softmax(-1)
+reveal("1.p6", round((weights @ value)[2].item(), 2))
+
+# %%
+names = [f"token {number}" for number in (1, 2, 3)]
+plots.grid(plots.Picture((4, 1.8)).panel(), "the weights, as on paper", weights.tolist(), names, names)
+
+# %% [markdown]
+# Sevenths of 1, 2 and 4: $\frac17 \cdot 21 + \frac27 \cdot 0 + \frac47 \cdot 42 = 27$. Attention never does more than
+# this for one position: it mixes values. What to mix is decided by queries and keys.
+
+# %% [markdown]
 # ### Exercise 1.3: one head
 #
 # `visible` is a mask as in the last exercise, given to you here as an argument: hide what it hides, whatever that is.
@@ -402,10 +427,24 @@ quiz("1.q18")
 #
 # $$x \leftarrow x + \operatorname{attention}(x), \qquad x \leftarrow x + \operatorname{feedforward}(x)$$
 #
+# Both read a *normalised* copy of $x$, $\operatorname{norm}(x)$; what they write is added to $x$ itself. The norm
+# brings every vector to the same size, however much was written before. It divides by the root of the mean square and
+# multiplies each feature by a learned number $g$:
+#
+# $$\operatorname{norm}(x) = g \cdot x \,\big/ \sqrt{\tfrac1D \textstyle\sum_i x_i^2 + 10^{-5}}$$
+#
+# One worked number: for $x = (3, 4)$ the mean square is 12.5 and its root 3.54, so with $g = 1$ the norm is
+# $(0.85, 1.13)$; for $x = (30, 40)$ it is the same.
+#
 # At the top, each vector is normalised and compared with every row of the embedding table. The results are the
 # **logits**, one for each possible next token:
 #
 # $$\text{logits}_t = \operatorname{norm}(x_t)\,E^\top \in \mathbb{R}^V$$
+
+# %%
+stream = recorder["output", 3][0]  # what the last block leaves behind
+by_hand = model.norm.weight * stream / (stream.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+torch.testing.assert_close(by_hand, model.norm(stream))  # says nothing if they agree
 
 # %%
 plots.strip(recorder, labels)

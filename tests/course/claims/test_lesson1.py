@@ -14,7 +14,7 @@ from minitransformer import Cache, Config, PromptTuning, Recorder, Transformer, 
 from minitransformer.course import lesson_text
 from minitransformer.course.lesson_text import reference
 from minitransformer.hooks import NO_HOOKS
-from minitransformer.model import visible
+from minitransformer.model import attend, visible
 from minitransformer.tokenizer import IGNORED
 
 TEXT = "in Chinese: Look out! →"
@@ -388,3 +388,26 @@ def test_a_frozen_model_takes_no_gradient(model, tokenizer):
     assert not model(torch.tensor([tokenizer.encode(TEXT)])).requires_grad
     assert all(torch.equal(*pair) for pair in zip(before, model.parameters(), strict=True))
     assert tokenizer.tokens(tokenizer.encode(TEXT))[:2] == ["in", "Chinese"]
+
+
+@pytest.mark.claim("1 §5", "weight 1, and it reads 21")
+@pytest.mark.claim("1 §5", "it reads $\\frac13 \\cdot 21 + \\frac23 \\cdot 0 = 7$")
+@pytest.mark.claim("1 §5", "\\frac47 \\cdot 42 = 27$")
+def test_three_tokens_on_paper_read_what_the_model_s_attention_gives():
+    query, key = torch.ones(1, 1, 3, 1), torch.tensor([1.0, 2.0, 4.0]).log().reshape(1, 1, 3, 1)
+    value = torch.tensor([21.0, 0.0, 42.0]).reshape(1, 1, 3, 1)
+    assert attend(query, key, value, visible(3, 3)).flatten().tolist() == pytest.approx([21, 7, 27], abs=1e-4)
+
+
+@pytest.mark.claim("1 §6", "the norm is $(0.85, 1.13)$; for $x = (30, 40)$ it is the same")
+@pytest.mark.claim("1 §6", "Both read a *normalised* copy of $x$")
+def test_the_norm_brings_every_vector_to_the_same_size(model, tokenizer):
+    for x in torch.tensor([3.0, 4.0]), torch.tensor([30.0, 40.0]):
+        assert torch.nn.RMSNorm(2, 1e-5)(x).tolist() == pytest.approx([0.85, 1.13], abs=0.01)
+    with torch.no_grad():
+        model.hidden(torch.tensor([tokenizer.encode(TEXT)]), recorder := Recorder())
+        block, x = model.blocks[1], recorder["input", 1]
+        equal = torch.testing.assert_close
+        equal(recorder["queries", 1].transpose(1, 2).flatten(2), block.attention.query(block.attention.norm(x)))
+        x = x + recorder["attention", 1]
+        equal(recorder["feed_forward", 1], block.feed_forward(block.norm(x), NO_HOOKS))
