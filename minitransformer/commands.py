@@ -277,11 +277,13 @@ def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
     for name, made in files.items():
         rows = [[harmless(cell) for cell in line] for line in made(book)]
         write_whole(out / f"{name}.csv", as_csv(rows).encode("utf-8-sig" if name == "gradebook" else "utf-8"))
-    for number in sorted(about.lessons):
+    for number in sorted(book.course.lessons):
         marks = [each[number] for each in book.marks.values()]
         absent = sum("not handed in" in each.notes for each in marks)
         mean, worth = sum(each.points for each in marks) / max(len(marks), 1), about.lessons[number].worth
         print(f"lesson {number}: {len(marks) - absent} of {len(marks)} handed in; mean {mean:.1f} of {worth:g}")
+    if waiting := sorted(about.lessons.keys() - book.course.lessons.keys()):
+        print(f"not graded yet, and in no table: lesson {', '.join(map(str, waiting))}")
     for each, why in book.strangers:
         print(f"nobody's: {each.name!r}, lesson {each.lesson}: {why}")
     if book.strangers:

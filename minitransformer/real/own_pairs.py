@@ -58,7 +58,9 @@ def split(pairs: Sequence[OwnPair], seed: int) -> Parts:
     """
     expect.whole(*expect.SEEDS, seed=seed)
     if len(pairs) < LEAST:
-        raise ValueError(f"expected at least {LEAST} pairs, some to learn from and some to test on; got {len(pairs)}")
+        raise ValueError(
+            f"expected at least {LEAST} pairs, some to learn from and some to test on; got {len(pairs)}: add rows"
+        )
     groups: dict[str, list[OwnPair]] = {}
     for pair in sorted(pairs):
         groups.setdefault(pair.group, []).append(pair)

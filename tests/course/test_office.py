@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minitransformer.course import catalogue
-from minitransformer.course.office.gradebook import Graded, combine, last_first, read_graded, read_overrides
+from minitransformer.course.office.gradebook import Graded, as_table, combine, last_first, read_graded, read_overrides
 from minitransformer.course.office.roster import Roster, Student, read_roster
 from minitransformer.course.office.settings import read_course
 
@@ -126,7 +126,7 @@ FULL = dict.fromkeys(["2.1", "2.2", "2.3"], 1.0)
 
 def points(folder, text: str, *graded: Graded, who: str = "s1") -> tuple[float, list[str]]:
     book = combine(course(folder, text), PEOPLE, graded, {})
-    mark = next(iter(book.marks[who].values()))
+    mark = book.marks[who][2]
     return mark.points, mark.notes
 
 
@@ -222,9 +222,16 @@ def test_damaged_results_are_told_so(data, tmp_path):
         read_graded(tmp_path)
 
 
+def test_a_lesson_that_nobody_graded_yet_is_no_part_of_the_book(tmp_path):
+    book = combine(course(tmp_path, "[lessons.2]\n[lessons.3]\n"), PEOPLE, [handed_in(None)], {})
+    assert [*book.course.lessons] == [*book.marks["s1"]] == [2] and book.percent("s1") > book.percent("s2") == 0
+    assert as_table(book)[0] == ["id", "name", "email", "lesson 2", "percent", "notes"]
+    assert combine(course(tmp_path), PEOPLE, [], {}).percent("s1") == 0
+
+
 def test_a_name_is_written_as_canvas_sorts_it():
     assert [last_first(Student("x", name)) for name in ("Anna Lee", "Lee, Anna", "Anna", "")] == [
-        "Lee, Anna", "Lee, Anna", "Anna", "",
+        "Lee, Anna", "Lee, Anna", "Anna", "x",
     ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ A mark that a person changes stands in overrides.csv and stays there, with who c
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -66,12 +66,18 @@ class Book:
 
 
 def combine(course: Course, roster: Roster, graded: Iterable[Graded], overrides: Overrides) -> Book:
-    """Whose each submission is, which of them counts, what it earns late or changed by hand."""
+    """Whose each submission is, which of them counts, what it earns late or changed by hand.
+
+    A lesson of which nothing was graded yet is no part of the book.
+    """
+    graded = list(graded)
+    begun = {each.lesson for each in graded} | {lesson for _, lesson in overrides}
+    course = replace(course, lessons={number: each for number, each in course.lessons.items() if number in begun})
     own: dict[tuple[str, int], list[Graded]] = {}
     strangers = []
     for each in graded:
         if each.lesson not in course.lessons:
-            strangers.append((each, f"lesson {each.lesson} does not count in this course"))
+            strangers.append((each, "this lesson does not count in this course"))
             continue
         try:
             own.setdefault((roster.whose(each.name).id, each.lesson), []).append(each)
@@ -247,4 +253,4 @@ def for_canvas(book: Book) -> list[list[str]]:
 
 def last_first(student: Student) -> str:
     first, _, family = student.name.rpartition(" ")
-    return f"{family}, {first}" if first and "," not in student.name else student.name
+    return f"{family}, {first}" if first and "," not in student.name else student.name or student.id
