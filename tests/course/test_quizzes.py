@@ -124,6 +124,11 @@ def points(root: ElementTree.Element, response: list[str]) -> float:
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
 def test_a_qti_item_gives_its_points_to_the_right_response_alone(each, items):
     root = items[each.id]
+    assert root.get("adaptive") == root.get("timeDependent") == "false"
+    parts = [part.tag.removeprefix(QTI) for part in root]
+    assert [*dict.fromkeys(parts)] == [
+        "responseDeclaration", "outcomeDeclaration", "itemBody", "responseProcessing", "modalFeedback"
+    ]  # fmt: skip
     assert root.find(f"{QTI}itemBody") is not None and "".join(root.find(f"{QTI}itemBody").itertext()).strip()
     right = [value.text for value in root.findall(f"{QTI}responseDeclaration/{QTI}correctResponse/{QTI}value")]
     if isinstance(each, Text):
