@@ -109,6 +109,10 @@ class Question:
         """What stands below the prompt: a label and a text each."""
         return []
 
+    def chosen(self, answer: str) -> list[Option]:
+        """What a readable answer says, thing by thing in words, and which of it is right."""
+        return []
+
     def refused(self, answer: str) -> ValueError:
         letters = f", from a to {self.labels[-1]}" if self.labels else ""
         return ValueError(f"{self.id} takes {self.ask}{letters}, such as {self.example!r}; got {shortened(answer)!r}")
@@ -251,12 +255,8 @@ class Order(Question):
         return [(letter, self.steps[key]) for key, letter in self.letters().items()]
 
     def grade(self, answer: str) -> Reply:
-        letters, names = re.findall(r"\w", plain(answer)), self.letters()
-        if sorted(letters) != list(self.labels):
-            raise self.refused(answer)
-        keys = sorted(names, key=lambda key: letters.index(names[key]))
-        share = self.share(keys)
-        broken = [rule for rule in self.rules if keys.index(rule.first) > keys.index(rule.then)]
+        keys, names = self.keys_in(answer), self.letters()
+        share, broken = self.share(keys), self.broken(keys)
         if not broken:
             return Reply(1.0, ("right: every step comes after all that it needs",))
         rule = min(broken, key=lambda rule: keys.index(rule.then))
@@ -264,6 +264,24 @@ class Order(Question):
         return Reply(
             above(share, luck=0.7), (pairs, f"{names[rule.first]} must come before {names[rule.then]}: {rule.reason}")
         )
+
+    def keys_in(self, answer: str) -> list[str]:
+        """The steps in the order of an answer."""
+        letters, names = re.findall(r"\w", plain(answer)), self.letters()
+        if sorted(letters) != list(self.labels):
+            raise self.refused(answer)
+        return sorted(names, key=lambda key: letters.index(names[key]))
+
+    def broken(self, keys: Sequence[str]) -> list[Rule]:
+        return [rule for rule in self.rules if keys.index(rule.first) > keys.index(rule.then)]
+
+    def chosen(self, answer: str) -> list[Option]:
+        """Each rule that the order breaks."""
+        steps = self.steps
+        return [
+            Option(f"“{steps[rule.then]}” before “{steps[rule.first]}”", rule.reason)
+            for rule in self.broken(self.keys_in(answer))
+        ]
 
 
 @dataclass(frozen=True)
@@ -308,9 +326,7 @@ class Match(Question):
         return lefts + list(zip(self.labels, self.shown, strict=True))
 
     def grade(self, answer: str) -> Reply:
-        chosen = {int(number): letter for number, letter in re.findall(r"(\d+)\W*([a-z])", plain(answer))}
-        if sorted(chosen) != list(range(1, len(self.pairs) + 1)) or not set(chosen.values()) <= set(self.labels):
-            raise self.refused(answer)
+        chosen = self.letters_in(answer)
         lines, right = [], 0
         reasons = {option.text: option.reason for option in self.distractors}
         for number, pair in enumerate(self.lefts, 1):
@@ -321,6 +337,19 @@ class Match(Question):
                 lines.append(f"{number}{chosen[number]} is not it: {reasons.get(text, pair.reason)}")
         credit = above(right / len(self.pairs), luck=1 / len(self.pairs))
         return Reply(credit, (f"{right} of {len(self.pairs)} pairs are right; the first earns nothing yet", *lines))
+
+    def letters_in(self, answer: str) -> dict[int, str]:
+        """The letter that an answer gives to each number."""
+        chosen = {int(number): letter for number, letter in re.findall(r"(\d+)\W*([a-z])", plain(answer))}
+        if sorted(chosen) != list(range(1, len(self.pairs) + 1)) or not set(chosen.values()) <= set(self.labels):
+            raise self.refused(answer)
+        return chosen
+
+    def chosen(self, answer: str) -> list[Option]:
+        texts = {letter: text for text, letter in self.letters().items()}
+        letters = self.letters_in(answer)
+        pairs = [(pair, texts[letters[number]]) for number, pair in enumerate(self.lefts, 1)]
+        return [Option(f"{pair.left} → {text}", pair.reason, pair.right == text) for pair, text in pairs]
 
 
 @dataclass(frozen=True)
@@ -367,6 +396,10 @@ class Numeric(Question):
             return Reply(1.0, (f"right: {self.reason}",))
         known = [mistake.reason for mistake in self.mistakes if self.close(number, mistake.value)]
         return Reply(0.0, (f"{number:,.12g} is not it: {(known or [UNKNOWN])[0]}",))
+
+    def chosen(self, answer: str) -> list[Option]:
+        number = number_in(answer, self.unit)
+        return [Option(f"{number:,.12g} {self.unit}".strip(), "", self.close(number, self.value))]
 
 
 @dataclass(frozen=True, kw_only=True)

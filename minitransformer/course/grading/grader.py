@@ -142,6 +142,7 @@ def is_sound(row: object) -> bool:
         for test in row["tests"]:
             texts += [test[name] for name in ("id", "title", "part", "came")]
             texts += [test[name] or "" for name in ("asked", "hint", "misconception")]
+            texts += [each["text"] for each in test.get("chosen", ())]
             texts += [option["text"] for option in test.get("chosen", ()) if type(option["right"]) is bool]
             numbers += [test["earned"], test["points"]]
         right = all(type(text) is str for text in texts) and row["points"] > 0

@@ -18,7 +18,7 @@ from ..display import clean
 from ..exercise import Call, Exercise, Misconception, NotWritten, Outcome, answered, judge
 from ..isolation import AWAY, Box, Limits, Lost, provided_sources
 from ..plain_data import Plain
-from ..questions import Options, Question, Reply
+from ..questions import Question, Reply
 from .intake import Submission
 
 MISSING = {"ImportError": f" ({AWAY})", "NameError": " (soft prompts and what other cells make are away while graded)"}
@@ -153,9 +153,9 @@ def question_test(question: Question, given: Given, allowed: int | None = None) 
     test = {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt,
             "came": "\n\n".join(filter(None, said)), "earned": round((reply.credit or 0.0) * question.points, 3),
             "points": question.points, "misconception": None, "hint": None}  # fmt: skip
-    if counts and isinstance(question, Options) and readable(question, counts):
-        options = question.for_student(counts.student).chosen(counts.text)
-        test["chosen"] = [{"text": option.text, "right": option.right} for option in options]
+    if counts and readable(question, counts):
+        said = question.for_student(counts.student).chosen(counts.text)
+        test["chosen"] = [{"text": each.text, "right": each.right} for each in said]
     rubric = {"rubric": [asdict(criterion) for criterion in question.rubric]} if question.rubric else {}
     return test | {"attempts": given.attempts if given.text else 0} | rubric
 

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import io
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -40,6 +39,7 @@ def pages() -> Environment:
                        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # fmt: skip
     made.filters |= {"said": test_text, "marked_up": lambda text: Markup(marked_up(text))}
     made.filters["brief"] = brief
+    made.filters["verdict"] = verdict
     made.filters["lost"] = lambda tests: [test for test in tests if test["earned"] < test["points"]]
     made.filters["named"] = lambda test: f"{test['id']} {test['title']}: {test['part']}"
     return made
@@ -47,6 +47,15 @@ def pages() -> Environment:
 
 def brief(text: str) -> str:
     return shorten(plain_text(text), 80, placeholder=" …")
+
+
+def verdict(test: dict) -> str:
+    """A sign and a word, so that nobody has to see a colour or know the sign."""
+    if not test["points"]:
+        return "✎ a person reads this"
+    if test["earned"] >= test["points"]:
+        return "✓ right"
+    return "◧ partly right" if test["earned"] > 0 else "✗ not right"
 
 
 def rendered(template: str, **about: object) -> str:
@@ -66,9 +75,17 @@ def of_one(row: dict) -> dict[str, str]:
 
 
 def write(
-    rows: list[dict], assignment: Assignment, out: Path, counts: bool, own: Iterable[tuple[dict, dict[str, str]]]
+    rows: list[dict],
+    assignment: Assignment,
+    out: Path,
+    counts: bool,
+    own: Iterable[tuple[dict, dict[str, str]]],
+    absent: Iterable[str] = (),
 ) -> None:
-    """All reports; grades only where the profile gives any. `own` are the rows with what `of_one` made of them."""
+    """All reports; grades only where the profile gives any. `own` are the rows with what `of_one` made of them.
+
+    `absent` are the names of who has handed in nothing, where somebody knows.
+    """
     suites: dict[str, str] = {}
     written = {"teacher.html", "alike.html", "summary.txt"}
     for row, made in own:
@@ -84,7 +101,9 @@ def write(
         "alike.html",
         rendered("alike.html", pairs=side_by_side(pairs[:PAIRS_SHOWN]), rest=pairs[PAIRS_SHOWN:], **about),
     )
-    write_text(out, "teacher.html", rendered("teacher.html", pairs=len(pairs), **about, **overall(rows)))
+    write_text(
+        out, "teacher.html", rendered("teacher.html", pairs=len(pairs), absent=[*absent], **about, **overall(rows))
+    )
     if counts:
         names = [*assignment.exercises, *assignment.questions]
         texts = {"junit.xml": rendered("junit.xml", suites=[Markup(suites[row["file"]]) for row in rows])}
@@ -164,13 +183,12 @@ def harmless(value: object) -> object:
 
 def overall(rows: list[dict]) -> dict:
     """How the class did, what was hard, what was misunderstood, what no name is known for, and what to look at."""
-    spread, flagged = Counter(), []
+    flagged = []
     for row in rows:
-        spread[max(0, min(9, int(10 * row["earned"] / row["points"])))] += 1
         stopped = ", ".join(sorted({test["misconception"] for test in row["tests"]} & Lost.WHY.keys()))
         speaks = row.get("strange") and f"its code speaks of {', '.join(row['strange'])}"
         flagged += [(row, why) for why in (row.get("problem"), stopped, speaks) if why]
-    return {"spread": [(f"{10 * n}–{10 * n + 10}%", spread[n]) for n in range(10)], "flagged": flagged,
+    return {"totals": statistics.totals(rows), "flagged": flagged,
             "items": statistics.items(rows), "enough": statistics.ENOUGH,
             "misconceptions": statistics.misconceptions(rows, UNNAMED),
             "unnamed": unnamed(rows), "texts": texts(rows)}  # fmt: skip

@@ -22,6 +22,26 @@ class Item:
         return statistics.fmean(self.shares)
 
 
+@dataclass(frozen=True)
+class Totals:
+    """Of the shares of all points that the students earned."""
+
+    students: int
+    mean: float
+    median: float
+    spread: tuple[int, ...]  # how many earned less than 10%, less than 20%, …; who earned all is in the last
+
+
+def totals(rows: list[dict]) -> Totals | None:
+    """How the class did; rows without any tests could not be read."""
+    shares = [row["earned"] / row["points"] for row in rows if row["tests"]]
+    if not shares:
+        return None
+    tenths = [min(9, max(0, int(10 * share + 1e-9))) for share in shares]
+    spread = tuple(tenths.count(tenth) for tenth in range(10))
+    return Totals(len(shares), statistics.fmean(shares), statistics.median(shares), spread)
+
+
 def items(rows: list[dict]) -> list[Item]:
     """Every item that earns points, in the order of the lesson; rows without any tests could not be read."""
     read = [row for row in rows if row["tests"]]

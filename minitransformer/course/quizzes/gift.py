@@ -1,10 +1,13 @@
-"""All questions as GIFT, a text that Moodle and others import: one question a paragraph."""
+"""All questions as GIFT, a text that Moodle and others import: one question a paragraph.
+
+GIFT knows no orders: each step is matched with its place.
+"""
 
 import re
 
-from ..display import marked_up
-from ..questions import Choice, Match, Numeric, Order, Question, Several, Text
-from . import as_places, questions
+from ..display import marked_up, plain_text
+from ..questions import UNKNOWN, Choice, Match, Numeric, Order, Question, Several, Text
+from . import prompt, questions, reasons, right_order
 
 MARKS = re.compile(r"([~=#{}:\\])")  # what GIFT reads itself
 
@@ -13,12 +16,10 @@ def write(lessons: tuple[int, ...] = ()) -> bytes:
     parts = []
     for lesson, asked in questions(lessons).items():
         parts.append(f"$CATEGORY: $course$/minitransformer/lesson {lesson}")
-        parts += [f"::{each.id} {each.kind}::[html]{text(prompt(each))} {{{answers(each)}\n}}" for each in asked]
+        parts += [
+            f"::{each.id} {each.kind}::[html]{text(prompt(each))} {{{answers(each)}{after(each)}\n}}" for each in asked
+        ]
     return ("\n\n".join(parts) + "\n").encode()
-
-
-def prompt(question: Question) -> str:
-    return as_places(question)[0] if isinstance(question, Order) else question.prompt
 
 
 def answers(question: Question) -> str:
@@ -34,14 +35,20 @@ def answers(question: Question) -> str:
             pairs = [(pair.left, pair.right) for pair in question.lefts]
             return matched([*pairs, *(("", wrong) for wrong in question.wrong_texts)])
         case Order():
-            return matched([(step, str(place)) for step, place in as_places(question)[1]])
+            place = {key: str(number) for number, key in enumerate(right_order(question), 1)}
+            return matched([(question.steps[key], place[key]) for key in question.shown])
         case Numeric():
             wrong = "".join(
                 f"\n=%0%{each.value}:{question.tolerance}#{text(each.reason)}" for each in question.mistakes
             )
-            return f"#\n={question.value}:{question.tolerance}#{text(question.reason)}{wrong}"
+            return f"#\n={question.value}:{question.tolerance}#{text(question.reason)}{wrong}\n~#{text(UNKNOWN)}"
         case Text():
             return ""
+
+
+def after(question: Question) -> str:
+    """General feedback: what is said after any answer."""
+    return f"\n####{text(reasons(question))}" if reasons(question) else ""
 
 
 def lines(options) -> str:
@@ -49,9 +56,16 @@ def lines(options) -> str:
 
 
 def matched(pairs: list[tuple[str, str]]) -> str:
-    return "".join(f"\n={text(left)} -> {text(right)}" for left, right in pairs)
+    """What stands on the right is offered in a menu, which shows no marks."""
+    return "".join(f"\n={text(left)} -> {escaped(' '.join(plain_text(right).split()))}" for left, right in pairs)
 
 
 def text(markdown: str) -> str:
-    """HTML in one line, with GIFT's own marks escaped."""
-    return MARKS.sub(r"\\\1", " ".join(marked_up(markdown).replace("\n", "<br>").split())).replace("-\\>", "-&gt;")
+    """HTML in one line, with GIFT's own marks escaped; code keeps its lines and what they begin with."""
+    blocks = re.split(r"(<pre>.*?</pre>)", marked_up(markdown), flags=re.DOTALL)
+    blocks[::2] = (re.sub(r"\s+", " ", block.replace("\n", "<br>")) for block in blocks[::2])
+    return escaped("".join(block.replace("\n", "<br>") for block in blocks)).replace("-\\>", "-&gt;")
+
+
+def escaped(line: str) -> str:
+    return MARKS.sub(r"\\\1", line)

@@ -1,10 +1,13 @@
-"""All questions as Moodle XML, one category for each lesson."""
+"""All questions as Moodle XML, one category for each lesson. Orders are Moodle's own type, part of it since 4.4.
+
+Reasons that belong to no option are general feedback, which Moodle shows after any answer.
+"""
 
 from xml.etree import ElementTree as xml
 
-from ..display import marked_up
+from ..display import marked_up, plain_text
 from ..questions import UNKNOWN, Choice, Match, Numeric, Options, Order, Question, Several, Text
-from . import as_places, questions
+from . import prompt, questions, reasons, right_order
 
 
 def write(lessons: tuple[int, ...] = ()) -> bytes:
@@ -44,44 +47,22 @@ def choices(question: Options, right: float, wrong: float) -> xml.Element:
 def pairs(question: Match) -> xml.Element:
     node = started(question, "matching", question.prompt)
     for pair in question.lefts:
-        text(xml.SubElement(answer(node, "subquestion", pair.left), "answer"), pair.right)
+        text(xml.SubElement(answer(node, "subquestion", pair.left), "answer"), plain_text(pair.right))
     for wrong in question.wrong_texts:
-        text(xml.SubElement(answer(node, "subquestion", ""), "answer"), wrong)
-    reasons = [f"*{pair.left}*: {pair.reason}" for pair in question.pairs]
-    reasons += [f"*{wrong.text}* fits nothing: {wrong.reason}" for wrong in question.distractors]
-    formatted(xml.SubElement(node, "incorrectfeedback", format="html"), "\n\n".join(reasons))
+        text(xml.SubElement(answer(node, "subquestion", ""), "answer"), plain_text(wrong))
     return node
 
 
 def places(question: Order) -> xml.Element:
-    """An order that leaves nothing open is Moodle's own; that knows no partial orders, so others are matched."""
-    if len(question.before) == len(question.steps) * (len(question.steps) - 1) // 2:
-        return ordering(question)
-    asked, steps = as_places(question)
-    node = started(question, "matching", asked)
-    for step, place in steps:
-        text(xml.SubElement(answer(node, "subquestion", step), "answer"), str(place))
-    for kind, reasons in ("correct", ["Every step comes after all that it needs."]), ("incorrect", whys(question)):
-        formatted(xml.SubElement(node, f"{kind}feedback", format="html"), "\n\n".join(reasons))
-    return node
-
-
-def ordering(question: Order) -> xml.Element:
-    """Credit for each step that stands where it belongs, relative to all others."""
-    node = started(question, "ordering", question.prompt)
-    for name, value in {"layouttype": "VERTICAL", "selecttype": "ALL", "selectcount": "0",
-                        "gradingtype": "RELATIVE_ALL_PREVIOUS_AND_NEXT", "showgrading": "SHOW"}.items():  # fmt: skip
+    """The answers stand in the right order; credit for each step by those before and behind it."""
+    node = started(question, "ordering", prompt(question))
+    settings = {"layouttype": "VERTICAL", "selecttype": "ALL", "selectcount": f"{len(question.steps)}",
+                "gradingtype": "RELATIVE_ALL_PREVIOUS_AND_NEXT", "showgrading": "SHOW"}  # fmt: skip
+    for name, value in settings.items():
         xml.SubElement(node, name).text = value
-    letters = {letter: key for key, letter in question.letters().items()}
-    for place, letter in enumerate(question.answer.split(), 1):
-        answer(node, "answer", question.steps[letters[letter]], fraction=f"{place}.0000000")
-    formatted(xml.SubElement(node, "incorrectfeedback", format="html"), "\n\n".join(whys(question)))
+    for place, key in enumerate(right_order(question), 1):
+        answer(node, "answer", question.steps[key], fraction=f"{place}")
     return node
-
-
-def whys(question: Order) -> list[str]:
-    return [f"*{question.steps[rule.first]}* comes before *{question.steps[rule.then]}*: {rule.reason}"
-            for rule in question.rules]  # fmt: skip
 
 
 def number(question: Numeric) -> xml.Element:
@@ -105,19 +86,16 @@ def essay(question: Text) -> xml.Element:
     """It gives no points in Moodle either, until a teacher changes its mark."""
     node = started(question, "essay", question.prompt, points=0)
     xml.SubElement(node, "responseformat").text = "plain"
-    levels = [f"**{criterion.name}**: {' → '.join(criterion.levels)}" for criterion in question.rubric]
-    model = [
-        f"**A model answer**: {question.model}",
-        *([f"**A weaker answer**: {question.weak}"] * bool(question.weak)),
-    ]
-    formatted(xml.SubElement(node, "graderinfo", format="html"), "\n\n".join([*levels, *model]))
+    formatted(xml.SubElement(node, "graderinfo", format="html"), reasons(question))
     return node
 
 
-def started(question: Question, kind: str, prompt: str, points: int = 1) -> xml.Element:
+def started(question: Question, kind: str, asked: str, points: int = 1) -> xml.Element:
     node = xml.Element("question", type=kind)
     text(xml.SubElement(node, "name"), f"{question.id} {question.kind}")
-    formatted(xml.SubElement(node, "questiontext", format="html"), prompt)
+    formatted(xml.SubElement(node, "questiontext", format="html"), asked)
+    if why := reasons(question):
+        formatted(xml.SubElement(node, "generalfeedback", format="html"), why)
     xml.SubElement(node, "defaultgrade").text = f"{points}"
     xml.SubElement(node, "shuffleanswers").text = "true"
     return node

@@ -1,6 +1,8 @@
-"""All questions as a QTI 2.1 package, which Canvas, Blackboard and others import: a zip of one item for each question.
+"""All questions as a QTI 2.1 package, which Canvas, Blackboard and others import: a zip of one item for each question,
+and a test for each lesson.
 
-Each item computes its own points. The reason of what was chosen is shown as feedback.
+Each item computes its own points. The reason of what was chosen is shown as feedback, or all reasons where options
+have none.
 """
 
 import io
@@ -8,8 +10,8 @@ import zipfile
 from xml.etree import ElementTree as xml
 
 from ..display import marked_up
-from ..questions import Choice, Match, Numeric, Options, Order, Question, Text
-from . import as_places, questions
+from ..questions import UNKNOWN, Choice, Match, Numeric, Options, Order, Question, Text
+from . import prompt, questions, reasons, right_order, rubric
 
 QTI = "http://www.imsglobal.org/xsd/imsqti_v2p1"
 CONTENT = "http://www.imsglobal.org/xsd/imscp_v1p1"
@@ -21,7 +23,8 @@ def write(lessons: tuple[int, ...] = ()) -> bytes:
     items = {
         f"{lesson}/{file_name(each)}": item(each) for lesson, asked in questions(lessons).items() for each in asked
     }
-    files = {"imsmanifest.xml": manifest(items), **items}
+    tests = {f"lesson-{lesson}.xml": test(lesson, asked) for lesson, asked in questions(lessons).items()}
+    files = {"imsmanifest.xml": manifest(items, tests), **tests, **items}
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as package:
         for name, root in files.items():
@@ -36,19 +39,38 @@ def file_name(question: Question) -> str:
     return f"question-{question.id.replace('.', '-')}.xml"
 
 
-def manifest(items: dict[str, xml.Element]) -> xml.Element:
+def test(lesson: int, asked: list[Question]) -> xml.Element:
+    """One lesson's questions in their order."""
+    name, titled = f"lesson-{lesson}", f"Lesson {lesson}"
+    root = xml.Element("assessmentTest", xmlns=QTI, identifier=name, title=titled)
+    part = xml.SubElement(root, "testPart", identifier="all", navigationMode="nonlinear", submissionMode="individual")
+    section = xml.SubElement(part, "assessmentSection", identifier="questions", title=titled, visible="true")
+    for each in asked:
+        href = f"{lesson}/{file_name(each)}"
+        xml.SubElement(section, "assessmentItemRef", identifier=f"q-{each.id.replace('.', '-')}", href=href)
+    return root
+
+
+def manifest(items: dict[str, xml.Element], tests: dict[str, xml.Element]) -> xml.Element:
     root = xml.Element("manifest", xmlns=CONTENT, identifier="minitransformer")
     about = xml.SubElement(root, "metadata")
     xml.SubElement(about, "schema").text = "QTIv2.1 Package"
     xml.SubElement(about, "schemaversion").text = "1.0.0"
     xml.SubElement(root, "organizations")
     resources = xml.SubElement(root, "resources")
+    for name, each in tests.items():
+        needed = listed(resources, name, each, "imsqti_test_xmlv2p1")
+        for ref in each.iter("assessmentItemRef"):
+            xml.SubElement(needed, "dependency", identifierref=f"r-{ref.get('identifier')}")
     for name, each in items.items():
-        resource = xml.SubElement(
-            resources, "resource", identifier=f"r-{each.get('identifier')}", type="imsqti_item_xmlv2p1", href=name
-        )
-        xml.SubElement(resource, "file", href=name)
+        listed(resources, name, each, "imsqti_item_xmlv2p1")
     return root
+
+
+def listed(resources: xml.Element, name: str, root: xml.Element, kind: str) -> xml.Element:
+    node = xml.SubElement(resources, "resource", identifier=f"r-{root.get('identifier')}", type=kind, href=name)
+    xml.SubElement(node, "file", href=name)
+    return node
 
 
 def item(question: Question) -> xml.Element:
@@ -63,13 +85,14 @@ def item(question: Question) -> xml.Element:
             pairs = [(pair.left, pair.right) for pair in question.lefts]
             matched(root, question.prompt, pairs, question.shown)
         case Order():
-            asked, places = as_places(question)
-            pairs = [(step, str(place)) for step, place in places]
-            matched(root, asked, pairs, sorted({place for _, place in pairs}, key=int))
+            places(root, question)
         case Numeric():
             number(root, question)
         case Text():
             essay(root, question)
+    if why := reasons(question):
+        setting(root.find("responseProcessing"), "FEEDBACK", "identifier", "why")
+        feedback(root, "why", why)
     return root
 
 
@@ -111,6 +134,19 @@ def matched(root: xml.Element, prompt: str, pairs: list[tuple[str, str]], rights
     processed(root, mapped=True)
 
 
+def places(root: xml.Element, question: Order) -> None:
+    """All or nothing: QTI compares whole orders."""
+    names = {key: f"s{place}" for place, key in enumerate(question.shown)}
+    declared(root, "ordered", "identifier", [names[key] for key in right_order(question)], {})
+    outcomes(root)
+    body = xml.SubElement(root, "itemBody")
+    asked = xml.SubElement(body, "orderInteraction", responseIdentifier="RESPONSE", shuffle="true")
+    xhtml(xml.SubElement(asked, "prompt"), prompt(question))
+    for key, name in names.items():
+        xhtml(xml.SubElement(asked, "simpleChoice", identifier=name), question.steps[key])
+    processed(root, mapped=False)
+
+
 def number(root: xml.Element, question: Numeric) -> None:
     declared(root, "single", "float", [str(question.value)], {})
     outcomes(root)
@@ -131,21 +167,22 @@ def number(root: xml.Element, question: Numeric) -> None:
         xml.SubElement(equal, "baseValue", baseType="float").text = str(value)
         setting(case, "SCORE", "float", str(points))
         setting(case, "FEEDBACK", "identifier", name)
+    setting(xml.SubElement(condition, "responseElse"), "FEEDBACK", "identifier", "unknown")
+    feedback(root, "unknown", UNKNOWN)
     feedback(root, "right", question.reason)
     for n, each in enumerate(question.mistakes):
         feedback(root, f"m{n}", each.reason)
 
 
 def essay(root: xml.Element, question: Text) -> None:
-    """A person marks it: the rubric and the model answers are for scorers only."""
+    """A person marks it: the rubric is for scorers. After an answer a model answer is shown, as in a notebook."""
     declared(root, "single", "string", [], {})
     outcomes(root)
     body = xml.SubElement(root, "itemBody")
-    levels = [f"**{each.name}**: {' → '.join(each.levels)}" for each in question.rubric]
-    models = [f"**A model answer**: {question.model}"] + [f"**A weaker answer**: {question.weak}"] * bool(question.weak)
-    xhtml(xml.SubElement(xml.SubElement(body, "rubricBlock", view="scorer"), "div"), "\n\n".join([*levels, *models]))
+    xhtml(xml.SubElement(xml.SubElement(body, "rubricBlock", view="scorer"), "div"), rubric(question))
     asked = xml.SubElement(body, "extendedTextInteraction", responseIdentifier="RESPONSE", expectedLines="8")
     xhtml(xml.SubElement(asked, "prompt"), question.prompt)
+    xml.SubElement(root, "responseProcessing")
 
 
 def declared(root: xml.Element, cardinality: str, kind: str, right: list[str], shares: dict[str, float]) -> None:
@@ -179,7 +216,7 @@ def processed(root: xml.Element, mapped: bool) -> None:
         xml.SubElement(same, "correct", identifier="RESPONSE")
         setting(case, "SCORE", "float", "1")
         setting(xml.SubElement(condition, "responseElse"), "SCORE", "float", "0")
-    if root.find("responseDeclaration").get("baseType") == "identifier":
+    if root.find(".//choiceInteraction") is not None:
         told = xml.SubElement(node, "setOutcomeValue", identifier="FEEDBACK")
         several = xml.SubElement(told, "multiple")
         xml.SubElement(several, "variable", identifier="RESPONSE")
