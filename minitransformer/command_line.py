@@ -125,6 +125,7 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--call", type=seconds, default=20.0, help="seconds for one call (default 20)")
     command.add_argument("--whole", type=seconds, default=180.0, help="seconds for one submission (default 180)")
     command.add_argument("--attempts", type=at_least_one, help="attempts at a question that count (default: all)")
+    command.add_argument("--course", type=Path, help="a course.toml whose roster tells who has handed in nothing")
     command.set_defaults(run=grade_class)
 
     command = commands.add_parser("quizzes", help="write the questions for Moodle, Canvas, Blackboard and others")

@@ -224,13 +224,17 @@ def show_card(model: Path, world: Path) -> None:
 
 def grade_class(
     submissions: list[Path], lesson: int, out: Path, profile: str, secret: Path | None, shard: tuple[int, int],
-    processes: int | None, call: float, whole: float, attempts: int | None,
+    processes: int | None, call: float, whole: float, attempts: int | None, course: Path | None,
 ) -> None:  # fmt: skip
     """Grade a class."""
     from .course.grading import Limits, grade  # on Linux only, so that the other commands run everywhere
+    from .course.office import roster, settings
 
     torch.set_num_threads(1)  # the submissions share the cores
     named = dict(profile=profile, secret=secret, shard=shard, processes=processes, attempts=attempts)
+    if course is not None:
+        about = settings.read_course(course)
+        named["absent"] = roster.read_roster(about.roster, about.names).absent
     grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)
     print((out / "summary.txt").read_text(encoding="utf-8"), end="")
     print(f"wrote {out}: teacher.html, students/ and, where the profile gives grades, gradebook.csv and more")

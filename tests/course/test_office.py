@@ -106,6 +106,10 @@ def test_a_name_and_a_number_of_different_students_mean_nobody():
         PEOPLE.whose("Anna Lee 777")
 
 
+def test_who_handed_in_nothing_is_named():
+    assert PEOPLE.absent(["Anna Lee 12345", "weird file", "a stranger"]) == ["José Álvarez Gómez", "Ole Strauß-Łódzki"]
+
+
 def test_a_roster_tells_its_faults_with_their_lines(tmp_path):
     path = tmp_path / "students.csv"
     path.write_text("id,name\ns1,Anna\n,Ben\ns1,Eva\n", encoding="utf-8")

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,12 +24,14 @@ def grade(
     paths: list[str | Path], lesson: int, out: str | Path, *, profile: str = "auto",
     secret: str | Path | None = None, processes: int | None = None, limits: Limits | None = None,
     shard: tuple[int, int] = (1, 1), attempts: int | None = None, progress: bool = True,
+    absent: Callable[[list[str]], list[str]] = lambda names: [],
 ) -> list[dict]:  # fmt: skip
     """Grade every submission under these paths and write all reports to `out`; return one row for each.
 
     The hidden inputs are drawn from `secret`, a file; where none is named, one is made in `out`. `shard=(2, 5)` takes
     the second of five parts of the class; what others have graded in `out` is in the reports, too.
-    Of each question's `attempts`, so many count: the last of them.
+    Of each question's `attempts`, so many count: the last of them. `absent` tells, given the names of all submissions,
+    who has handed in nothing.
     """
     if attempts is not None and attempts < 1:
         raise ValueError(f"attempts is how many of each question's attempts count, at least 1; got {attempts}")
@@ -51,7 +53,8 @@ def grade(
     with bar, says_how_far(bar), Workers(grader.prepare, bounds) as workers:
         rows = class_rows(workers, grader, submissions, mine, at_once, bar)
         written = [row for row in rows if row]
-        reports.write(written, assignment, out, chosen.name in GRADED, pages(workers, written, at_once))
+        own, counts = pages(workers, written, at_once), chosen.name in GRADED
+        reports.write(written, assignment, out, counts, own, absent([row["name"] for row in rows if row]))
     return [row for row, own in zip(rows, mine, strict=True) if own]
 
 

@@ -143,7 +143,6 @@ def is_sound(row: object) -> bool:
             texts += [test[name] for name in ("id", "title", "part", "came")]
             texts += [test[name] or "" for name in ("asked", "hint", "misconception")]
             texts += [each["text"] for each in test.get("chosen", ())]
-            texts += [option["text"] for option in test.get("chosen", ()) if type(option["right"]) is bool]
             numbers += [test["earned"], test["points"]]
         right = all(type(text) is str for text in texts) and row["points"] > 0
         return right and all(type(each) in (int, float) and math.isfinite(each) for each in numbers)

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +64,14 @@ class Roster:
         yield self.called.get(base.casefold(), [])
         yield self.named(base)
         yield [each for part in re.split(r"[\s_]+", base.casefold()) for each in self.called.get(part, ())]
+
+    def absent(self, submissions: Iterable[str]) -> list[str]:
+        """The names of those whose none of these submissions is."""
+        there = set()
+        for name in submissions:
+            with suppress(ValueError):
+                there.add(self.whose(name).id)
+        return [each.name or each.id for each in self.students.values() if each.id not in there]
 
     def named(self, name: str) -> list[Student]:
         """Those with these words for a name, in any order, or with a name whose words make this one."""
