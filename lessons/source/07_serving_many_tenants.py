@@ -359,8 +359,8 @@ random = [[torch.randn(shape, generator=seed(7)) for _ in "kv"] for shape in sha
 tokens = torch.tensor([question] * 3)
 with torch.no_grad():
     right, wrong = (model(tokens, hooks) for hooks in (Mixed(random), Unhidden(Mixed(random))))
-moved = [(one - other).abs().max().item() for one, other in zip(right, wrong, strict=True)]
-reveal("7.p4", sum(each > 1e-3 for each in moved))
+apart = [(one - other).abs().max().item() for one, other in zip(right, wrong, strict=True)]
+reveal("7.p4", sum(each > 1e-3 for each in apart))
 
 # %% [markdown]
 # The longest row has no empty slot, so it is right, and a test with that row alone would pass. Every *other* row
