@@ -147,7 +147,9 @@ predict("1.p1", {"cat, dog": 0.5, "cat, two": 0.0})
 
 # %%
 def cosines(one, other):  # n words, m words -> (n, m)
-    rows, columns = (embed(torch.tensor(tokenizer.encode(text)), model.embedding.weight) for text in (one, other))
+    rows, columns = (
+        embed(torch.tensor(tokenizer.encode(text)), model.embedding.weight) for text in (one, other)
+    )
     return F.cosine_similarity(rows[:, None], columns[None], dim=2).detach()
 
 
@@ -181,8 +183,9 @@ quiz("1.q2")
 predict("1.p2", 2)
 
 # %%
-sentences = torch.tensor([tokenizer.encode(text) for text in ("The cat is sleeping.", "The cat is playing.")])
-one, other = model(sentences).detach()  # (T, V) each: for each position, a number for each possible next token
+texts = ("The cat is sleeping.", "The cat is playing.")
+sentences = torch.tensor([tokenizer.encode(text) for text in texts])
+one, other = model(sentences).detach()  # (T, V) each: a number for each possible next token
 differ = [(first - second).abs().max().item() > 1e-4 for first, second in zip(one, other, strict=True)]
 reveal("1.p2", sum(differ))
 
@@ -216,7 +219,8 @@ check("1.2", visible)
 # %%
 visible = use("1.2", visible)
 rows, columns = [f"query {i}" for i in range(3)], [f"key {j}" for j in range(5)]
-plots.grid(plots.Picture((5, 1.9)).panel(), "3 queries, 5 keys", visible(3, 5).int().tolist(), rows, columns)
+picture = plots.Picture((5, 1.9)).panel()
+plots.grid(picture, "3 queries, 5 keys", visible(3, 5).int().tolist(), rows, columns)
 
 # %% question="1.q7"
 quiz("1.q7")
@@ -250,7 +254,8 @@ def everything(queries, keys, device=None):  # T, S -> (T, S): an encoder's mask
 
 with patch("minitransformer.model.visible", everything):
     one, other = model(sentences).detach()
-reveal("1.p4", sum((first - second).abs().max().item() > 1e-4 for first, second in zip(one, other, strict=True)))
+differ = [(first - second).abs().max().item() > 1e-4 for first, second in zip(one, other, strict=True)]
+reveal("1.p4", sum(differ))
 
 # %% [markdown]
 # Even `The` has noticed what comes three places later. (Our weights were trained with the triangle, so what this
@@ -272,8 +277,8 @@ def looks_at(place, block=1):  # mean over the heads
 decoder = looks_at(3)
 with patch("minitransformer.model.visible", everything):
     encoder = looks_at(3)
-picture, columns = plots.Picture((7.5, 1.5)).panel(), tokenizer.tokens(pair[0])
-plots.grid(picture, "where “sleeping” looks", [decoder, encoder], ["as a decoder", "as an encoder"], columns)
+picture, rows = plots.Picture((7.5, 1.5)).panel(), ["as a decoder", "as an encoder"]
+plots.grid(picture, "where “sleeping” looks", [decoder, encoder], rows, tokenizer.tokens(pair[0]))
 
 # %% question="1.q17"
 quiz("1.q17")
@@ -364,7 +369,8 @@ def turned(x):  # (B, heads, T, d): pairs of numbers, turned by the angle of the
 
 # %%
 attend = use("1.3", attend)
-query, key = turned(recorder["queries", 1])[0, 0], turned(recorder["keys", 1])[0, 0]  # head 0 of block 1
+# head 0 of block 1:
+query, key = turned(recorder["queries", 1])[0, 0], turned(recorder["keys", 1])[0, 0]
 weights, read = attend(query, key, recorder["values", 1][0, 0], visible(len(query), len(key)))
 model_weights = recorder["weights", 1][0, 0]
 torch.testing.assert_close(weights, model_weights)  # says nothing if they agree
@@ -462,7 +468,8 @@ quiz("1.q8")
 quiz("1.q19")
 
 # %%
-guesses = model.logits(model.norm(recorder["output", 3][0]))  # the last block's output, read out by hand
+# the last block's output, read out by hand:
+guesses = model.logits(model.norm(recorder["output", 3][0]))
 torch.testing.assert_close(guesses, logits[0])
 guesses.shape
 
@@ -518,7 +525,8 @@ quiz("1.q15")
 # %%
 freeze(model)
 weights = list(model.parameters())
-f"{sum(w.numel() for w in weights):,} numbers, of which {sum(w.numel() for w in weights if w.requires_grad)} may change"
+learning = sum(w.numel() for w in weights if w.requires_grad)
+f"{sum(w.numel() for w in weights):,} numbers, of which {learning} may change"
 
 # %% [markdown]
 # It has learned several skills (translating, shouting, counting words, …), and an instruction in words calls one up.
@@ -531,12 +539,12 @@ predict("1.p3", {"no instruction": 0.2, "in Chinese": 0.9})
 
 # %%
 def probability(text, token):
-    logits = model(torch.tensor([tokenizer.encode(text)]))[0, -1]  # (V,): what may follow the last token
+    logits = model(torch.tensor([tokenizer.encode(text)]))[0, -1]  # (V,): what may come next
     return logits.softmax(-1)[tokenizer.encode(token)].item()
 
 
-measured = {name: probability(text, "小") for name, text in
-            {"no instruction": "Look out! →", "in Chinese": "in Chinese: Look out! →"}.items()}  # fmt: skip
+asked = {"no instruction": "Look out! →", "in Chinese": "in Chinese: Look out! →"}
+measured = {name: probability(text, "小") for name, text in asked.items()}
 reveal("1.p3", measured)
 
 # %%
@@ -549,7 +557,10 @@ for text in ("Look out! →", "in Chinese: Look out! →", "shout: Look out! →
 
 # %%
 likeliest = model(torch.tensor([tokenizer.encode("Look out! →")]))[0, -1].softmax(-1).topk(4)
-", ".join(f"{tokenizer.vocabulary[i]} {p:.2f}" for i, p in zip(likeliest.indices, likeliest.values, strict=True))
+", ".join(
+    f"{tokenizer.vocabulary[i]} {p:.2f}"
+    for i, p in zip(likeliest.indices, likeliest.values, strict=True)
+)
 
 # %% [markdown]
 # Each of them begins the right answer of some skill: repeating, shouting, counting, saying the words backwards.

@@ -344,7 +344,9 @@ starts = {
     "small random": random_start,
     "large random": 20 * random_start,
 }
-curves = {name: train(model, translations, Prompt(start), steps=15).loss for name, start in starts.items()}
+curves = {
+    name: train(model, translations, Prompt(start), steps=15).loss for name, start in starts.items()
+}
 reveal("2.p4", min(curves, key=lambda name: sum(curves[name][:5])))
 
 # %%

@@ -114,7 +114,8 @@ for size in (0.05, 0.1, 0.2, 0.4):
     longer = PromptTuning(4, model.config, scale=size)  # the same random vectors, made longer
     embedding, block, *_ = gradients.record_step(model, tokens, targets, longer).activations
     ratio = embedding[0] / block[0]
-    print(f"numbers of about {size}: on p0 {block[0]:.2f} above block 0, {embedding[0]:.2f} below, {ratio:.0f} times")
+    above = f"on p0 {block[0]:.2f} above block 0"
+    print(f"numbers of about {size}: {above}, {embedding[0]:.2f} below, {ratio:.0f} times")
 
 # %% [markdown]
 # It is so: above the block it changes far less, and below it a prompt of twice the length has about half the gradient.
@@ -203,7 +204,8 @@ x, W = rng.normal(size=(5, 6)), {name: 0.5 * rng.normal(size=shape) for name, sh
 value_way, key_way = by_hand(0, 7, forward(x, W), W)  # the place of p0; the target is word 7
 
 # %%
-leaf, M = torch.tensor(x, requires_grad=True), {name: torch.tensor(matrix) for name, matrix in W.items()}
+leaf = torch.tensor(x, requires_grad=True)
+M = {name: torch.tensor(matrix) for name, matrix in W.items()}
 attention = (leaf @ M["key"] @ (leaf[-1] @ M["query"]) / 4**0.5).softmax(0)
 logits = (leaf[-1] + attention @ (leaf @ M["value"])) @ M["read"]
 torch.nn.functional.cross_entropy(logits[None], torch.tensor([7])).backward()
@@ -591,7 +593,9 @@ tune(model, older, islice(Batches(book, tokenizer, ["last"], rows=16), 30), rate
 asked = batch(tokenizer, book.examples("last", "test", 100))
 for name, base in {"the shared model": model, "Dune's model": dunes_model}.items():
     (answer,) = generate(base, [tokenizer.encode(sentence)], older)
-    print(f"{name:>16}: {accuracy(base, asked, older):.0%} right; {sentence} “{tokenizer.decode(answer)}”")
+    print(
+        f"{name:>16}: {accuracy(base, asked, older):.0%} right; {sentence} “{tokenizer.decode(answer)}”"
+    )
 
 
 # %% exercise="3.7"

@@ -25,12 +25,13 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from minitransformer import Hooks, Phrasebook, PromptTuning, accuracy, batch, freeze, generate, gradients, loss, plots
+from minitransformer import Hooks, Phrasebook, PromptTuning, accuracy, batch, generate, loss, plots
 from minitransformer.base import pretrained
 from minitransformer.comparison import skill_task
 
 # %%
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.freezing import freeze
 from minitransformer.training import train
 
 # %% [markdown]
@@ -61,6 +62,8 @@ chinese = skill_task(book, tokenizer, "chinese", rows=16, count=100)
 predict("4.p1", 50)
 
 # %%
+from minitransformer import gradients
+
 prompt = PromptTuning(4, model.config, seed=0)
 trace = gradients.Trace(prompt, look=lambda: answer(prompt))  # notes each step
 scores = {-1: accuracy(model, chinese.test)}  # before the first step, and without a prompt
@@ -87,12 +90,12 @@ def curves(losses, scores):
     picture = plots.Picture((8, 2.6))
     above, below = picture.panel(1, 2, 1), picture.panel(1, 2, 2)
     above.plot(losses, color="#0072B2")
-    above.set(
-        yscale="log", xlabel="step", title="loss on each training batch", label=f"loss {losses[-1]:.3f} at the end"
-    )
+    above.set(yscale="log", xlabel="step", title="loss on each training batch")
+    above.set_label(f"loss {losses[-1]:.3f} at the end")
     below.plot(scores.keys(), scores.values(), "o-", color="#D55E00")
     told = ", ".join(f"step {step}: {score:.2f}" for step, score in scores.items())
-    below.set(xlabel="step", ylim=(-0.03, 1.03), title="accuracy on the test sentences", label=f"accuracy {told}")
+    below.set(xlabel="step", ylim=(-0.03, 1.03), title="accuracy on the test sentences")
+    below.set_label(f"accuracy {told}")
     return picture
 
 
@@ -108,7 +111,8 @@ curves(history.loss, scores)
 # %%
 def loss_by_place(examples, hooks, places=6):
     tokens, targets = examples
-    each = F.cross_entropy(model(tokens, hooks).transpose(1, 2), targets, reduction="none").detach()  # (B, T)
+    logits = model(tokens, hooks).detach().transpose(1, 2)
+    each = F.cross_entropy(logits, targets, reduction="none")  # (B, T)
     wanted = targets >= 0
     number = wanted.cumsum(1) - 1  # 0 at the answer's first token, 1 at its second, …
     return [each[wanted & (number == place)].mean().item() for place in range(places)]
@@ -172,7 +176,9 @@ f"the plane shows {sum(plane.shares):.0%} of the variance; the other 126 directi
 
 # %%
 lengths = prompt.vectors.detach().norm(dim=1).tolist()
-f"rows: {table.norm(dim=1).mean():.1f} on average; learned vectors: " + ", ".join(f"{length:.1f}" for length in lengths)
+f"rows: {table.norm(dim=1).mean():.1f} on average; learned vectors: " + ", ".join(
+    f"{length:.1f}" for length in lengths
+)
 
 # %% [markdown]
 # ### Exercise 4.1: the nearest words
@@ -270,7 +276,11 @@ predict("4.p3", {"chinese": 0.9, "count": 0.9, "chinese, seed 1": 0.9, "chinese,
 replaced = use("4.2", replaced)
 count = skill_task(book, tokenizer, "count", rows=16, count=100)
 learned = {"chinese": (chinese, prompt.vectors.detach())}
-for name, task, seed in ("count", count, 0), ("chinese, seed 1", chinese, 1), ("chinese, seed 2", chinese, 2):
+for name, task, seed in (
+    ("count", count, 0),
+    ("chinese, seed 1", chinese, 1),
+    ("chinese, seed 2", chinese, 2),
+):
     another = PromptTuning(4, model.config, seed=seed)
     train(model, task.batches(seed), another, steps=60)
     learned[name] = task, another.vectors.detach()
@@ -291,7 +301,10 @@ def costs(name):
     ids, cosines = nearest(vectors, table)
     whole = loss(model, *task.test, PromptTuning.from_vectors(model, vectors)).item()
     losses = replaced(model, vectors, ids, task.test).tolist()
-    labels = [f"{word}\n{cosine:.2f}" for word, cosine in zip(tokenizer.tokens(ids), cosines.tolist(), strict=True)]
+    labels = [
+        f"{word}\n{cosine:.2f}"
+        for word, cosine in zip(tokenizer.tokens(ids), cosines.tolist(), strict=True)
+    ]
     title = f"{name}: test loss with vectors replaced by the words below them"
     bare = loss(model, *task.test).item()
     columns = ["none", *labels, "all", "(no prompt)"]
@@ -383,13 +396,17 @@ starts = {
     "small": lambda length, seed: PromptTuning(length, model.config, seed=seed),
     "large": lambda length, seed: PromptTuning(length, model.config, scale=1.0, seed=seed),
     "mean": lambda length, seed: PromptTuning.from_mean(length, model),
-    "words": lambda length, seed: PromptTuning.from_tokens(model, tokenizer.encode("how many words:")[-length:]),
+    "words": lambda length, seed: PromptTuning.from_tokens(
+        model, tokenizer.encode("how many words:")[-length:]
+    ),
     "other words": lambda length, seed: PromptTuning.from_tokens(
         model, tokenizer.encode("say it in Chinese")[-length:]
     ),
 }
 typical = {name: make(4, 0).vectors.norm(dim=1).mean().item() for name, make in starts.items()}
-print("typical length of a vector at the start:", {name: round(size, 1) for name, size in typical.items()})
+print(
+    "typical length of a vector at the start:", {name: round(size, 1) for name, size in typical.items()}
+)
 
 # %%
 moments, paths = (0, 2, 5, 10, 20), {}
@@ -406,7 +423,13 @@ reveal("4.p4", min(("mean", "large"), key=lambda name: paths[name][10]))
 
 # %%
 losses = [list(path.values()) for path in paths.values()]
-show((5.5, 2.4), "test loss while training, by start", losses, list(paths), [f"after {step}" for step in moments])
+show(
+    (5.5, 2.4),
+    "test loss while training, by start",
+    losses,
+    list(paths),
+    [f"after {step}" for step in moments],
+)
 
 # %% [markdown]
 # In the right words, hardly anything is left to learn: this prompt starts as an instruction. The wrong words are an
@@ -446,7 +469,9 @@ def best(run, lengths, starts, rates, seeds):  # -> (length, start, rate), valid
         for start in starts:
             for rate in rates:
                 scores = [run(length, start, rate, seed) for seed in seeds]
-                valid, test = (sum(score[part] for score in scores) / len(seeds) for part in ("validation", "test"))
+                valid, test = (
+                    sum(score[part] for score in scores) / len(seeds) for part in ("validation", "test")
+                )
                 if found is None or valid > found[1]:
                     found = (length, start, rate), valid, test
     return found
@@ -462,14 +487,18 @@ check("4.3", best)
 # %%
 validation = batch(tokenizer, book.examples("count", "validation", 50))
 lengths, chosen, rates, seeds = (1, 4), ("small", "large"), (1e-2, 1e-1, 3e-1), (0, 1)
-notes, bar = {}, tqdm(total=len(lengths) * len(chosen) * len(rates) * len(seeds), unit="run", dynamic_ncols=True)
+runs = len(lengths) * len(chosen) * len(rates) * len(seeds)
+notes, bar = {}, tqdm(total=runs, unit="run", dynamic_ncols=True)
 
 
 def run(length, start, rate, seed):
     hooks = starts[start](length, seed)
     train(model, count.batches(seed), hooks, steps=25, warmup=1, peak=rate, progress=False)
     bar.update()
-    score = {"validation": accuracy(model, validation, hooks), "test": accuracy(model, count.test, hooks)}
+    score = {
+        "validation": accuracy(model, validation, hooks),
+        "test": accuracy(model, count.test, hooks),
+    }
     notes.setdefault((length, start, rate), []).append(score["validation"])
     return score
 
@@ -504,12 +533,16 @@ quiz("4.q11")
 # gradient to follow. Here are both, and what lies between them.
 
 # %%
-asked, words = chinese.asked, PromptTuning.from_tokens(model, nearest(prompt.vectors.detach(), table)[0])
+asked = chinese.asked
+words = PromptTuning.from_tokens(model, nearest(prompt.vectors.detach(), table)[0])
 rows = {
     "nothing": (chinese.test, Hooks()), "instruction in words": (asked, Hooks()),
     "soft prompt": (chinese.test, prompt), "its nearest words": (chinese.test, words),
 }  # fmt: skip
-told = [[accuracy(model, examples, hooks), loss(model, *examples, hooks).item()] for examples, hooks in rows.values()]
+told = [
+    [accuracy(model, examples, hooks), loss(model, *examples, hooks).item()]
+    for examples, hooks in rows.values()
+]
 show((4, 2), "translating, 100 test sentences", told, list(rows), ["accuracy", "loss"])
 
 # %% [markdown]
@@ -538,7 +571,9 @@ predict("4.p5", {"any token": 0.25, "one of four words": 0.25})
 # %%
 verbalizer = {"good": ["happy", "calm"], "bad": ["sad", "afraid"]}
 feelings = [word for words in verbalizer.values() for word in words]
-sentences = [(question.removesuffix(" →"), word) for question, word in book.examples("feeling", "test", 100)]
+sentences = [
+    (question.removesuffix(" →"), word) for question, word in book.examples("feeling", "test", 100)
+]
 
 
 def chances(template, sentence):  # of each token, in the gap
@@ -547,7 +582,7 @@ def chances(template, sentence):  # of each token, in the gap
 
 
 # %%
-def rated(template):  # shares of right answers: among all tokens, among the four words, among the two labels
+def rated(template):  # shares of right answers among all tokens, four words, two labels
     right = torch.zeros(3)
     for sentence, word in sentences:
         p = chances(template, sentence)
@@ -562,7 +597,9 @@ bare = rated("{} →")
 reveal("4.p5", {"any token": bare[0], "one of four words": bare[1]})
 
 # %%
-templates = {"{} →": bare} | {each: rated(each) for each in ("last word: {} →", "name the feeling: {} →")}
+templates = {"{} →": bare} | {
+    each: rated(each) for each in ("last word: {} →", "name the feeling: {} →")
+}
 columns = ["any token", "four words", "two labels"]
 show((6, 1.7), "feelings, 100 test sentences", list(templates.values()), list(templates), columns)
 

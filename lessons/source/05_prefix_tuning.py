@@ -69,10 +69,15 @@ from minitransformer import PrefixTuning, PromptTuning
 def lengths(hooks):  # for each block: queries and keys
     recorder = Recorder(("queries", "keys"))
     model(tokens, Stack(hooks, recorder))
-    return [[recorder[site, layer].shape[2] for site in ("queries", "keys")] for layer in range(model.config.layers)]
+    return [
+        [recorder[site, layer].shape[2] for site in ("queries", "keys")]
+        for layer in range(model.config.layers)
+    ]
 
 
-prompt_lengths, prefix_lengths = (lengths(method(4, model.config)) for method in (PromptTuning, PrefixTuning))
+prompt_lengths, prefix_lengths = (
+    lengths(method(4, model.config)) for method in (PromptTuning, PrefixTuning)
+)
 both = [*prompt_lengths[2], *prefix_lengths[2]]
 names = ["prompt: queries", "prompt: keys", "prefix: queries", "prefix: keys"]
 reveal("5.p1", dict(zip(names, both, strict=True)))
@@ -81,7 +86,9 @@ reveal("5.p1", dict(zip(names, both, strict=True)))
 table = [a + b for a, b in zip(prompt_lengths, prefix_lengths, strict=True)]
 blocks = [f"block {layer}" for layer in range(model.config.layers)]
 picture, scale = plots.Picture((7.5, 2.2)).panel(), Normalize(0, 8)
-plots.grid(picture, "positions at work for 4 tokens of text", table[::-1], blocks[::-1], names, norm=scale)
+plots.grid(
+    picture, "positions at work for 4 tokens of text", table[::-1], blocks[::-1], names, norm=scale
+)
 
 # %% [markdown]
 # Both methods show the text the same number of extra keys, in every block. They differ in what stands behind those
@@ -192,7 +199,9 @@ predict("5.p3", "0")
 
 # %%
 def table_of(hooks):  # one recorded step: gradient norm of each layer × vector
-    return torch.tensor(gradients.record_step(model, *next(iter(examples)), hooks).token_norms["vectors"])
+    return torch.tensor(
+        gradients.record_step(model, *next(iter(examples)), hooks).token_norms["vectors"]
+    )
 
 
 torch.manual_seed(5)
@@ -203,10 +212,13 @@ reveal("5.p3", str(fresh.sum(1).argmin().item()))
 # %%
 @plots.styled
 def side_by_side(tables):  # title -> gradient norms, layer × vector
-    picture, scale = plots.Picture((8.5, 2.4)), LogNorm(1e-3, fresh.max(), clip=True)  # a tenth is one shade darker
+    picture = plots.Picture((8.5, 2.4))
+    scale = LogNorm(1e-3, fresh.max(), clip=True)  # a tenth is one shade darker
     for place, (title, norms) in enumerate(tables.items(), 1):
         panel, columns = picture.panel(1, 2, place), [f"p{vector}" for vector in range(4)]
-        plots.grid(panel, f"{title}: gradient norms", norms.tolist()[::-1], blocks[::-1], columns, norm=scale)
+        plots.grid(
+            panel, f"{title}: gradient norms", norms.tolist()[::-1], blocks[::-1], columns, norm=scale
+        )
     return picture
 
 
@@ -279,9 +291,13 @@ f"test sentences translated exactly: {accuracy(model, test, plain):.2f}"
 @plots.styled
 def lengths_while_training(traces):  # the optimizer's name -> what its steps did
     panel = plots.Picture((6.5, 2.8)).panel()
-    for (name, each), line, colour in zip(traces.items(), ("-", "--"), ("#0072B2", "#D55E00"), strict=True):
+    for (name, each), line, colour in zip(
+        traces.items(), ("-", "--"), ("#0072B2", "#D55E00"), strict=True
+    ):
         sizes = torch.stack([copies["vectors"].norm(dim=2).mean() for copies in each.vectors[:41]])
-        panel.plot(sizes.tolist(), line, color=colour, label=f"{name}: from {sizes[0]:.2f} to {sizes[-1]:.2f}")
+        panel.plot(
+            sizes.tolist(), line, color=colour, label=f"{name}: from {sizes[0]:.2f} to {sizes[-1]:.2f}"
+        )
     panel.set(title="mean length of the prefix's vectors", xlabel="step", ylim=(0, None))
     said = "; ".join(text.get_text() for text in panel.legend().get_texts())
     panel.set_label(f"The vectors' mean length while training, 40 steps. {said}.")
@@ -387,7 +403,9 @@ class KeyValues(Hooks):
 
     def keys_values(self, layer, keys, values):  # (B, G, T, d) each -> (B, G, P+T, d) each
         ### BEGIN SOLUTION
-        own_keys, own_values = (own[layer].expand(len(keys), -1, -1, -1) for own in (self.keys, self.values))
+        own_keys, own_values = (
+            own[layer].expand(len(keys), -1, -1, -1) for own in (self.keys, self.values)
+        )
         return torch.cat((own_keys, keys), 2), torch.cat((own_values, values), 2)
         ### END SOLUTION
 
@@ -508,7 +526,9 @@ def compile_prompt(model, prompt):  # -> keys, values: (L, G, P, d) each
     recorder = Recorder(("keys", "values"))
     model(torch.empty(1, 0, dtype=torch.long), Stack(prompt, recorder))
     layers = range(model.config.layers)
-    return tuple(torch.stack([recorder[site, layer][0] for layer in layers]) for site in ("keys", "values"))
+    return tuple(
+        torch.stack([recorder[site, layer][0] for layer in layers]) for site in ("keys", "values")
+    )
     ### END SOLUTION
 
 

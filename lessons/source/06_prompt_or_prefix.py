@@ -23,12 +23,21 @@
 import torch
 from tqdm.auto import tqdm
 
-from minitransformer import KeyValuePrefix, Phrasebook, PrefixTuning, PromptTuning, Recorder, Stack, freeze, plots
+from minitransformer import (
+    KeyValuePrefix,
+    Phrasebook,
+    PrefixTuning,
+    PromptTuning,
+    Recorder,
+    Stack,
+    plots,
+)
 from minitransformer.base import pretrained
-from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, one_new_token, skill_task, soft_prompt
+from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, skill_task, soft_prompt
 
 # %%
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.freezing import freeze
 from minitransformer.training import train
 
 # %% [markdown]
@@ -49,7 +58,9 @@ model, tokenizer = pretrained()
 freeze(model)
 config = model.config
 for make in (PromptTuning, PrefixTuning, KeyValuePrefix):
-    counts = {length: sum(each.numel() for each in make(length, config).parameters()) for length in (1, 4, 16)}
+    counts = {
+        length: sum(each.numel() for each in make(length, config).parameters()) for length in (1, 4, 16)
+    }
     print(f"{make.__name__:>14}", counts)
 
 # %% [markdown]
@@ -91,7 +102,8 @@ def weights_of(hooks, text="The cat is sleeping in the garden. →"):  # for eac
     recorder, tokens = Recorder(("weights",)), tokenizer.encode(text)
     with torch.no_grad():
         model(torch.tensor([tokens]), Stack(hooks, recorder))
-    return [recorder["weights", block][0, :, -len(tokens) :] for block in range(config.layers)]  # the text's queries
+    own = slice(-len(tokens), None)  # the text's queries
+    return [recorder["weights", block][0, :, own] for block in range(config.layers)]
 
 
 plain, tuned = weights_of(Stack()), weights_of(prefix)
@@ -127,11 +139,14 @@ predict("6.p1", {"block 0": 0.2, "block 3": 0.2})
 # %%
 content = use("6.1", content)
 rest = [content(weights, 4)[1] for weights in tuned]
-changed = [(new.argmax(-1) != old.argmax(-1)).float().mean().item() for new, old in zip(rest, plain, strict=True)]
+changed = [
+    (new.argmax(-1) != old.argmax(-1)).float().mean().item()
+    for new, old in zip(rest, plain, strict=True)
+]
 reveal("6.p1", {"block 0": changed[0], "block 3": changed[3]})
 
 # %%
-torch.testing.assert_close(rest[0], plain[0])  # says nothing if they agree: all heads, all queries, all keys
+torch.testing.assert_close(rest[0], plain[0])  # says nothing if they agree: heads, queries, keys
 f"largest difference in block 0: {(rest[0] - plain[0]).abs().max():.0e}"
 
 # %%
@@ -194,7 +209,8 @@ def directions(hooks, virtual, block=0):
     recorder = Recorder(("weights", "values"))
     with torch.no_grad():
         model(shout_last.test[0][:40], Stack(hooks, recorder))
-    weights, values = recorder["weights", block][:, 0], recorder["values", block][:, 0]  # one head of each sentence
+    # one head of each sentence:
+    weights, values = recorder["weights", block][:, 0], recorder["values", block][:, 0]
     added, _ = split(weights, values, virtual)
     return torch.linalg.matrix_rank(added.flatten(0, 1), rtol=1e-4).item()
 
@@ -220,12 +236,17 @@ quiz("6.q5")
 @plots.styled
 def by_block(hooks):
     def moved(tuned):
-        return [(content(new, 4)[1] - old).abs().mean().item() for new, old in zip(tuned, plain, strict=True)]
+        return [
+            (content(new, 4)[1] - old).abs().mean().item()
+            for new, old in zip(tuned, plain, strict=True)
+        ]
 
     rows = [moved(weights_of(each)) for each in hooks.values()]
     title = "how far renormalised attention moved, mean over heads, queries, keys"
     picture = plots.Picture((6.5, 1.8)).panel()
-    return plots.grid(picture, title, rows, list(hooks), [f"block {block}" for block in range(config.layers)])
+    return plots.grid(
+        picture, title, rows, list(hooks), [f"block {block}" for block in range(config.layers)]
+    )
 
 
 soft = PromptTuning(4, config, seed=0)
@@ -290,7 +311,9 @@ predict("6.p3", {"instruction": 0.5, "prompt": 0.9, "prefix": 0.9, "full": 1.0})
 trial, rows = use("6.3", trial), []
 for skill in tqdm(("last", "shout_last", "next_to_last", "twice"), unit="skill", dynamic_ncols=True):
     task = skill_task(book, tokenizer, skill, rows=16, count=100)
-    rows += trial(model, task, {"prompt": PromptTuning(4, config), "prefix": PrefixTuning(4, config)}, steps=100)
+    rows += trial(
+        model, task, {"prompt": PromptTuning(4, config), "prefix": PrefixTuning(4, config)}, steps=100
+    )
 found = {row["method"]: row["accuracy"] for row in rows if row["skill"] == "next_to_last"}
 reveal("6.p3", {name: found[name] for name in ("instruction", "prompt", "prefix", "full")})
 
@@ -327,6 +350,8 @@ quiz("6.q9")
 predict("6.p4", {"one new token": 0.5, "prompt of 1": 0.9})
 
 # %%
+from minitransformer.comparison import one_new_token
+
 chinese = skill_task(book, tokenizer, "chinese", rows=16, count=100)
 word = one_new_token(model, chinese, steps=30)
 single = soft_prompt(model, chinese, PromptTuning.from_mean(1, model), "prompt of 1", steps=30)
@@ -359,8 +384,10 @@ f"{len(as_word)} logits and {len(as_prompt)}"
 # %%
 next_to_last = skill_task(book, tokenizer, "next_to_last", rows=16, count=100)
 made = {"prompt": PromptTuning, "prefix": PrefixTuning}
-runs = [row for row in rows if row["skill"] == "next_to_last" and row["method"] in ("no prompt", *made)]  # 4 vectors
-for name, length in tqdm([(name, length) for name in made for length in (1, 16)], unit="run", dynamic_ncols=True):
+four = [row for row in rows if row["skill"] == "next_to_last"]  # vectors: those of section 5
+runs = [row for row in four if row["method"] in ("no prompt", *made)]
+todo = [(name, length) for name in made for length in (1, 16)]
+for name, length in tqdm(todo, unit="run", dynamic_ncols=True):
     runs.append(soft_prompt(model, next_to_last, made[name](length, config), name, steps=100))
 plots.accuracy_against_parameters(runs)
 
@@ -435,7 +462,8 @@ class Adapter(Hooks):
 
     def __init__(self, inside, config):
         super().__init__()
-        start = torch.randn(config.layers, config.width, inside, generator=torch.Generator().manual_seed(0))
+        seed = torch.Generator().manual_seed(0)
+        start = torch.randn(config.layers, config.width, inside, generator=seed)
         self.A = torch.nn.Parameter(start / config.width**0.5)
         self.B = torch.nn.Parameter(torch.zeros(config.layers, inside, config.width))
 
@@ -449,7 +477,8 @@ class LoRA(Hooks):
 
     def __init__(self, rank, config):
         super().__init__()
-        start = torch.randn(config.layers, config.hidden, rank, generator=torch.Generator().manual_seed(0))
+        seed = torch.Generator().manual_seed(0)
+        start = torch.randn(config.layers, config.hidden, rank, generator=seed)
         self.A = torch.nn.Parameter(start / config.hidden**0.5)
         self.B = torch.nn.Parameter(torch.zeros(config.layers, rank, config.width))
 
@@ -475,8 +504,8 @@ reveal("6.p5", {row["method"]: row["accuracy"] for row in family[-2:]})
 
 # %%
 names = [f"{row['method']}: {row['parameters']} numbers" for row in family]
-picture = plots.Picture((4, 1.7)).panel()
-plots.grid(picture, "the word before the last", [[row["accuracy"]] for row in family], names, ["exact match"])
+picture, scores = plots.Picture((4, 1.7)).panel(), [[row["accuracy"]] for row in family]
+plots.grid(picture, "the word before the last", scores, names, ["exact match"])
 
 # %% [markdown]
 # With as many numbers they get further here: they have a hand in what each block writes at the text's own places, while

@@ -167,8 +167,15 @@ memory(lines, counts, "bytes against the number of tenants", "tenants")
 
 # %%
 lengths = [1, 2, 4, 8, 16, 32, 64]
-lines = {f"a {kind}": [tenant_bytes(kind, n, model.config) for n in lengths] for kind in ("prompt", "prefix")}
-memory(lines | {"a full copy": [copy_bytes] * len(lengths)}, lengths, "bytes of one tenant against length", "length")
+lines = {
+    f"a {kind}": [tenant_bytes(kind, n, model.config) for n in lengths] for kind in ("prompt", "prefix")
+}
+memory(
+    lines | {"a full copy": [copy_bytes] * len(lengths)},
+    lengths,
+    "bytes of one tenant against length",
+    "length",
+)
 
 # %% [markdown]
 # Both axes are logarithmic: parallel lines keep their *ratio*, and the ratio is all that matters. The base itself has
@@ -193,7 +200,7 @@ quiz("7.q3")
 
 # %% exercise="7.2"
 def work(model, tokens, hooks, cache=None):  # (1, T) -> two numbers
-    """The positions that run through all blocks, and the pairs of queries and keys that are compared there."""
+    """The positions that run through all blocks, and the pairs of query and key compared there."""
     ### BEGIN SOLUTION
     recorder = Recorder(("weights",))
     model(tokens, Stack(hooks, recorder), cache)
@@ -313,9 +320,9 @@ class Mixed(Hooks):
         super().__init__()
         ### BEGIN SOLUTION
         gaps = [max(keys.shape[2] for keys, _ in prefixes) - keys.shape[2] for keys, _ in prefixes]
+        own = [*zip(prefixes, gaps, strict=True)]
         self.keys, self.values = (
-            torch.stack([F.pad(pair[part], (0, 0, gap, 0)) for pair, gap in zip(prefixes, gaps, strict=True)], 1)
-            for part in (0, 1)
+            torch.stack([F.pad(pair[part], (0, 0, gap, 0)) for pair, gap in own], 1) for part in (0, 1)
         )
         self.strengths = torch.zeros(len(prefixes), self.keys.shape[3])
         for row, gap in zip(self.strengths, gaps, strict=True):
@@ -338,21 +345,22 @@ check("7.3", Mixed)
 
 
 # %%
-class Unhidden(Hooks):
-    """Your mixed batch, with the bias forgotten."""
-
+class Unhidden(Hooks):  # your mixed batch, with the bias forgotten
     def __init__(self, mixed):
         super().__init__()
         self.keys_values = mixed.keys_values
 
 
-Mixed = use("7.3", Mixed)
-shapes = [(model.config.layers, model.config.kv_heads, length, model.config.head) for length in (2, 4, 1)]
-random = [[torch.randn(shape, generator=torch.Generator().manual_seed(7)) for _ in "kv"] for shape in shapes]
+# %%
+Mixed, config = use("7.3", Mixed), model.config
+shapes = [(config.layers, config.kv_heads, length, config.head) for length in (2, 4, 1)]
+seed = torch.Generator().manual_seed
+random = [[torch.randn(shape, generator=seed(7)) for _ in "kv"] for shape in shapes]
 tokens = torch.tensor([question] * 3)
 with torch.no_grad():
     right, wrong = (model(tokens, hooks) for hooks in (Mixed(random), Unhidden(Mixed(random))))
-reveal("7.p4", sum((one - other).abs().max().item() > 1e-3 for one, other in zip(right, wrong, strict=True)))
+apart = [(one - other).abs().max().item() for one, other in zip(right, wrong, strict=True)]
+reveal("7.p4", sum(each > 1e-3 for each in apart))
 
 # %% [markdown]
 # The longest row has no empty slot, so it is right, and a test with that row alone would pass. Every *other* row
@@ -375,7 +383,10 @@ def pair(hooks):  # what a compiled soft prompt holds, as (L, G, P, d) twice
 nothing = torch.zeros(model.config.layers, model.config.kv_heads, 0, model.config.head)
 together = Mixed([*(pair(hooks) for _, hooks in tenants.values()), (nothing, nothing)])
 answers = generate(model, [question] * 4, together)
-alone = [generate(model, [question], hooks)[0] for hooks in (*(hooks for _, hooks in tenants.values()), Hooks())]
+alone = [
+    generate(model, [question], hooks)[0]
+    for hooks in (*(hooks for _, hooks in tenants.values()), Hooks())
+]
 for name, ids in zip((*tenants, "guest"), answers, strict=True):
     print(f"{name:>9}: {tokenizer.decode(ids)}")
 print("each row says what it says alone:", answers == alone)
@@ -390,7 +401,10 @@ from minitransformer import PromptBank
 bank = PromptBank(model)
 for name, (_, hooks) in tenants.items():
     bank.add(name, hooks)
-print(bank.generate([*tenants, None], [question] * 4) == answers, {name: bank.memory(name) for name in tenants})
+print(
+    bank.generate([*tenants, None], [question] * 4) == answers,
+    {name: bank.memory(name) for name in tenants},
+)
 
 # %% question="7.q6"
 quiz("7.q6")
@@ -432,7 +446,8 @@ def turned(weight):  # rows for each head -> the same, from the last head to the
 @torch.no_grad()
 def reordered(model, seed=0):
     """The same numbers in another order."""
-    other, order = deepcopy(model), torch.randperm(model.config.width, generator=torch.Generator().manual_seed(seed))
+    generator, other = torch.Generator().manual_seed(seed), deepcopy(model)
+    order = torch.randperm(model.config.width, generator=generator)
     for name, weight in other.named_parameters():
         if name.endswith(("query.weight", "key.weight", "value.weight")):
             weight.copy_(turned(weight)[:, order])
@@ -458,12 +473,20 @@ predict("7.p5", {name: 1.0 for name in tenants})
 # %%
 scores, bases = [], (model, moved, hurried)
 for skill, hooks in tenants.values():
-    bare, worded = (batch(tokenizer, book.examples(skill, count=100, instructed=asked)) for asked in (False, True))
-    scores.append([accuracy(base, bare, hooks) for base in bases] + [accuracy(base, worded) for base in bases])
+    bare, worded = (
+        batch(tokenizer, book.examples(skill, count=100, instructed=asked)) for asked in (False, True)
+    )
+    scores.append(
+        [accuracy(base, bare, hooks) for base in bases] + [accuracy(base, worded) for base in bases]
+    )
 reveal("7.p5", {name: row[1] for name, row in zip(tenants, scores, strict=True)})
 
 # %%
-columns = [f"{how},\n{base}" for how in ("vectors", "in words") for base in ("old base", "reordered", "in a hurry")]
+columns = [
+    f"{how},\n{base}"
+    for how in ("vectors", "in words")
+    for base in ("old base", "reordered", "in a hurry")
+]
 table("exact match with the old vectors, and asked in words", scores, list(tenants), columns)
 
 # %% [markdown]
@@ -523,7 +546,11 @@ def decide(model, tokenizer, book):
     hooks = PromptTuning(length, model.config)
     train(model, Batches(book, tokenizer, ["backwards"], rows=16), hooks, steps=60, progress=False)
     unseen = batch(tokenizer, book.examples("backwards", "test", 100))
-    evidence = {"accuracy": accuracy(model, unseen, hooks), "bytes": hooks.vectors.nbytes, "extra keys": length}
+    evidence = {
+        "accuracy": accuracy(model, unseen, hooks),
+        "bytes": hooks.vectors.nbytes,
+        "extra keys": length,
+    }
     return {"method": "prompt", "length": length, "vectors": [hooks.vectors.detach()]} | evidence
     ### END SOLUTION
 
@@ -592,7 +619,9 @@ except (ImportError, FileNotFoundError) as missing:
 # %%
 texts = ["The opposite of hot is", "Write the antonym of each word.\n hot ->", " hot ->"]
 if real:
-    for text, ids in zip(texts, generate(real, [words.encode(text) for text in texts], max_new_tokens=6), strict=True):
+    for text, ids in zip(
+        texts, generate(real, [words.encode(text) for text in texts], max_new_tokens=6), strict=True
+    ):
         print(repr(text), "→", repr(words.decode(ids)))
 else:
     print("skipped: no real model here")
@@ -612,8 +641,12 @@ if real:
     history = train(real, antonyms.batches(0), prompt, steps=8)
     step = gradients.record_step(real, *(rows[:1] for rows in antonyms.test), prompt)
     print(f"loss {history.loss[0]:.1f} at first, {history.loss[-1]:.1f} after 8 steps")
-    print(f"{list(step.base.values()).count(None)} of {len(step.base)} parameters of the base have gradient None")
-    print("gradient norm of each vector:", *(f"{norm:.1g}" for norm in gradients.whole_tokens(step.token_norms)))
+    nothing = list(step.base.values()).count(None)
+    print(f"{nothing} of {len(step.base)} parameters of the base have gradient None")
+    print(
+        "gradient norm of each vector:",
+        *(f"{norm:.1g}" for norm in gradients.whole_tokens(step.token_norms)),
+    )
 else:
     print("skipped: no real model here")
 

@@ -102,6 +102,13 @@ def test_nbgrader_finds_what_it_wants(source, solved):
 
 
 @every_lesson
+def test_no_line_of_code_is_scrolled_sideways_in_a_window_of_1280_pixels(source):
+    cells = [cell for cell in notebooks.notebook(source, solved=True).cells if cell.cell_type == "code"]
+    lines = [line for cell in cells if not cell.id.startswith("question") for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > 104] == []
+
+
+@every_lesson
 def test_cells_are_short_and_prose_comes_first(source):
     cells = notebooks.notebook(source, solved=True).cells
     assert cells[0].cell_type == "markdown" and re.match(r"# Lesson \d+ · ", cells[0].source)

@@ -21,7 +21,7 @@ TWINS = """same = place if place == slice(None) else ids == ids[place]
 PUT_BACK = f"""({LOSS})
         if place != slice(None):
             vectors.copy_(kept)"""
-MEANS, BETTER = "(sum(score[part] for score in scores) / len(seeds) for", "valid > found[1]"
+MEANS, BETTER = "sum(score[part] for score in scores) / len(seeds) for", "valid > found[1]"
 CHANGES = {
     "4.1": [
         ("long-rows-win", COSINES, "vectors @ table.T"),
@@ -65,7 +65,7 @@ CHANGES = {
     ],
     "4.3": [
         ("chosen-on-test", BETTER, "test > found[2]"),
-        ("one-lucky-seed", MEANS, "(max(score[part] for score in scores) for"),
+        ("one-lucky-seed", MEANS, "max(score[part] for score in scores) for"),
         ("one-lucky-seed", ", valid, test\n", ", valid, max(score['test'] for score in scores)\n"),
         ("first-seed-only", "for seed in seeds]", "for seed in seeds[:1] * len(seeds)]"),
         ("worst-for-best", BETTER, "valid < found[1]"),
@@ -75,9 +75,9 @@ CHANGES = {
         ("tie-by-test", BETTER, "(valid, test) > found[1:]"),
         ("chosen-on-both", BETTER, "valid + test > found[1] + found[2]"),
         ("seeds-counted", "for seed in seeds]", "for seed in range(len(seeds))]"),
-        ("weakest-seed", MEANS, "(min(score[part] for score in scores) for"),
-        ("median-for-mean", MEANS, "(MEDIAN(score[part] for score in scores) for"),
-        ("sum-for-mean", MEANS, "(sum(score[part] for score in scores) for"),
+        ("weakest-seed", MEANS, "min(score[part] for score in scores) for"),
+        ("median-for-mean", MEANS, "MEDIAN(score[part] for score in scores) for"),
+        ("sum-for-mean", MEANS, "sum(score[part] for score in scores) for"),
         ("nothing-beats-zero", "found = None", "found = None, 0, 0", "found is None or ", ""),
         ("last-length-only", "for length in lengths:\n", "for length in lengths:\n        found = None\n"),
         ("order-of-settings", "found = (length, start, rate)", "found = (rate, start, length)"),
