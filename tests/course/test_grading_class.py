@@ -17,9 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent / "hostile"))
 import cases
 
 from minitransformer.course import catalogue
+from minitransformer.course.assignment import Assignment
 from minitransformer.course.grading import Limits, grade
 from minitransformer.course.isolation import GRADED, problem
 
+POINTS = Assignment.of(1).points
 LESSONS = Path(__file__).parents[2] / "lessons"
 working = [name for name in GRADED if not problem(name)]
 pytestmark = pytest.mark.skipif(not working, reason="no isolation profile that gives grades works on this machine")
@@ -42,7 +44,7 @@ def small_class(tmp_path_factory):
 def test_solved_earns_all_blank_nothing_and_half_its_part(small_class):
     *_, rows = small_class
     assert {name: (row["earned"], row["points"]) for name, row in rows.items() if name != "half"} == {
-        "solved": (21, 21), "blank": (0, 21), "broken": (0, 21)}  # fmt: skip
+        "solved": (POINTS, POINTS), "blank": (0, POINTS), "broken": (0, POINTS)}  # fmt: skip
     half = rows["half"]
     assert cases.marks(half) == {"1.1": 2, "1.2": 1, "1.3": 0}
     parts = {f"{test['id']} {test['part']}": test for test in half["tests"]}
@@ -70,7 +72,7 @@ def test_every_report_is_there_and_can_be_read_by_its_reader(small_class):
     assert {suite.get("name"): int(suite.get("failures")) for suite in suites}["solved"] == 0
     scope = json.loads(Path(out, f"students/{rows['half']['file']}.gradescope.json").read_text())
     assert sum(test["score"] for test in scope["tests"]) == pytest.approx(scope["score"], abs=1e-2)
-    assert sum(test["max_score"] for test in scope["tests"]) == 21
+    assert sum(test["max_score"] for test in scope["tests"]) == POINTS
     assert {test["status"] for test in scope["tests"]} == {"passed", "failed"}
     page = Path(out, f"students/{rows['half']['file']}.html").read_text(encoding="utf-8")
     assert "wrong-corner" in page and "Hint:" in page and "isolation" in page.lower() and "http" not in page

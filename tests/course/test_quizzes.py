@@ -181,6 +181,10 @@ def test_gift_holds_every_question_and_its_marks_are_escaped():
             assert not lines
 
 
+def test_gift_s_own_signs_lose_their_meaning():
+    assert gift.text(r"a=b ~ {c} # d: \n -> e") == r"a\=b \~ \{c\} \# d\: \\n -&gt; e"
+
+
 def test_code_keeps_its_lines_in_gift_and_no_blank_line_ends_a_question():
     assert gift.text("So:\n\n```python\nif a:\n    b\n\nc\n```") == r"<p>So\:</p><pre>if a\:<br>    b<br><br>c</pre>"
     assert all("\n\n" not in gift.answers(each) + gift.text(quizzes.prompt(each)) + gift.after(each) for each in ALL)
