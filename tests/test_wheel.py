@@ -112,7 +112,7 @@ def test_outside_a_clone_a_solved_notebook_is_graded(installed, tmp_path):
     (solved,) = LESSONS.glob("solutions/01_*.ipynb")
     (tmp_path / "mine.ipynb").write_bytes(solved.read_bytes())
     said = told(outside(installed, tmp_path, "grade", "mine.ipynb", "--lesson", "1", "--profile", "local"))
-    assert "mine     21 of 21" in said and (tmp_path / "graded/teacher.html").is_file()
+    assert re.search(r"mine +(\d+) of \1\b", said) and (tmp_path / "graded/teacher.html").is_file()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
