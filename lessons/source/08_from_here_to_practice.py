@@ -105,7 +105,7 @@ def tuned(loss, steps=40):
     """A prompt of 4 vectors trained with this loss to translate, and the loss of each step."""
     prompt, losses = PromptTuning(4, model.config), []
     optimizer = torch.optim.Adam(prompt.parameters(), lr=0.03)
-    translations = iter(Batches(book, tokenizer, ["chinese"], rows=16))
+    translations = iter(Batches(book, tokenizer, ["chinese"], rows=8))
     for _ in range(steps):
         tokens, labels = in_one_text(*next(translations))
         optimizer.zero_grad()

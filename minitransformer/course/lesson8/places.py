@@ -21,8 +21,10 @@ def with_a_prompt_longer_than_the_text(call, rng):
     compare(call, rng, virtual=int(rng.integers(7, 10)), text=5)
 
 
-def without_a_prompt(call, rng):
-    compare(call, rng, virtual=0, text=6)
+def with_and_without(call, rng):
+    """The program that is to be mended is right without a prompt: that alone earns nothing."""
+    for virtual in rng.permutation([0, 2]):
+        compare(call, rng, virtual=int(virtual), text=6)
 
 
 def compare(call, rng, virtual: int, text: int) -> None:
@@ -77,7 +79,7 @@ EXERCISES = (
         parts=(
             Part("with a prompt", 2, with_a_prompt),
             Part("with a prompt longer than the text", 1, with_a_prompt_longer_than_the_text),
-            Part("without a prompt", 1, without_a_prompt),
+            Part("with and without a prompt", 1, with_and_without),
         ),
         hints=(
             "Write the P + T places in a row, and below each place the token that stands there. Whose places does the "
