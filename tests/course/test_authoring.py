@@ -27,12 +27,12 @@ for row in grade({paths!r}, {lesson}, Path("graded"), profile="local", progress=
 class Copy:
     """A copy of the repository to which one chapter of the guide was added."""
 
-    def __init__(self, folder: Path, chapter: str, number: int = 8):
+    def __init__(self, folder: Path, chapter: str, number: int = 9):
         self.folder = folder
         for name in "minitransformer", "lessons":
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "_site"))
         (text,) = re.findall(rf"^## {chapter}\n(.*?)(?=^## |\Z)", GUIDE, re.DOTALL | re.MULTILINE)
-        text = re.sub(r"(?<!\d)0?8(?!\d)", f"{number}", text) if number != 8 else text  # every 8 will do
+        text = re.sub(r"(?<!\d)0?9(?!\d)", f"{number}", text) if number != 9 else text  # every 9 will do
         for name, where, body in BLOCK.findall(text):
             path = folder / name
             assert path.exists() == bool(where), f"{name}: only a lesson's text is edited"
@@ -80,7 +80,7 @@ for name, answer in wrong:
 STUDENT = """
 from minitransformer.course.lesson_text import source_of
 from notebooks import executed, notebook, stray_errors
-assert stray_errors(executed(notebook(source_of(8), solved=False))) == []
+assert stray_errors(executed(notebook(source_of(9), solved=False))) == []
 """
 
 
@@ -91,11 +91,11 @@ def points(graded: list[str]) -> list[str]:
 def test_a_lesson(tmp_path):
     """From its text to both notebooks, run solved and blank, and graded."""
     copy = Copy(tmp_path, "A lesson")
-    copy.run("lessons/build.py", "08")
-    assert "08_one_vector: as its source makes it" in copy.run("lessons/build.py", "--quick", "08")
+    copy.run("lessons/build.py", "09")
+    assert "09_one_vector: as its source makes it" in copy.run("lessons/build.py", "--quick", "09")
     copy.run("-c", STUDENT)
-    copy.run("-c", KNOWN_ANSWERS.format(id="8.1"))
-    graded = [line for folder in ("solutions/", "") for line in copy.grade(8, f"lessons/{folder}08_one_vector.ipynb")]
+    copy.run("-c", KNOWN_ANSWERS.format(id="9.1"))
+    graded = [line for folder in ("solutions/", "") for line in copy.grade(9, f"lessons/{folder}09_one_vector.ipynb")]
     assert points(graded) == ["2.0 of 2", "0.0 of 2"]
 
 
@@ -174,7 +174,7 @@ def test_questions_of_every_kind(tmp_path):
 DRAWN = """
 import matplotlib
 from minitransformer import pictures
-from minitransformer.course.lesson8.plots import lengths
+from minitransformer.course.lesson9.plots import lengths
 matplotlib.rcParams["font.size"] = 31
 ax = lengths([1.0, 2.0], [1.5, 0.5])
 assert ax.title.get_fontfamily() == pictures.FONTS
@@ -188,7 +188,7 @@ assert lengths([1.0], [2.0], ax) is ax
 def test_a_picture(tmp_path):
     """One file: it looks like the others, is told in words, and leaves the reader's settings alone."""
     copy = Copy(tmp_path, "A picture")
-    (copy.folder / "minitransformer/course/lesson8/__init__.py").touch()
+    (copy.folder / "minitransformer/course/lesson9/__init__.py").touch()
     copy.run("-W", "error", "-c", DRAWN)
 
 
