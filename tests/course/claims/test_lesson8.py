@@ -140,6 +140,7 @@ def test_a_prefix_has_logits_for_the_text_alone(lesson, model, unseen):
 
 @pytest.mark.claim("8 §1", "PEFT's own loss is right: it lengthens the labels by $P$ times −100",
                    "then counts as well, and not with a prefix", "whose logits are $T$")  # fmt: skip
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
 def test_peft_itself_counts_the_first_token_with_a_prompt_and_not_with_a_prefix():
     peft = pytest.importorskip("peft", exc_type=ImportError)
     pytest.importorskip("transformers", exc_type=ImportError)
