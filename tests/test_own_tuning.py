@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch
 from minitransformer import generate, import_peft, load
 from minitransformer.commands import tune_own_pairs
 from minitransformer.real import own_tuning
-from minitransformer.real.own_pairs import read_pairs
+from minitransformer.real.own_pairs import OwnPair, read_pairs, split
 from minitransformer.real.own_tuning import Settings, tune
 
 QUICK = Settings("prefix", length=4, steps=60, rows=16)
@@ -141,3 +142,10 @@ def test_a_model_that_is_not_there_is_told_so(name, said, shouted, tmp_path):
     with pytest.raises((ValueError, FileNotFoundError), match=said):
         tune_own_pairs(shouted, name, tmp_path / "adapter", "prompt", 1, 1, 1, 0, "", "float32")
     assert not (tmp_path / "adapter").exists()
+
+
+def test_the_page_speaks_of_this_base_and_of_what_is_held_back(base):
+    page = (Path(__file__).parents[1] / "lessons" / "YOUR_OWN_DATA.md").read_text(encoding="utf-8")
+    assert f"{len(base[1]):,} words" in page
+    parts = split([OwnPair(f"{n}", "x", f"{n}") for n in range(2000)], seed=0)
+    assert (len(parts.test), len(parts.validation)) == (200, 50) and "at most 50" in page and "at most 200" in page
