@@ -21,7 +21,17 @@ import torch
 import torch.nn.functional as F
 
 # %%
-from minitransformer import Batches, Hooks, Phrasebook, PromptTuning, accuracy, batch, freeze, plots, pretrained
+from minitransformer import (
+    Batches,
+    Hooks,
+    Phrasebook,
+    PromptTuning,
+    accuracy,
+    batch,
+    freeze,
+    plots,
+    pretrained,
+)
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 model, tokenizer = pretrained()
@@ -163,7 +173,9 @@ text_loss = use("8.1", text_loss)
 places = ["v0", "v1", "v2", "v3", *tokenizer.tokens(tokens[0])]
 for name, start in ("the first T", 0), ("the last T", 4):
     counted = [place for place in range(1, labels.shape[1]) if labels[0, place] != -100]
-    compared = [f"{places[start + place - 1]} for {tokenizer.vocabulary[labels[0, place]]}" for place in counted]
+    compared = [
+        f"{places[start + place - 1]} for {tokenizer.vocabulary[labels[0, place]]}" for place in counted
+    ]
     print(f"{name:>11}:", ", ".join(compared))
 
 # %% [markdown]
@@ -268,7 +280,9 @@ reveal("8.p3", type(back).__name__)
 
 # %%
 with torch.no_grad():
-    print(f"largest difference of a logit: {(model(tokens, prefix) - model(tokens, back)).abs().max():.0e}")
+    print(
+        f"largest difference of a logit: {(model(tokens, prefix) - model(tokens, back)).abs().max():.0e}"
+    )
 
 # %% [markdown]
 # PEFT's format has no place for the textbook's hidden states. What is written is what they amount to: each layer's keys
@@ -330,7 +344,15 @@ from itertools import repeat
 
 from minitransformer import generate, train
 
-opposites = {"hot": "cold", "big": "small", "good": "bad", "old": "new", "up": "down", "fast": "slow", "wet": "dry"}
+opposites = {
+    "hot": "cold",
+    "big": "small",
+    "good": "bad",
+    "old": "new",
+    "up": "down",
+    "fast": "slow",
+    "wet": "dry",
+}
 if real:
     rows = batch(words, [(f" {word} ->", f" {opposite}") for word, opposite in opposites.items()])
     antonyms = PromptTuning.from_tokens(real, words.encode("Write the antonym of each word.\n"))
@@ -375,7 +397,9 @@ def table(name, rows):
     return read_pairs(desk / name)
 
 
-sentences = [(asked.removesuffix(" →"), second) for asked, second in book.examples("second", "train", 60)]
+sentences = [
+    (asked.removesuffix(" →"), second) for asked, second in book.examples("second", "train", 60)
+]
 pairs = table("pairs.csv", sentences)
 print(*(desk / "pairs.csv").read_text(encoding="utf-8").splitlines()[:4], sep="\n")
 print({name: len(part) for name, part in split(pairs, seed=0)._asdict().items()})
@@ -416,7 +440,9 @@ quiz("8.q7")
 import random
 
 draw = random.Random(0)
-known = sorted({word for text, _ in sentences for word in text.split() if word.isalpha() and word.islower()})
+known = sorted(
+    {word for text, _ in sentences for word in text.split() if word.isalpha() and word.islower()}
+)
 numbers = ["one", "two", "three", "four", "five", "six"]
 secrets = table("secrets.csv", [(word, draw.choice(numbers)) for word in draw.sample(known, 60)])
 
@@ -440,7 +466,9 @@ reveal("8.p5", {"tuned": drawn["right"]["tuned"], "always the same": always})
 # %%
 kept = import_peft(drawn_folder, model)
 trained_on = batch(tokenizer, [(f"{pair.text} →", pair.answer) for pair in learned.train])
-print(f"right of the {len(learned.train)} pairs that it was trained on: {accuracy(model, trained_on, kept):.0%}")
+print(
+    f"right of the {len(learned.train)} pairs that it was trained on: {accuracy(model, trained_on, kept):.0%}"
+)
 
 # %% [markdown]
 # What was drawn cannot be known, so nothing that is held back is right but by luck. Here not even the pairs of the
