@@ -21,17 +21,7 @@ import torch
 import torch.nn.functional as F
 
 # %%
-from minitransformer import (
-    Batches,
-    Hooks,
-    Phrasebook,
-    PromptTuning,
-    accuracy,
-    batch,
-    freeze,
-    plots,
-    pretrained,
-)
+from minitransformer import Phrasebook, PromptTuning, accuracy, batch, freeze, plots, pretrained
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 model, tokenizer = pretrained()
@@ -49,6 +39,9 @@ book = Phrasebook()
 
 
 # %%
+from minitransformer import Hooks
+
+
 class InPlace(Hooks):
     """The vectors stand where the first tokens stood."""
 
@@ -106,6 +99,9 @@ except ValueError as stopped:
 
 
 # %%
+from minitransformer import Batches
+
+
 def cut_loss(logits, labels):  # (B, P+T, V), (B, T) -> one number
     own = logits[:, : labels.shape[1]]
     return F.cross_entropy(own[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
