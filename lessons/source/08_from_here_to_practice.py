@@ -307,7 +307,7 @@ quiz("8.q6")
 #
 # ```
 # pip install --no-deps -r lessons/requirements-real.txt
-# pip install peft transformers accelerate
+# pip install "transformers>=5,<5.24" "peft>=0.21,<0.22"
 # ```
 
 # %%

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from minitransformer.course import catalogue
 from minitransformer.course.office.gradebook import Graded, combine, last_first, read_graded, read_overrides
 from minitransformer.course.office.roster import Roster, Student, read_roster
 from minitransformer.course.office.settings import read_course
@@ -18,7 +19,7 @@ def course(folder: Path, text: str = ""):
 
 def test_an_empty_file_is_a_course_of_all_lessons(tmp_path):
     found = course(tmp_path)
-    assert [*found.lessons] == [1, 2, 3, 4, 5, 6, 7] and {each.weight for each in found.lessons.values()} == {1.0}
+    assert [*found.lessons] == [*catalogue.lessons()] and {each.weight for each in found.lessons.values()} == {1.0}
     assert found.roster == tmp_path / "students.csv" and found.late.lost_per_day == 0
     assert found.lessons[2].worth == 22
 
