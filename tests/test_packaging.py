@@ -61,11 +61,12 @@ def imported(*folders: str) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("folders", "given"),
     [
-        (("minitransformer/**/*.py", "lessons/source/*.py"), names(EVERYONE, EXTRAS["real"])),
+        (("minitransformer/**/*.py",), names(EVERYONE, EXTRAS["real"])),
+        (("lessons/source/*.py",), names(EVERYONE, EXTRAS["real"], EXTRAS["peers"])),
         (("lessons/*.py",), names(EVERYONE, EXTRAS["authors"])),
         (("tests/**/*.py", "benchmarks/*.py"), names(EVERYONE, *EXTRAS.values())),
     ],
-    ids=["for everyone", "for authors", "for tests and benchmarks"],
+    ids=["for everyone", "for lessons", "for authors", "for tests and benchmarks"],
 )
 def test_every_library_that_is_imported_is_asked_for(folders, given):
     found = imported(*folders)

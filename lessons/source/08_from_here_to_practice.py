@@ -6,7 +6,7 @@
 # **40 minutes · difficulty ●●○ · builds on**: lesson 2 (prompts and their loss), lesson 5 (prefixes), lesson 7 (a soft
 # prompt belongs to one base).
 #
-# In this course logits are always for the text alone. In most libraries they are not, and a whole family of bugs
+# In this course logits are always for the text alone. In many other libraries they are not, and a family of bugs
 # comes from that. You find and mend one of them. Then a soft prompt of yours goes out as files and comes back, and at
 # last you train one on a table of pairs and say what it is worth.
 #
@@ -317,7 +317,7 @@ quiz("8.q6")
 #
 # ```
 # pip install --no-deps -r lessons/requirements-real.txt
-# pip install peft transformers accelerate
+# pip install "transformers>=5,<5.24" "peft>=0.21,<0.22"
 # ```
 
 # %%

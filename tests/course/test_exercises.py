@@ -31,12 +31,11 @@ UNUSUAL = [
     for exercise_id, cases in known_answers(lesson, "right").items()
     for number, answer in enumerate(cases)
 ]
-TRAINED = {"6.3", "7.4"}  # judged by many trainings: with one seed, and with both where there is time, EVERY_SEED=1
+SEEDS = [0, 1] if "EVERY_SEED" in os.environ else [1]  # the hidden inputs; both once a week
 
 
 def with_seeds(case) -> list:
-    both = case.values[0] not in TRAINED or "EVERY_SEED" in os.environ
-    return [pytest.param(*case.values, seed, id=f"{case.id} seed {seed}") for seed in ([0, 1] if both else [1])]
+    return [pytest.param(*case.values, seed, id=f"{case.id} seed {seed}") for seed in SEEDS]
 
 
 @pytest.fixture(autouse=True)
