@@ -21,11 +21,15 @@ import torch
 import torch.nn.functional as F
 
 # %%
-from minitransformer import Phrasebook, PromptTuning, accuracy, batch, freeze, plots, pretrained
+from minitransformer import Batches, Hooks, PromptTuning, accuracy, batch, freeze, pretrained
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 model, tokenizer = pretrained()
 freeze(model)
+
+# %%
+from minitransformer import Phrasebook, plots
+
 book = Phrasebook()
 
 # %% [markdown]
@@ -39,9 +43,6 @@ book = Phrasebook()
 
 
 # %%
-from minitransformer import Hooks
-
-
 class InPlace(Hooks):
     """The vectors stand where the first tokens stood."""
 
@@ -99,9 +100,6 @@ except ValueError as stopped:
 
 
 # %%
-from minitransformer import Batches
-
-
 def cut_loss(logits, labels):  # (B, P+T, V), (B, T) -> one number
     own = logits[:, : labels.shape[1]]
     return F.cross_entropy(own[:, :-1].flatten(0, 1), labels[:, 1:].flatten())
@@ -169,9 +167,8 @@ text_loss = use("8.1", text_loss)
 places = ["v0", "v1", "v2", "v3", *tokenizer.tokens(tokens[0])]
 for name, start in ("the first T", 0), ("the last T", 4):
     counted = [place for place in range(1, labels.shape[1]) if labels[0, place] != -100]
-    compared = [
-        f"{places[start + place - 1]} for {tokenizer.vocabulary[labels[0, place]]}" for place in counted
-    ]
+    wanted = [tokenizer.vocabulary[labels[0, place]] for place in counted]
+    compared = [f"{places[start + n - 1]} for {word}" for n, word in zip(counted, wanted, strict=True)]
     print(f"{name:>11}:", ", ".join(compared))
 
 # %% [markdown]
@@ -190,9 +187,8 @@ def curves(lines, title):  # name -> a loss for each step
         panel.plot(values, style, label=name)
     panel.set(title=title, xlabel="step", ylabel="loss")
     panel.legend()
-    panel.set_label(
-        f"{title}. {'; '.join(f'{name}: {v[0]:.1f}, at the end {v[-1]:.2f}' for name, v in lines.items())}."
-    )
+    told = [f"{name}: {values[0]:.1f}, at the end {values[-1]:.2f}" for name, values in lines.items()]
+    panel.set_label(f"{title}. {'; '.join(told)}.")
     return panel
 
 
@@ -276,9 +272,8 @@ reveal("8.p3", type(back).__name__)
 
 # %%
 with torch.no_grad():
-    print(
-        f"largest difference of a logit: {(model(tokens, prefix) - model(tokens, back)).abs().max():.0e}"
-    )
+    apart = (model(tokens, prefix) - model(tokens, back)).abs().max()
+print(f"largest difference of a logit: {apart:.0e}")
 
 # %% [markdown]
 # PEFT's format has no place for the textbook's hidden states. What is written is what they amount to: each layer's keys
@@ -340,15 +335,7 @@ from itertools import repeat
 
 from minitransformer import generate, train
 
-opposites = {
-    "hot": "cold",
-    "big": "small",
-    "good": "bad",
-    "old": "new",
-    "up": "down",
-    "fast": "slow",
-    "wet": "dry",
-}
+opposites = {"hot": "cold", "big": "small", "good": "bad", "old": "new", "up": "down", "wet": "dry"}
 if real:
     rows = batch(words, [(f" {word} ->", f" {opposite}") for word, opposite in opposites.items()])
     antonyms = PromptTuning.from_tokens(real, words.encode("Write the antonym of each word.\n"))
@@ -393,9 +380,8 @@ def table(name, rows):
     return read_pairs(desk / name)
 
 
-sentences = [
-    (asked.removesuffix(" →"), second) for asked, second in book.examples("second", "train", 60)
-]
+sixty = book.examples("second", "train", 60)
+sentences = [(asked.removesuffix(" →"), second) for asked, second in sixty]
 pairs = table("pairs.csv", sentences)
 print(*(desk / "pairs.csv").read_text(encoding="utf-8").splitlines()[:4], sep="\n")
 print({name: len(part) for name, part in split(pairs, seed=0)._asdict().items()})
@@ -436,9 +422,8 @@ quiz("8.q7")
 import random
 
 draw = random.Random(0)
-known = sorted(
-    {word for text, _ in sentences for word in text.split() if word.isalpha() and word.islower()}
-)
+every = {word for text, _ in sentences for word in text.split()}
+known = sorted(word for word in every if word.isalpha() and word.islower())
 numbers = ["one", "two", "three", "four", "five", "six"]
 secrets = table("secrets.csv", [(word, draw.choice(numbers)) for word in draw.sample(known, 60)])
 
@@ -462,9 +447,8 @@ reveal("8.p5", {"tuned": drawn["right"]["tuned"], "always the same": always})
 # %%
 kept = import_peft(drawn_folder, model)
 trained_on = batch(tokenizer, [(f"{pair.text} →", pair.answer) for pair in learned.train])
-print(
-    f"right of the {len(learned.train)} pairs that it was trained on: {accuracy(model, trained_on, kept):.0%}"
-)
+share = accuracy(model, trained_on, kept)
+print(f"right of the {len(learned.train)} pairs that it was trained on: {share:.0%}")
 
 # %% [markdown]
 # What was drawn cannot be known, so nothing that is held back is right but by luck. Here not even the pairs of the
