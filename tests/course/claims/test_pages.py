@@ -14,6 +14,7 @@ from minitransformer.results import spread
 
 scale = import_module("scale")  # benchmarks/scale.py
 BOOK = Phrasebook()
+OTHERS = [skill for skill in BOOK.skills if skill not in ("chinese", "count")]
 STEPS = 250  # as many as `minitransformer compare` takes
 
 
@@ -24,7 +25,9 @@ def tuned(model, tokenizer, skill, make=PromptTuning, until=None, **settings):
 
 @pytest.mark.claim("README.md", "four vectors call up each of the eight skills")
 @pytest.mark.claim("README.md", "on pairings that training never showed and on words at random as well")
-@pytest.mark.parametrize("skill", BOOK.skills)
+@pytest.mark.parametrize(
+    "skill", ["chinese", "count", *(pytest.param(each, marks=pytest.mark.weekly) for each in OTHERS)]
+)
 def test_four_vectors_call_up_a_skill_on_texts_of_every_kind(model, tokenizer, skill):
     row = tuned(model, tokenizer, skill, parts=["unseen", "words"])
     assert min(row["accuracy"], row["unseen"], row.get("words", 1)) >= 0.95
