@@ -40,10 +40,12 @@ def course(folder: Path, **places: nbformat.NotebookNode) -> None:
 
 @pytest.mark.parametrize("source", sources().values(), ids=lambda path: path.stem)
 def test_every_lesson_is_released_as_it_is(source, tmp_path):
-    course(tmp_path, source=notebook(source, solved=False))
+    blank = notebook(source, solved=False)
+    course(tmp_path, source=blank)
     nbgrader(tmp_path, "generate_assignment", "lesson", "--create", "--ClearSolutions.enabled=False")
-    released = (tmp_path / "release/lesson/lesson.ipynb").read_text(encoding="utf-8")
-    assert "is not written yet" in released
+    released = nbformat.read(tmp_path / "release/lesson/lesson.ipynb", 4)
+    assert [cell.source for cell in released.cells] == [cell.source for cell in blank.cells]
+    assert any("### BEGIN SOLUTION" in cell.source for cell in released.cells)
 
 
 def test_the_first_lesson_is_released_from_its_solution_and_graded_with_the_answers_that_were_clicked(tmp_path):
