@@ -73,13 +73,18 @@ class Practice:
     def pytest_terminal_summary(self, terminalreporter) -> None:
         if not self.row:
             return
+        from .course.grading.statistics import is_blank
+
         write, tests = terminalreporter.write_line, self.row["tests"]
         write("")
         if self.row.get("problem"):
             write(f"{self.path}: {self.row['problem']}")
             return
         write(f"{self.path}, lesson {self.lesson}: {self.row['earned']:g} of {self.row['points']} points, for practice")
-        by_name = parts_by_name(tests)
+        by_name: dict[str, list[dict]] = {}  # what was begun
+        for test in tests:
+            if test["points"] and not is_blank(test):
+                by_name.setdefault(test["id"], []).append(test)
         right = [name for name, parts in by_name.items() if all(test["earned"] >= test["points"] for test in parts)]
         for name, parts in by_name.items():
             if name not in right:
@@ -90,19 +95,6 @@ class Practice:
         if blank := dict.fromkeys(test["id"] for test in tests if test["points"] and is_blank(test)):
             write(f"  not done yet: {', '.join(blank)}")
         write("Your code ran with limits, but not shut in. Marks that count are made with other inputs.")
-
-
-def parts_by_name(tests: list[dict]) -> dict[str, list[dict]]:
-    """The tests of each exercise and question that somebody has begun."""
-    by_name: dict[str, list[dict]] = {}
-    for test in tests:
-        if test["points"] and not is_blank(test):
-            by_name.setdefault(test["id"], []).append(test)
-    return by_name
-
-
-def is_blank(test: dict) -> bool:
-    return test["came"] in ("not written yet", "not answered yet")
 
 
 def what_is_wrong(name: str, parts: list[dict]) -> Iterator[str]:

@@ -173,6 +173,13 @@ def test_of_several_attempts_the_last_or_the_best_counts(tmp_path):
     assert points(tmp_path, DUE, broken) == (0.0, ["a broken zip"])
 
 
+def test_times_with_and_without_a_zone_are_compared_in_the_course_s_own(tmp_path):
+    zone, whole = 'timezone = "America/New_York"\n', points(tmp_path, DUE, handed_in(None))[0]
+    first, second = handed_in("2026-11-01T12:00:00+00:00", shares={}), handed_in("2026-11-01T08:00:00")  # 13:00 there
+    assert points(tmp_path, zone + DUE, second, first)[0] == points(tmp_path, zone + DUE, first, second)[0] == whole
+    assert points(tmp_path, zone + DUE, handed_in(None, shares={}), second)[0] == whole
+
+
 def test_free_days_are_used_in_the_order_of_the_due_times(tmp_path):
     text = "[late]\nfree_days = 1\nlost_per_day = 0.5\n[lessons.3]\ndue = 2026-11-01T12:00:00\n" + DUE
     third = Graded("s1", 3, {"3.1": 1.0}, when=datetime(2026, 11, 2, 10))
@@ -183,9 +190,9 @@ def test_free_days_are_used_in_the_order_of_the_due_times(tmp_path):
 def test_other_points_and_items_left_out_change_what_a_lesson_is_worth(tmp_path):
     found = course(tmp_path, '[lessons.2]\nskip = ["2.1"]\npoints = { "2.2" = 10, "2.3" = 0 }\n').lessons[2]
     plain = course(tmp_path, "").lessons[2]
-    own = {name: points for name, (_, points) in plain.items().items()}
+    own = {name: points for name, (_, points) in plain.items.items()}
     assert found.worth == plain.worth - own["2.1"] - own["2.2"] - own["2.3"] + 10
-    assert "2.1" not in found.items() and "2.3" not in found.items()
+    assert "2.1" not in found.items and "2.3" not in found.items
 
 
 def test_marks_changed_by_hand_tell_their_faults(tmp_path):

@@ -53,7 +53,7 @@ def item(name: str, rows: list[dict]) -> Item:
     tests = [[test for test in row["tests"] if test["id"] == name] for row in rows]
     earned, points = ([sum(test[key] for test in each) for each in tests] for key in ("earned", "points"))
     rest = [round(row["earned"] - mine, 6) for row, mine in zip(rows, earned, strict=True)]
-    begun = [any(test["came"] not in ("not written yet", "not answered yet") for test in each) for each in tests]
+    begun = [not all(map(is_blank, each)) for each in tests]
     misled: dict[str, list[dict]] = {}
     for row, each in zip(rows, tests, strict=True):
         for option in each[0].get("chosen", ()) if each else ():
@@ -67,6 +67,11 @@ def item(name: str, rows: list[dict]) -> Item:
         correlation(earned, rest),
         sorted(misled.items(), key=lambda found: -len(found[1])),
     )
+
+
+def is_blank(test: dict) -> bool:
+    """Whether the student has not begun it."""
+    return test["came"] in ("not written yet", "not answered yet")
 
 
 def correlation(one: list[float], other: list[float]) -> float | None:

@@ -6,7 +6,7 @@ A mark that a person changes stands in overrides.csv and stays there, with who c
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from .roster import Roster, Student
 from .settings import Course, Lesson, in_zone
 
 DAY = 24 * 60 * 60
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Graded:
     lesson: int
     shares: Mapping[str, float]
     problem: str = ""
-    when: datetime | None = None  # without a time zone: the course's own
+    when: datetime | None = None  # without a time zone: in the course's own
     late: bool = False  # as the course system says, which may not say when
 
 
@@ -45,7 +46,6 @@ class Mark:
     """What a student gets for a lesson."""
 
     points: float = 0.0
-    worth: float = 0.0
     notes: list[str] = field(default_factory=list)
 
 
@@ -70,7 +70,7 @@ def combine(course: Course, roster: Roster, graded: Iterable[Graded], overrides:
 
     A lesson of which nothing was graded yet is no part of the book.
     """
-    graded = list(graded)
+    graded = [replace(each, when=each.when and in_zone(each.when, course.zone)) for each in graded]
     begun = {each.lesson for each in graded} | {lesson for _, lesson in overrides}
     course = replace(course, lessons={number: each for number, each in course.lessons.items() if number in begun})
     own: dict[tuple[str, int], list[Graded]] = {}
@@ -110,7 +110,7 @@ def best(ways: list[tuple[Mark, int, Graded]]) -> tuple[Mark, int, Graded]:
 def last(ways: list[tuple[Mark, int, Graded]]) -> tuple[Mark, int, Graded]:
     """By their times; those without a time in the order in which they came."""
     readable = [way for way in ways if not way[2].problem] or ways
-    return max(enumerate(readable), key=lambda way: (way[1][2].when or datetime.min, way[0]))[1]
+    return max(enumerate(readable), key=lambda way: (way[1][2].when or LONG_AGO, way[0]))[1]
 
 
 def mark(
@@ -119,16 +119,16 @@ def mark(
     """What a submission is worth, and how many free days it uses up."""
     if graded.problem:
         return by_hand(lesson, changed, [graded.problem]), 0
-    earned = {name: worth * graded.shares.get(name, 0.0) for name, (_, worth) in lesson.items().items()}
+    earned = {name: worth * graded.shares.get(name, 0.0) for name, (_, worth) in lesson.items.items()}
     lost, used, notes = lateness(course, lesson, who, graded, free)
     points, by_whom = with_changes(lesson, earned, changed)
-    return Mark(round(points * (1 - lost), 2), lesson.worth, notes + by_whom), used
+    return Mark(round(points * (1 - lost), 2), notes + by_whom), used
 
 
 def by_hand(lesson: Lesson, changed: Mapping[str, Override], notes: list[str]) -> Mark:
     """The mark of who handed in nothing that could be read: what a person gives."""
-    points, by_whom = with_changes(lesson, dict.fromkeys(lesson.items(), 0.0), changed)
-    return Mark(round(points, 2), lesson.worth, notes + by_whom)
+    points, by_whom = with_changes(lesson, dict.fromkeys(lesson.items, 0.0), changed)
+    return Mark(round(points, 2), notes + by_whom)
 
 
 def with_changes(
@@ -147,7 +147,7 @@ def lateness(course: Course, lesson: Lesson, who: str, graded: Graded, free: int
     if graded.when is None:
         days, said = 1, "late, the course system does not say how much: taken as 1 day"
     else:
-        days = math.ceil((in_zone(graded.when, course.zone) - due).total_seconds() / DAY)
+        days = math.ceil((graded.when - due).total_seconds() / DAY)
         said = f"{days} day{'s' * (days != 1)} late"
     if days <= 0:
         return 0.0, 0, []
@@ -196,13 +196,13 @@ def read_overrides(path: Path, course: Course, roster: Roster) -> Overrides:
         if who not in roster.students:
             raise ValueError(f"the roster has no student {who!r}")
         lesson = course.lessons.get(int(cells["lesson"])) if cells["lesson"].isdecimal() else None
-        if lesson is None or item not in lesson.items():
+        if lesson is None or item not in lesson.items:
             raise ValueError(f"lesson {cells['lesson']!r} has no item {item!r} that counts")
         try:
             points = float(cells["points"])
         except ValueError:
             points = math.nan
-        most = lesson.items()[item][1]
+        most = lesson.items[item][1]
         if not 0 <= points <= most:
             raise ValueError(f"the points of {item} are a number from 0 to {most:g}; got {cells['points']!r}")
         for name in "who", "why":

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -42,6 +43,7 @@ class Lesson:
     points: Mapping[str, float] = field(default_factory=dict)  # of an exercise or a question, instead of its own
     extensions: Mapping[str, datetime] = field(default_factory=dict)  # students with a later time
 
+    @cached_property
     def items(self) -> dict[str, tuple[float, float]]:
         """Each exercise and question that counts: its own points, and its points in this course."""
         assignment = Assignment.of(self.number)
@@ -51,7 +53,7 @@ class Lesson:
 
     @property
     def worth(self) -> float:
-        return sum(points for _, points in self.items().values())
+        return sum(points for _, points in self.items.values())
 
 
 @dataclass(frozen=True)
