@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
         run(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt as stop:
+        forget(stop)
         print(file=sys.stderr)  # behind the ^C, or an unfinished bar
         end(str(stop) or STOPPED, 130)
     except BrokenPipeError:
@@ -58,6 +59,13 @@ def ctrl_c_ends_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, heard)
+
+
+def forget(stop: KeyboardInterrupt) -> None:
+    """Let go of what was being made: half a progress bar would print an error at its end."""
+    told, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    stop.__traceback__ = None
+    sys.unraisablehook = told
 
 
 def end(why: str, code: int) -> None:

@@ -242,13 +242,15 @@ def grade_class(
 
 def hand_out_course(course: Path, out: Path, each: bool, wheel: Path | None, install: str) -> None:
     """Write what students get, one bundle for all or one for each of the roster."""
+    from .course.grading.classroom import secret_bytes
     from .course.office import handout, roster, settings
 
     about = settings.read_course(course)
     students = [*roster.read_roster(about.roster, about.names).students.values()] if each else []
     if wheel is not None and not wheel.is_file():
         raise FileNotFoundError(f"there is no file {wheel}; make it with  python -m hatchling build")
-    count = handout.hand_out(about, out, install, students, wheel)
+    secret = secret_bytes(about.secret) if each and about.secret else b""
+    count = handout.hand_out(about, out, install, students, wheel, secret)
     print(f"wrote {out}: {f'{count} bundles, one for each student' if each else 'one bundle for everybody'}")
     if wheel is not None:
         print("the wheel holds the checks, and so what they compare with: where that matters, install it yourself")
@@ -269,6 +271,7 @@ def write_quizzes(out: Path, lessons: list[int], form: str | None) -> None:
 
 def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
     """One row for each student of a course, out of what was graded; files for course systems; and who is missing."""
+    from .course.grading.classroom import secret_bytes
     from .course.grading.reports import as_csv, harmless
     from .course.office import gradebook, roster, settings
 
@@ -276,7 +279,13 @@ def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
     students = roster.read_roster(about.roster, about.names)
     changed = gradebook.read_overrides(about.overrides, about, students)
     submissions = [each for folder in graded for each in gradebook.read_graded(folder)]
-    book = gradebook.combine(about, students, submissions, changed)
+    if about.secret and not about.secret.is_file():
+        raise FileNotFoundError(
+            f"there is no secret {about.secret}, which  minitransformer handout --each  made: copy it here, or take "
+            f"secret out of {course}; without it nobody can tell whose notebook questions were answered in"
+        )
+    secret = secret_bytes(about.secret) if about.secret else b""
+    book = gradebook.combine(about, students, submissions, changed, secret)
     files = {"gradebook": gradebook.as_table, "moodle": gradebook.for_moodle, "canvas": gradebook.for_canvas}
     for name, made in files.items():
         rows = [[harmless(cell) for cell in line] for line in made(book)]

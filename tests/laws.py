@@ -126,8 +126,9 @@ def watched_equals_fast(model: Transformer, hooks: Hooks) -> None:
     tokens, recorder = text(model), Recorder()
     equal(model(tokens, Stack(hooks, recorder)), model(tokens, hooks))
     assert len(recorder.values) == 2 + 9 * model.config.layers
-    sums = recorder["weights", 0].sum(-1)
-    equal(sums, torch.ones_like(sums))
+    if not hooks.watches("weights"):  # who does may have put others in their place
+        sums = recorder["weights", 0].sum(-1)
+        equal(sums, torch.ones_like(sums))
 
 
 def the_future_cannot_matter(model: Transformer, hooks: Hooks) -> None:

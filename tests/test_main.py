@@ -105,6 +105,27 @@ def test_ctrl_c_while_torch_is_imported_is_one_line(seconds, heeded):
     assert process.returncode == 130 and said.strip().count("\n") == 0 and "minitransformer: stopped" in said
 
 
+HALF_A_BAR = """
+from minitransformer import __main__, command_line
+
+class Bar:
+    def __init__(self, *arguments):
+        raise KeyboardInterrupt
+
+    def __del__(self):
+        self.made_later
+
+command_line.run = Bar
+__main__.main([])
+"""
+
+
+def test_what_ctrl_c_leaves_half_made_adds_nothing_to_the_line():
+    done = subprocess.run([sys.executable, "-c", HALF_A_BAR], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stderr.strip().startswith("minitransformer: stopped")
+    assert done.stderr.strip().count("\n") == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ there")
 @pytest.mark.parametrize("how", ["Ctrl-C", "a kill"])
 def test_trainings_side_by_side_end_with_the_command(how, heeded):

@@ -33,12 +33,12 @@ RECORD = Record()
 
 
 def student(name: str) -> Shown:
-    """Say who you are: from here on questions are shown in your own order of options."""
+    """Say who you are: from here on questions have an order of options, and numbers, of your own."""
     if type(name) is not str or not name.strip() or len(name) > LONGEST:
         text = "a name is a text such as 'ada': student('ada'). The order of the options stays as it was."
         return Shown(text, box(NOT_YET, html.escape(text)))
     RECORD.student = name.strip()
-    text = f"Questions are now shown in the order of {RECORD.student}: run the cells with questions again."
+    text = f"Questions now have the order and the numbers of {RECORD.student}: run the cells with questions again."
     return Shown(text, box(PLAIN, html.escape(text)))
 
 

@@ -2,8 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 from .questions import Choice, Criterion, Match, Mistake, Numeric, Option, Order, Pair, Question, Rule, Several, Text
@@ -54,6 +54,35 @@ def read_questions(paths: Sequence[Path], lesson: int) -> dict[str, Question]:
 
 
 def build(item: dict) -> Question:
+    """The question that an item of a file describes; with `numbers`, one variant for each row of them."""
+    rows = item.get("numbers")
+    if rows is None:
+        return build_one(item)
+    if item.get("kind") != "numeric" or not isinstance(rows, list) or len(rows) < 2:
+        raise ValueError("numbers are for the kind 'numeric': two or more tables such as { P = 4, D = 128 }")
+    variants = tuple(build_one(with_numbers(item, row)) for row in rows)
+    return replace(variants[0], variants=variants)
+
+
+def with_numbers(item: dict, numbers: Mapping[str, float]) -> dict:
+    """The item with these numbers in its texts, and each value worked out from them."""
+
+    def put_in(name: str, thing: object) -> object:
+        if isinstance(thing, dict):
+            return {key: put_in(key, each) for key, each in thing.items()}
+        if isinstance(thing, list):
+            return [put_in(name, each) for each in thing]
+        if not isinstance(thing, str):
+            return thing
+        try:
+            return eval(thing, {"__builtins__": {}}, dict(numbers)) if name == "value" else thing.format_map(numbers)
+        except (ArithmeticError, LookupError, NameError, SyntaxError) as error:
+            raise ValueError(f"{thing!r} with the numbers {numbers}: {type(error).__name__}: {error}") from None
+
+    return {name: put_in(name, each) for name, each in item.items() if name != "numbers"}
+
+
+def build_one(item: dict) -> Question:
     kind = item.get("kind")
     if kind not in KINDS:
         raise ValueError(f"the kinds are {', '.join(KINDS)}; got {kind!r}")
@@ -70,7 +99,7 @@ def filled(form: type, given: dict, what: str):
     """The form with what is given; a ValueError names what is missing and what it does not have."""
     if not isinstance(given, dict):
         raise ValueError(f"{what} is a table such as {{ … = …, … = … }}; got {given!r}")
-    known = {field.name: field for field in fields(form) if field.name != "student"}
+    known = {field.name: field for field in fields(form) if field.name not in ("student", "variants")}
     if odd := set(given) - set(known):
         raise ValueError(f"{what} has no {', '.join(sorted(odd))}")
     if missing := [name for name, field in known.items() if field.default is MISSING and name not in given]:

@@ -361,6 +361,7 @@ class Numeric(Question):
     tolerance: float = 0
     unit: str = ""
     mistakes: tuple[Mistake, ...] = ()
+    variants: tuple[Self, ...] = ()  # the same question with other numbers in it; the first is this one
 
     example = "1,200"
 
@@ -374,6 +375,12 @@ class Numeric(Question):
         for place, mistake in enumerate(self.mistakes):
             if any(self.close(mistake.value, other) for other in [self.value, *numbers[2 : 2 + place]]):
                 raise ValueError(f"the mistake {mistake.value} lies within the tolerance of the value or of another")
+
+    def for_student(self, name: str) -> Self:
+        """The same question with this student's numbers."""
+        drawn = zlib.crc32(f"{self.id} {name}".encode("utf-8", "replace")) if name else 0
+        one = self.variants[drawn % len(self.variants)] if self.variants else self
+        return replace(one, student=name, variants=self.variants)
 
     @property
     def ask(self) -> str:

@@ -104,6 +104,9 @@ def answered_before(question: Question) -> Shown:
     """What an earlier answer got, in the letters of this student; else why it cannot be read."""
     trouble = recall(int(question.id.split(".")[0]))
     if given := RECORD.given.get(question.id):
+        if question.for_student(given.student).prompt != question.prompt:
+            said = f"Your answer {given.text} was to this question with other numbers: answer it once more."
+            return Shown(said, box(NOT_YET, html.escape(said)))
         text = in_order_of(question, given)
         RECORD.replies[question.id] = question.grade(text)
         return said_of(question, text)

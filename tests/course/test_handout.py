@@ -7,8 +7,10 @@ import subprocess
 import nbformat
 import pytest
 
-from minitransformer.commands import hand_out_course
+from minitransformer.commands import combine_marks, hand_out_course
 from minitransformer.course import catalogue
+from minitransformer.course.answers import Given
+from minitransformer.course.grading.marking import question_test
 from minitransformer.course.lesson_text import cells, sources
 from minitransformer.course.office import handout
 
@@ -113,3 +115,20 @@ def test_an_id_that_leads_elsewhere_is_refused(odd, folder):
     with pytest.raises(ValueError, match="cannot be the name of a folder"):
         hand_out_course(folder / "course.toml", folder / "out", True, None, "minitransformer==9")
     assert not (folder / "out").exists()
+
+
+def test_with_a_secret_a_student_s_questions_cannot_be_worked_out_from_the_id(folder, capsys):
+    (folder / "course.toml").write_text('secret = "kept"\n' + COURSE, encoding="utf-8")
+    hand_out_course(folder / "course.toml", folder / "out", True, None, "minitransformer==9")
+    (name,) = re.findall(r"student\('(s2 [0-9a-f]{8})'\)", everything(folder / "out" / "s2")["02_soft_prompts.ipynb"])
+    hand_out_course(folder / "course.toml", folder / "again", True, None, "minitransformer==9")
+    assert everything(folder / "again") == everything(folder / "out")
+    marked = question_test(catalogue.question("2.q1"), Given("a", name))
+    row = {"name": "s1", "lesson": 2, "handed_in": {}, "tests": [marked]}
+    (folder / "graded").mkdir()
+    (folder / "graded" / "results.json").write_text(json.dumps([row]), encoding="utf-8")
+    combine_marks(folder / "course.toml", [folder / "graded"], folder / "marks")
+    assert "answered in the notebook of Ben Lee" in (folder / "marks" / "gradebook.csv").read_text("utf-8-sig")
+    (folder / "kept").unlink()
+    with pytest.raises(FileNotFoundError, match="copy it here"):
+        combine_marks(folder / "course.toml", [folder / "graded"], folder / "marks")

@@ -127,7 +127,11 @@ def test_a_student_s_name_is_a_text_or_gets_a_sentence(odd):
     assert "a name is a text such as" in student(odd).text and RECORD.student == ""
 
 
-@pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
+def asks_the_same(question, *names: str) -> bool:
+    return len({question.for_student(name).prompt for name in names}) == 1
+
+
+@pytest.mark.parametrize("each", [each for each in ALL if asks_the_same(each, "ada", "bob")], ids=lambda each: each.id)
 def test_an_answer_of_another_order_is_the_same_answer_in_this_one(each):
     for text in (each.for_student("ada").answer, each.for_student("ada").example):
         try:
@@ -141,6 +145,17 @@ def test_an_answer_of_another_order_is_the_same_answer_in_this_one(each):
         student("bob")
         quiz(each.id)
         assert RECORD.replies[each.id].credit == earned
+
+
+@pytest.mark.parametrize("each", [each for each in ALL if not asks_the_same(each, "", "ada")], ids=lambda each: each.id)
+def test_an_answer_to_other_numbers_is_asked_for_once_more(each, notebook_folder):
+    answer(each.id, each.answer)
+    student("ada")
+    assert f"Your answer {each.answer} was to this question with other numbers" in quiz(each.id).text
+    assert "✓ right" in quiz(each.id, each.for_student("ada").answer).text
+    assert "✗ not it" in quiz(each.id, each.answer).text
+    kept = answers.read((notebook_folder / f"answers-lesson{each.id[0]}.json").read_bytes())[each.id]
+    assert [given.student for given in kept.tries] == ["", "ada", "ada"]
 
 
 def test_a_cell_shown_before_student_was_called_takes_clicks_in_its_own_order(notebook_folder):

@@ -1,13 +1,22 @@
 """course.toml, the roster, whose a submission is, and what being late costs, case by case."""
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from minitransformer.course import catalogue
-from minitransformer.course.office.gradebook import Graded, as_table, combine, last_first, read_graded, read_overrides
+from minitransformer.course.office.gradebook import (
+    Graded,
+    Override,
+    as_table,
+    combine,
+    last_first,
+    read_graded,
+    read_overrides,
+)
 from minitransformer.course.office.roster import Roster, Student, read_roster
 from minitransformer.course.office.settings import read_course
 
@@ -255,3 +264,56 @@ def test_the_page_shows_a_course_that_can_be_read(tmp_path):
     people = read_roster(found.roster, found.names)
     assert [*read_overrides(found.overrides, found, people)] == [("s1004", 2)]
     assert people.whose("homework final").id == people.whose("s1004_lesson2").id == "s1004"
+
+
+TWO = [ANNA._replace(team="blue"), ANN._replace(team="blue"), JOSE._replace(team="red"), OLE]
+
+
+def test_what_one_of_a_team_hands_in_is_every_one_s(tmp_path):
+    text = DUE + "extensions = { s2 = 2026-11-08T12:00:00 }\n[late]\nlost_per_day = 0.5\n"
+    about, late = course(tmp_path, text), handed_in("2026-11-07T10:00:00")
+    marks = combine(about, Roster(TWO), [late], {("s1", 2): {"2.1": Override(0, "me", "oral exam")}}).marks
+    whole = combine(about, Roster(TWO), [handed_in(None)], {}).marks["s1"][2].points
+    assert marks["s2"][2].points == whole and marks["s2"][2].notes == ["handed in by Anna Lee"]  # not late: extended
+    assert marks["s1"][2].points < whole / 2 and "oral exam" in marks["s1"][2].notes[1]
+    assert marks["1234567"][2].notes == marks["s5"][2].notes == ["not handed in"]
+
+
+def test_the_last_attempt_of_a_team_counts_whoever_handed_it_in(tmp_path):
+    first, later = handed_in("2026-11-01T00:00:00"), handed_in("2026-11-02T00:00:00", shares={}, name="ann alee")
+    marks = combine(course(tmp_path, DUE), Roster(TWO), [later, first], {}).marks
+    assert marks["s1"][2].points == marks["s2"][2].points == 0
+    assert (marks["s1"][2].notes, marks["s2"][2].notes) == (["handed in by Ann Alee"], [])
+
+
+def test_a_name_that_means_two_of_a_team_means_the_team():
+    people = Roster(TWO)
+    assert people.whose("s1_s2_lesson2").team == people.whose("Anna Lee 777").team == "blue"
+    with pytest.raises(ValueError, match="s1 or s5"):
+        people.whose("s1_s5")
+    assert people.absent(["s2"]) == ["José Álvarez Gómez", "Ole Strauß-Łódzki"]
+    assert [each.id for each in people.team("s5")] == ["s5"]
+
+
+def answered(*names: str) -> Graded:
+    return replace(handed_in(None), answered_as=frozenset(names))
+
+
+def test_whose_notebook_questions_were_answered_in_is_noted(tmp_path):
+    secret, about = b"x" * 32, course(tmp_path, DUE)
+
+    def notes(graded: Graded, secret: bytes = b"", people: Roster = PEOPLE) -> list[str]:
+        return combine(about, people, [graded], {}, secret).marks["s1"][2].notes
+
+    assert notes(answered("s1")) == notes(answered("", "anna")) == notes(answered()) == []
+    assert notes(answered("s2", "s1")) == ["questions answered in the notebook of Ann Alee"]
+    assert notes(answered(ANNA.in_notebook(secret)), secret) == []
+    assert notes(answered(ANN.in_notebook(secret)), secret) == ["questions answered in the notebook of Ann Alee"]
+    assert notes(answered(ANN.in_notebook(secret)), secret, Roster(TWO)) == []
+    assert notes(answered("s2"), secret) == ["questions answered under a name that is nobody's (s2)"]
+    assert notes(answered(""), secret) == ["questions answered in a notebook without a name"]
+
+
+def test_a_name_in_a_notebook_cannot_be_worked_out_without_the_secret():
+    names = {each.in_notebook(secret) for each in (ANNA, ANN) for secret in (b"", b"one", b"two")}
+    assert len(names) == 6 and ANNA.in_notebook(b"") == "s1" and ANNA.in_notebook(b"one").startswith("s1 ")

@@ -1,6 +1,7 @@
 """Whoever guesses earns next to nothing: no place, no length, no word and no luck tells the right answer."""
 
 import random
+import re
 from itertools import combinations, permutations
 from statistics import mean
 
@@ -154,3 +155,29 @@ def test_options_chosen_at_random_earn_less_than_a_tenth_and_all_of_them_nothing
     chosen = [letters for size in range(1, len(each.labels) + 1) for letters in combinations(each.labels, size)]
     assert mean_credit(each, chosen) < MOST_BY_LUCK
     assert each.grade(" ".join(each.labels)).credit == 0
+
+
+RIGHT_NUMBERS = {  # worked out once more, from the numbers as the prompt says them
+    "2.q7": lambda context, prompt, batch: context - prompt,
+    "3.q13": lambda vectors, width, weights: 2 * vectors * width,
+    "5.q9": lambda layers, width, heads, kv_heads, head, vectors: sum(
+        2 * kv_heads * head for _ in range(layers * vectors)
+    ),
+    "6.q16": lambda rank, layers, rows, columns: 2 * layers * (rank * rows + columns * rank),
+    "8.q1": lambda vectors, tokens, places, zero, _, again, token: [*range(places)][vectors + token] - 1,
+    "8.q5": lambda layers, width, heads, kv_heads, head, vectors: layers * 2 * kv_heads * vectors * head,
+}
+
+
+@pytest.mark.parametrize("name", RIGHT_NUMBERS)
+def test_a_question_with_numbers_of_ones_own_is_right_for_everybody(name):
+    variants = catalogue.question(name).variants
+    assert len(variants) == len({each.value for each in variants}) == 4
+    for each in variants:
+        numbers = [int(found.replace(",", "")) for found in re.findall(r"(?<![\w.])\d[\d,]*\b(?!\.\d)", each.prompt)]
+        assert each.value == RIGHT_NUMBERS[name](*numbers), each.prompt
+        assert all(mistake.value >= 0 for mistake in each.mistakes)
+
+
+def test_every_question_with_numbers_of_ones_own_is_worked_out_here():
+    assert {each.id for each in ALL if getattr(each, "variants", ())} == {*RIGHT_NUMBERS}

@@ -55,6 +55,57 @@ def one_question_and_a_fresh_record(monkeypatch):
 
 # ---- numbers
 
+ROWS = [{"P": 4, "D": 128}, {"P": 6, "D": 1024}, {"P": 9, "D": 64}]
+OWN = made("numeric", numbers=ROWS, prompt="{P} vectors of {D:,}?", value="P * D", reason="{P} · {D:,}.",
+           mistakes=[{"value": "P + D", "reason": "{P} times, not more."}])  # fmt: skip
+
+
+def test_each_student_has_numbers_of_ones_own_and_the_same_each_time():
+    prompts = {name: OWN.for_student(name).prompt for name in map(str, range(60))}
+    assert {*prompts.values()} == {"4 vectors of 128?", "6 vectors of 1,024?", "9 vectors of 64?"}
+    assert OWN.for_student("").prompt == OWN.prompt == "4 vectors of 128?" and (OWN.value, OWN.reason) == (
+        512,
+        "4 · 128.",
+    )
+    for name, prompt in prompts.items():
+        mine = OWN.for_student("another").for_student(name)
+        assert mine.prompt == prompt and mine.student == name and mine.grade(mine.answer).credit == 1
+        assert all(each.close(mine.value, each.value) == (each.prompt == prompt) for each in OWN.variants)
+    six = next(name for name in prompts if "6" in prompts[name][0])
+    assert "6 times, not more" in OWN.for_student(six).grade("1030").lines[0]
+
+
+def test_marking_grades_the_numbers_that_the_student_saw():
+    name = next(name for name in map(str, range(60)) if OWN.for_student(name).value != OWN.value)
+    mine = OWN.for_student(name)
+    assert question_test(OWN, Given(mine.answer, name))["earned"] == 1
+    assert (
+        question_test(OWN, Given(OWN.answer, name))["earned"] == question_test(OWN, Given(mine.answer))["earned"] == 0
+    )
+    assert question_test(OWN, Given(mine.answer, name))["asked"] == mine.prompt
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"numbers": []},
+        {"numbers": [{"P": 4, "D": 128}]},
+        {"numbers": {"P": 4}},
+        {"numbers": [{"P": 4}, {"P": 5}]},  # D is missing
+        {"numbers": [{"P": 4, "D": 128}, {"P": 2, "D": 2}]},  # the mistake is right
+        {"value": "P *"},
+        {"value": "P / 0"},
+        {"value": "open('/etc/passwd')"},
+        {"kind": "choice"},
+    ],
+    ids=str,
+)
+def test_numbers_that_make_no_question_are_refused(change):
+    fields = {"numbers": [{"P": 4, "D": 128}, {"P": 6, "D": 1024}], "kind": "numeric", "prompt": "{P} of {D}?"}
+    fields |= {"value": "P * D", "reason": "because", "mistakes": [{"value": "P + D", "reason": "no"}]} | change
+    with pytest.raises(ValueError):
+        made(**fields)
+
 
 @pytest.mark.parametrize(
     "typed",

@@ -150,14 +150,16 @@ def question_test(question: Question, given: Given, allowed: int | None = None) 
     if given.text:
         text = clean_lines((counts or given).text, LONGEST if not question.points else 400)
         said.insert(0, f"you answered {text}" if question.points else text)
-    test = {"id": question.id, "title": "question", "part": "answer", "asked": question.prompt,
+    asked = question.for_student(given.student).prompt
+    test = {"id": question.id, "title": "question", "part": "answer", "asked": asked,
             "came": "\n\n".join(filter(None, said)), "earned": round((reply.credit or 0.0) * question.points, 3),
             "points": question.points, "misconception": None, "hint": None}  # fmt: skip
     if counts and readable(question, counts):
         said = question.for_student(counts.student).chosen(counts.text)
         test["chosen"] = [{"text": each.text, "right": each.right} for each in said]
     rubric = {"rubric": [asdict(criterion) for criterion in question.rubric]} if question.rubric else {}
-    return test | {"attempts": given.attempts if given.text else 0} | rubric
+    whose = {"student": clean(given.student, 200)} if given.text else {}
+    return test | {"attempts": given.attempts if given.text else 0} | whose | rubric
 
 
 def attempt_that_counts(question: Question, given: Given, allowed: int | None) -> tuple[Given | None, str]:

@@ -17,6 +17,7 @@ from .roster import Roster, Student
 from .settings import Course, Lesson, in_zone
 
 DAY = 24 * 60 * 60
+NO_NAME = "questions answered in a notebook without a name"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -30,6 +31,8 @@ class Graded:
     problem: str = ""
     when: datetime | None = None  # without a time zone: in the course's own
     late: bool = False  # as the course system says, which may not say when
+    answered_as: frozenset[str] = frozenset()  # the names in the notebook under which questions were answered
+    by: str = ""  # who handed it in, if that is another one of the team
 
 
 class Override(NamedTuple):
@@ -65,7 +68,9 @@ class Book:
         return 100 * sum(shares) / sum(each.weight for each in lessons) if lessons else 0.0
 
 
-def combine(course: Course, roster: Roster, graded: Iterable[Graded], overrides: Overrides) -> Book:
+def combine(
+    course: Course, roster: Roster, graded: Iterable[Graded], overrides: Overrides, secret: bytes = b""
+) -> Book:
     """Whose each submission is, which of them counts, what it earns late or changed by hand.
 
     A lesson of which nothing was graded yet is no part of the book.
@@ -80,9 +85,14 @@ def combine(course: Course, roster: Roster, graded: Iterable[Graded], overrides:
             strangers.append((each, "this lesson does not count in this course"))
             continue
         try:
-            own.setdefault((roster.whose(each.name).id, each.lesson), []).append(each)
+            who = roster.whose(each.name)
         except ValueError as why:
             strangers.append((each, str(why)))
+            continue
+        for one in roster.team(who.id):
+            by = "" if one is who else who.name or who.id
+            own.setdefault((one.id, each.lesson), []).append(replace(each, by=by))
+    names = {each.in_notebook(secret): each for each in roster.students.values()}
     no_due = datetime.max.replace(tzinfo=course.zone)
     in_order = sorted(course.lessons.values(), key=lambda lesson: (lesson.due or no_due, lesson.number))
     marks = {}
@@ -97,10 +107,23 @@ def combine(course: Course, roster: Roster, graded: Iterable[Graded], overrides:
             if not ways:
                 marks[who][lesson.number] = by_hand(lesson, changed, ["not handed in"])
                 continue
-            made, used, _ = best(ways) if course.attempts == "best" else last(ways)
+            made, used, counts = best(ways) if course.attempts == "best" else last(ways)
             marks[who][lesson.number] = made
             free -= used
+            made.notes += other_hands(counts, roster.team(who), names, bool(secret))
     return Book(course, roster, marks, strangers)
+
+
+def other_hands(graded: Graded, team: list[Student], names: Mapping[str, Student], each_own: bool) -> list[str]:
+    """That another one of the team handed it in; that questions were answered under the name of another student."""
+    notes = [f"handed in by {graded.by}"] if graded.by else []
+    for name in sorted(graded.answered_as):
+        whose = names.get(name)
+        if whose and whose not in team:
+            notes.append(f"questions answered in the notebook of {whose.name or whose.id}")
+        elif not whose and each_own:
+            notes.append(f"questions answered under a name that is nobody's ({name})" if name else NO_NAME)
+    return notes
 
 
 def best(ways: list[tuple[Mark, int, Graded]]) -> tuple[Mark, int, Graded]:
@@ -178,11 +201,11 @@ def one_row(row: object, place: int, source: Source) -> Graded:
             tests.setdefault(str(test["id"]), []).append((test["earned"], test["points"]))
         sums = {name: [sum(numbers) for numbers in zip(*parts, strict=True)] for name, parts in tests.items()}
         shares = {name: earned / points if points else 0.0 for name, (earned, points) in sums.items()}
+        answered_as = frozenset(str(test["student"]) for test in row["tests"] if "student" in test)
         told = row.get("handed_in") or {}
         when = told.get("when") and datetime.fromisoformat(told["when"])
-        return Graded(
-            str(row["name"]), int(row["lesson"]), shares, str(row.get("problem") or ""), when, bool(told.get("late"))
-        )
+        problem, late = str(row.get("problem") or ""), bool(told.get("late"))
+        return Graded(str(row["name"]), int(row["lesson"]), shares, problem, when, late, answered_as)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise source.wrong(f"is damaged: its row {place + 1} is no result") from None
 

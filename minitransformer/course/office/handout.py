@@ -54,11 +54,17 @@ Hand in the notebook, saved, and the file `answers-lesson….json` beside it.
 
 
 def hand_out(
-    course: Course, folder: Path, install: str, students: Sequence[Student] = (), wheel: Path | None = None
+    course: Course,
+    folder: Path,
+    install: str,
+    students: Sequence[Student] = (),
+    wheel: Path | None = None,
+    secret: bytes = b"",
 ) -> int:
     """Write the bundle into a new folder, or one for each student into folders with their ids; return how many.
 
-    All of it is there afterwards, or nothing. In a student's own bundle the questions stand in the student's own order.
+    All of it is there afterwards, or nothing. In a student's own bundle the questions have an order and numbers that
+    are drawn from the student's id and the secret.
     """
     if folder.exists():
         raise Source(folder, "name a new folder, or remove it").wrong("is there already; nothing was written")
@@ -69,17 +75,19 @@ def hand_out(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
         whole = Path(made, "whole")
         for student in students or [None]:
-            write_bundle(course, whole / student.id if student else whole, install, student, wheel)
+            write_bundle(course, whole / student.id if student else whole, install, student, wheel, secret)
         whole.chmod(0o755)
         whole.rename(folder)
     return len(students) or 1
 
 
-def write_bundle(course: Course, folder: Path, install: str, student: Student | None, wheel: Path | None) -> None:
+def write_bundle(
+    course: Course, folder: Path, install: str, student: Student | None, wheel: Path | None, secret: bytes
+) -> None:
     folder.mkdir(parents=True)
     notebooks = {number: notebook_of(number) for number in sorted(course.lessons)}
     for notebook in notebooks.values():
-        (folder / notebook.name).write_bytes(own(notebook.read_bytes(), student))
+        (folder / notebook.name).write_bytes(own(notebook.read_bytes(), student and student.in_notebook(secret)))
     if wheel:
         shutil.copy(wheel, folder)
         install = wheel.name
@@ -106,15 +114,15 @@ def due(course: Course, number: int, student: Student | None) -> str:
     return when.strftime("%A %d %B %Y, %H:%M %Z") if when else ""
 
 
-def own(notebook: bytes, student: Student | None) -> bytes:
-    """The notebook; a student's own says whose it is behind its first cell of code, so that questions are reordered."""
-    if student is None:
+def own(notebook: bytes, name: str | None) -> bytes:
+    """The notebook; a student's own says whose it is behind its imports, which draws the order and the numbers."""
+    if name is None:
         return notebook
     book = json.loads(notebook)
     place = next(
         n for n, cell in enumerate(book["cells"]) if "minitransformer.course import" in "".join(cell["source"])
     )
     cell = {"cell_type": "code", "execution_count": None, "id": "whose-notebook", "metadata": {}, "outputs": []}
-    cell["source"] = [f"from minitransformer.course import student\n\nstudent({student.id!r})"]
+    cell["source"] = [f"from minitransformer.course import student\n\nstudent({name!r})"]
     book["cells"].insert(place + 1, cell)
     return (json.dumps(book, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,5 +1,6 @@
-"""Who takes the course, and whom the name of a submission means."""
+"""Who takes the course, who hands in together, and whom the name of a submission means."""
 
+import hmac
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,11 @@ class Student(NamedTuple):
     moodle: str = ""  # the numbers that course systems know somebody by
     canvas: str = ""
     section: str = ""
+    team: str = ""  # those with the same one hand in together
+
+    def in_notebook(self, secret: bytes) -> str:
+        """The name that draws this student's questions; with a secret nobody else can work it out."""
+        return f"{self.id} {hmac.digest(secret, self.id.encode(), 'sha256').hex()[:8]}" if secret else self.id
 
     @property
     def calls(self) -> set[str]:
@@ -47,11 +53,17 @@ class Roster:
             return self.students[self.names[submission]]
         base = submission.rpartition("/")[2]
         for meant in self.ways(base):
-            if len(people := {each.id for each in meant}) == 1:
-                return self.students[people.pop()]
+            people = sorted({each.id for each in meant})
+            if len(people) == 1 or (people and {*people} <= {each.id for each in self.team(people[0])}):
+                return self.students[people[0]]
             if people:
-                raise ValueError(f"it may be {' or '.join(sorted(people))}")
+                raise ValueError(f"it may be {' or '.join(people)}")
         raise ValueError("nobody in the roster is called so")
+
+    def team(self, student: str) -> list[Student]:
+        """This student and who hands in together with this one."""
+        one = self.students[student]
+        return [each for each in self.students.values() if each is one or (one.team and each.team == one.team)]
 
     def ways(self, base: str) -> Iterable[list[Student]]:
         """Whom the name means: by a course system's number and its name, by an id or address, by a name, by a part."""
@@ -70,7 +82,7 @@ class Roster:
         there = set()
         for name in submissions:
             with suppress(ValueError):
-                there.add(self.whose(name).id)
+                there.update(each.id for each in self.team(self.whose(name).id))
         return [each.name or each.id for each in self.students.values() if each.id not in there]
 
     def named(self, name: str) -> list[Student]:

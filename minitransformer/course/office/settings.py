@@ -66,6 +66,7 @@ class Course:
     attempts: str  # of several that were graded, the one that counts: the last, or the best
     late: Late
     lessons: Mapping[int, Lesson]
+    secret: Path | None = None  # with it nobody can work out the name in another student's notebook
 
 
 def read_course(path: str | Path) -> Course:
@@ -90,12 +91,13 @@ class Reader:
     folder: Path
 
     def course(self, told: dict) -> Course:
-        self.known((), told, {"title", "timezone", "attempts", "overrides", "roster", "late", "lessons"})
+        self.known((), told, {"title", "timezone", "attempts", "overrides", "secret", "roster", "late", "lessons"})
         zone = self.zone(told)
         roster = self.table(told, "roster")
         self.known(("roster",), roster, {"file", "names"})
         late = self.table(told, "late")
         self.known(("late",), late, {*Late.__dataclass_fields__})
+        secret = self.take(told, ("secret",), None, text, "the name of a file")
         lessons = self.table(told, "lessons") or {str(number): {} for number in catalogue.lessons()}
         return Course(
             title=self.take(told, ("title",), "", text, "a text"),
@@ -112,6 +114,7 @@ class Reader:
                 self.take(late, ("late", "last_day"), None, whole, "a whole number of days"),
             ),
             lessons={each.number: each for each in (self.lesson(name, zone, lessons[name]) for name in lessons)},
+            secret=self.folder / secret if secret else None,
         )
 
     def lesson(self, name: str, zone: tzinfo, told: object) -> Lesson:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from minitransformer.course import lesson_text
+from minitransformer.course.question_files import with_numbers
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,7 +29,8 @@ def stands_at(place: str) -> str:
         return plain(numbered[section[2]] if section[2] else "\n".join(rest))
     if question := re.fullmatch(r"(\d+)\.q\d+", place):
         items = tomllib.loads((folder(question[1]) / "questions.toml").read_text(encoding="utf-8"))["items"]
-        return next(plain(" ".join(words(item))) for item in items if item["id"] == place)
+        item = next(item for item in items if item["id"] == place)
+        return plain(" ".join(words(with_numbers(item, item["numbers"][0]) if "numbers" in item else item)))
     if exercise := re.fullmatch(r"(\d+)\.\d+", place):
         return plain("\n".join(path.read_text(encoding="utf-8") for path in sorted(folder(exercise[1]).glob("*.py"))))
     raise ValueError(f"a place is like '3 §4', '3 close', '3.q4', '3.4' or 'README.md'; got {place!r}")
