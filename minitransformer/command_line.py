@@ -157,6 +157,7 @@ def run(arguments: list[str] | None) -> None:
     command = commands.add_parser("lab", help="open JupyterLab on your own copies of the lessons")
     where = f"work in this folder; what is there stays as it is (default {FOLDER}/)"
     command.add_argument("--copy-to", type=Path, default=FOLDER, metavar="FOLDER", help=where)
+    command.add_argument("--copy-only", action="store_true", help="copy the lessons, and end")
     command.add_argument("--port", type=port, help="where JupyterLab listens (default: a free one)")
     command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     command.add_argument("further", nargs="*", metavar="OPTION", help="what stands after -- goes to JupyterLab")

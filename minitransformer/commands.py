@@ -296,7 +296,7 @@ def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
     print(f"wrote {out}: {', '.join(f'{name}.csv' for name in files)}")
 
 
-def lab(copy_to: Path, port: int | None, no_browser: bool, further: list[str]) -> None:
+def lab(copy_to: Path, copy_only: bool, port: int | None, no_browser: bool, further: list[str]) -> None:
     """Open JupyterLab on one's own copies of the lessons."""
     try:
         import jupyterlab  # noqa: F401
@@ -307,6 +307,8 @@ def lab(copy_to: Path, port: int | None, no_browser: bool, further: list[str]) -
     print(f"{copy_to}: {len(copied)} lessons copied")
     if kept:
         print(f"these were there, and stay as they are: {', '.join(kept)}; to start one anew, give yours another name")
+    if copy_only:
+        return
     print(f"JupyterLab opens on {copy_to.resolve()}; Ctrl-C here stops it.", flush=True)
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *words, *further])
 
