@@ -1,13 +1,11 @@
-"""Badges that open a lesson in Colab or Binder, and the cell that installs the package where it is missing.
-
-They need to know where the repository stands: `repository` under `[tool.one-click]` in pyproject.toml.
-"""
+"""Badges that open a lesson in Colab or Binder, and the cell that installs the package where it is missing."""
 
 import re
-import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+# Where the repository stands on GitHub, "owner/name". `python lessons/build.py` then puts the badges into README.md
+# and the cell into the students' notebooks. Empty: neither.
+REPOSITORY = ""
+
 ROW = re.compile(r"^(\| .+? \| \[.+?\]\((\d\d_\w+\.ipynb)\) \| \d+ \|).*$", re.MULTILINE)
 HEAD = re.compile(r"^(\| # \| lesson \| minutes \|).*\n(\|---\|---\|---\|).*$", re.MULTILINE)
 CELL = """\
@@ -21,12 +19,10 @@ if find_spec("minitransformer") is None:
 
 
 def repository() -> str:
-    """Where the repository stands on GitHub, owner/name; empty as long as nobody has said so."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    name = project["tool"]["one-click"]["repository"]
-    if name and not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise ValueError(f"pyproject.toml: expected the repository as owner/name, got {name!r}")
-    return name
+    """What was said; empty as long as nobody has said it."""
+    if REPOSITORY and not re.fullmatch(r"[\w.-]+/[\w.-]+", REPOSITORY):
+        raise ValueError(f"lessons/one_click.py: expected REPOSITORY as owner/name, got {REPOSITORY!r}")
+    return REPOSITORY
 
 
 def badges(notebook: str, where: str) -> str:

@@ -123,9 +123,9 @@ def test_the_installing_cell_does_nothing_where_the_package_is_there(monkeypatch
 
 def test_a_student_s_notebook_begins_with_the_installing_cell_once_it_is_known_whence(monkeypatch):
     source = sources()[2]
-    monkeypatch.setattr(one_click, "repository", str)
+    monkeypatch.setattr(one_click, "REPOSITORY", "")
     plain, solved = notebooks.notebook(source, False), notebooks.notebook(source, True)
-    monkeypatch.setattr(one_click, "repository", lambda: "someone/course")
+    monkeypatch.setattr(one_click, "REPOSITORY", "someone/course")
     book = notebooks.notebook(source, False)
     nbformat.validate(book)
     assert book.cells[0].cell_type == "markdown" and "someone/course@main" in book.cells.pop(1).source
@@ -150,8 +150,7 @@ def test_each_lesson_opens_in_colab_and_in_binder_by_a_badge():
 
 
 @pytest.mark.parametrize("odd", ["https://github.com/a/b", "a", "a/b/c", "a b/c"])
-def test_what_is_no_owner_and_name_is_refused(monkeypatch, tmp_path, odd):
-    (tmp_path / "pyproject.toml").write_text(f'[tool.one-click]\nrepository = "{odd}"\n')
-    monkeypatch.setattr(one_click, "ROOT", tmp_path)
-    with pytest.raises(ValueError, match="expected the repository as owner/name"):
+def test_what_is_no_owner_and_name_is_refused(monkeypatch, odd):
+    monkeypatch.setattr(one_click, "REPOSITORY", odd)
+    with pytest.raises(ValueError, match="expected REPOSITORY as owner/name"):
         one_click.repository()
