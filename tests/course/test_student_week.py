@@ -119,9 +119,10 @@ class Page:
         """Run this cell, and return its output as soon as it holds what is wanted."""
         from selenium.webdriver.common.keys import Keys
 
-        element = self.cell(start)
+        (prompt,) = self.find(".jp-InputPrompt", self.cell(start))
+        self.browser.execute_script("arguments[0].textContent = ''", prompt)  # the number of an earlier run
         press_keys(self.browser, Keys.CONTROL, Keys.ENTER)
-        until(lambda: self.find(".jp-InputPrompt", element)[0].text.strip("[]: ").isdigit(), f"the end of {start}")
+        until(lambda: prompt.text.strip("[]: ").isdigit(), f"the end of {start}")
         return self.output(start, wanted)
 
     def output(self, start: str, wanted: str) -> str:
@@ -131,8 +132,9 @@ class Page:
         return text()
 
     def click(self, start: str, label: str) -> None:
-        buttons = self.find(".jp-OutputArea .widget-button", self.cell(start))
-        next(each for each in buttons if each.text == label).click()
+        element = self.cell(start)
+        buttons = lambda: {each.text: each for each in self.find(".jp-OutputArea .widget-button", element)}  # noqa: E731
+        until(lambda: buttons()[label].click() is None, f"the button {label}")
 
     def save(self) -> None:
         from selenium.webdriver.common.keys import Keys
