@@ -1,9 +1,9 @@
 """Make the lessons' notebooks from their sources: `python lessons/build.py [01 02 …]`.
 
 For each lesson `source/NN_name.py` gives the student's notebook `NN_name.ipynb`, without outputs, and the solved,
-executed one `solutions/NN_name.ipynb`. `--check` writes nothing and fails where these have drifted from their source;
-`--quick` does so without running them. `--site` writes
-the solved lessons as pages to read: open `lessons/_site/index.html`.
+executed one `solutions/NN_name.ipynb`; README.md gets the badges of one_click.py. `--check` writes nothing and fails
+where the notebooks have drifted from their source; `--quick` does so without running them. `--site` writes the solved
+lessons as pages to read: open `lessons/_site/index.html`.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 from tqdm.auto import tqdm
 
+import one_click
 from minitransformer.course.lesson_text import sources
 from notebooks import LESSONS, drift, executed, kinds_alone, notebook, stray_errors, text_of
 
@@ -100,6 +101,8 @@ def main() -> None:
         if not (options.check or options.quick):
             for line in tqdm(side_by_side.map(build, every), total=len(every), unit="lesson"):
                 tqdm.write(line)
+            page = LESSONS / "README.md"
+            page.write_text(one_click.with_badges(page.read_text("utf-8"), one_click.repository()), encoding="utf-8")
             return
         checks = side_by_side.map(partial(drifted, run=options.check, twice=options.twice), every)
         found = dict(zip(every, tqdm(checks, total=len(every), unit="lesson"), strict=True))

@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+import one_click
 from minitransformer.course import catalogue
 from minitransformer.course.lesson_text import Cell, cells, lessons_folder
 
@@ -43,6 +44,9 @@ def notebook(source: Path, solved: bool) -> NotebookNode:
         used[name] = used.get(name, 0) + 1
         made.id = name if used[name] == 1 else f"{name}-{used[name]}"
         book.append(made)
+    if not solved and (where := one_click.repository()):
+        cell = nbformat.v4.new_code_cell(one_click.CELL.format(repository=where), id="install")
+        book.insert(1, cell)  # below the title
     return nbformat.v4.new_notebook(cells=book, metadata=METADATA)
 
 

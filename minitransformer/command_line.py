@@ -26,6 +26,7 @@ from .commands import (
     write_quizzes,
 )
 from .comparison import METHODS
+from .course.own_copies import FOLDER
 from .distributed import team
 from .phrasebook import WORLD
 from .real.data import SNIPPETS
@@ -153,20 +154,18 @@ def run(arguments: list[str] | None) -> None:
     command.add_argument("--out", type=Path, default=Path("marks"), help="folder for the tables (default marks/)")
     command.set_defaults(run=combine_marks)
 
-    command = commands.add_parser("lab", help="open JupyterLab on the lessons")
-    command.add_argument(
-        "--copy-to", type=Path, metavar="FOLDER",
-        help="work on copies in this folder; what is there stays (default in a clone: no copies; otherwise "
-        "minitransformer-lessons/)",
-    )  # fmt: skip
-    command.add_argument("--port", type=at_least_one, help="where JupyterLab listens (default: a free one)")
+    command = commands.add_parser("lab", help="open JupyterLab on your own copies of the lessons")
+    where = f"work in this folder; what is there stays as it is (default {FOLDER}/)"
+    command.add_argument("--copy-to", type=Path, default=FOLDER, metavar="FOLDER", help=where)
+    command.add_argument("--copy-only", action="store_true", help="copy the lessons, and end")
+    command.add_argument("--port", type=port, help="where JupyterLab listens (default: a free one)")
     command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     command.add_argument("further", nargs="*", metavar="OPTION", help="what stands after -- goes to JupyterLab")
     command.set_defaults(run=lab)
 
     command = commands.add_parser("play", help="train a prompt in the browser, and watch where the gradient goes")
     command.add_argument("--out", type=Path, help="folder for the page (default: kept for this user, built once)")
-    command.add_argument("--port", type=at_least_one, default=0, help="where it is shown (default: a free one)")
+    command.add_argument("--port", type=port, default=0, help="where it is shown (default: a free one)")
     command.add_argument("--no-browser", action="store_true", help="print the address, and open no browser")
     command.add_argument("--build-only", action="store_true", help="build the page for another server, and end")
     command.set_defaults(run=play)
@@ -189,6 +188,12 @@ def version() -> str:
 def at_least_one(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"expected a port, a whole number from 1 to 65535, got {text!r}")
     return int(text)
 
 

@@ -14,6 +14,7 @@ import torch
 from . import Batches, Phrasebook, PromptTuning, accuracy, batch, compare, generate, gradients, pretrained, train
 from .base import measured_again, pretrain
 from .comparison import METHODS, instruction, no_prompt, skill_task
+from .course import own_copies
 from .course.lesson_text import lessons_folder
 from .distributed import team
 from .files.checkpoints import write_whole
@@ -304,18 +305,21 @@ def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
     print(f"wrote {out}: {', '.join(f'{name}.csv' for name in files)}")
 
 
-def lab(copy_to: Path | None, port: int | None, no_browser: bool, further: list[str]) -> None:
-    """Open JupyterLab on the lessons: in a clone where they are; otherwise, or where asked to, on one's own copies."""
+def lab(copy_to: Path, copy_only: bool, port: int | None, no_browser: bool, further: list[str]) -> None:
+    """Open JupyterLab on one's own copies of the lessons."""
     try:
         import jupyterlab  # noqa: F401
     except ImportError as error:
         raise ImportError(f"JupyterLab cannot be started ({error}): run  pip install jupyterlab") from None
-    folder = lessons_folder()
-    if copy_to is not None or folder.parent.name == "course":  # inside the package, where pip installed it
-        folder = own_copies(folder, copy_to or Path("minitransformer-lessons"))
-    options = [f"--port={port}"] * (port is not None) + ["--no-browser"] * no_browser + further
-    print(f"JupyterLab opens on {folder.resolve()}; Ctrl-C here stops it.", flush=True)
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder), *options])
+    words = own_copies.jupyterlab(copy_to, port, no_browser)
+    copied, kept = own_copies.copy_lessons(lessons_folder(), copy_to)
+    print(f"{copy_to}: {len(copied)} lessons copied")
+    if kept:
+        print(f"these were there, and stay as they are: {', '.join(kept)}; to start one anew, give yours another name")
+    if copy_only:
+        return
+    print(f"JupyterLab opens on {copy_to.resolve()}; Ctrl-C here stops it.", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", *words, *further])
 
 
 def play(out: Path | None, port: int, no_browser: bool, build_only: bool) -> None:
@@ -337,21 +341,3 @@ def play(out: Path | None, port: int, no_browser: bool, build_only: bool) -> Non
         listening = server(out, port)
         print(f"{address(listening)} shows it; Ctrl-C here stops it.", flush=True)
         serve(listening, show=not no_browser)
-
-
-def own_copies(lessons: Path, folder: Path) -> Path:
-    """Copy the student's notebooks into this folder; a file that is there already is the student's own, and stays."""
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"the lessons are copied into a folder, and {folder} is a file: name another one, --copy-to")
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = []
-    notebooks = sorted(lessons.glob("[0-9][0-9]_*.ipynb"))
-    for notebook in notebooks:
-        try:
-            with open(folder / notebook.name, "xb") as file:
-                file.write(notebook.read_bytes())
-        except FileExistsError:
-            kept.append(notebook.name)
-    copied = len(notebooks) - len(kept)
-    print(f"{folder}: {copied} lessons copied" + (f", {len(kept)} were there and stay as they are" if kept else ""))
-    return folder

@@ -1,7 +1,9 @@
 """The command line, as a student would use and misuse it."""
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -187,52 +189,117 @@ def started(monkeypatch):
     """What JupyterLab would be started with, after `python -m jupyterlab`."""
     calls = []
     monkeypatch.setattr("os.execv", lambda program, words: calls.append(words[3:]))
+    monkeypatch.setattr("os.geteuid", lambda: 1000, raising=False)
     return calls
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
-    """The lessons where a wheel puts them: in the package, in `course`."""
-    lessons = tmp_path / "site-packages/minitransformer/course/lessons"
-    (lessons / "source").mkdir(parents=True)
-    for name in "01_one.ipynb", "02_two.ipynb", "source/01_one.py":
-        (lessons / name).write_text(f"the package's {name}")
+def lessons(tmp_path, monkeypatch):
+    """The lessons where a clone has them, beside the texts with solutions; and an empty folder to work in."""
+    lessons = tmp_path / "clone/lessons"
+    for name in "01_one.ipynb", "02_two.ipynb", "source/01_one.py", "solutions/01_one.ipynb":
+        (lessons / name).parent.mkdir(parents=True, exist_ok=True)
+        (lessons / name).write_text(f"the course's {name}")
     monkeypatch.setattr("minitransformer.commands.lessons_folder", lambda: lessons)
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path / "home")
-    return tmp_path / "home"
+    return lessons
 
 
 def test_lab_without_lessons_says_so(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("minitransformer.course.lesson_text.__file__", str(tmp_path / "a/b/c.py"))
+    monkeypatch.chdir(tmp_path)
     assert "run this in a clone, or install the package again" in run(capsys, "lab")[1]
 
 
-def test_lab_in_a_clone_opens_the_lessons_themselves(capsys, started):
-    said, _ = run(capsys, "lab", "--no-browser", "--port", "8899", "--", "--allow-root")
-    lessons = Path(__file__).parents[1] / "lessons"
-    assert started == [[str(lessons), "--port=8899", "--no-browser", "--allow-root"]]
-    assert f"JupyterLab opens on {lessons}; Ctrl-C here stops it." in said
-
-
-def test_lab_of_an_installed_package_opens_copies_and_never_overwrites_a_student_s_file(capsys, started, installed):
-    said, _ = run(capsys, "lab")
-    own = installed / "minitransformer-lessons"
-    assert started == [["minitransformer-lessons"]] and "minitransformer-lessons: 2 lessons copied\n" in said
+def test_lab_opens_copies_of_the_students_notebooks_alone_and_never_overwrites_one(capsys, started, lessons):
+    out, _ = run(capsys, "lab")
+    own = Path("minitransformer-lessons")
+    assert started == [["minitransformer-lessons"]] and "minitransformer-lessons: 2 lessons copied\n" in out
+    assert f"JupyterLab opens on {own.resolve()}; Ctrl-C here stops it." in out and "were there" not in out
     assert {path.name for path in own.iterdir()} == {"01_one.ipynb", "02_two.ipynb"}
     (own / "01_one.ipynb").write_text("my work")
     (own / "02_two.ipynb").unlink()
-    said, _ = run(capsys, "lab")
-    assert "minitransformer-lessons: 1 lessons copied, 1 were there and stay as they are" in said
+    out, _ = run(capsys, "lab")
+    assert "minitransformer-lessons: 1 lessons copied\n" in out
+    assert "these were there, and stay as they are: 01_one.ipynb; to start one anew, give yours another name" in out
     assert (own / "01_one.ipynb").read_text() == "my work"
-    assert (own / "02_two.ipynb").read_text() == "the package's 02_two.ipynb"
+    assert (own / "02_two.ipynb").read_text() == "the course's 02_two.ipynb"
 
 
-def test_lab_copies_where_it_is_told_to(capsys, started, installed):
+def test_lab_in_this_clone_leaves_what_git_tracks_alone(capsys, started, tmp_path):
+    run(capsys, "lab", "--copy-to", str(tmp_path / "mine"))
+    given = {path.name: path.read_bytes() for path in (Path(__file__).parents[1] / "lessons").glob("[0-9]*.ipynb")}
+    assert given and started == [[str(tmp_path / "mine")]]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == given
+
+
+@pytest.mark.parametrize("place", [".", "lessons", "lessons/solutions", "lessons/mine", "..", "link"])
+def test_lab_refuses_a_folder_that_shows_the_lessons_themselves(capsys, started, lessons, monkeypatch, place):
+    monkeypatch.chdir(lessons.parent)
+    Path("link").symlink_to("lessons", target_is_directory=True)
+    before = {path: path.read_text() for path in lessons.rglob("*.*")}
+    out, err = run(capsys, "lab", "--copy-to", place)
+    assert "in which the lessons themselves stand with their sources: name another one" in err
+    assert not started and not out and {path: path.read_text() for path in lessons.rglob("*.*")} == before
+
+
+def test_lab_works_beside_a_hidden_environment_that_holds_the_lessons(capsys, started, lessons, monkeypatch):
+    hidden = Path(".venv").absolute()
+    lessons.parent.rename(hidden)
+    monkeypatch.setattr("minitransformer.commands.lessons_folder", lambda: hidden / "lessons")
+    run(capsys, "lab", "--copy-to", ".")
+    assert started == [["."]] and Path("01_one.ipynb").read_text() == "the course's 01_one.ipynb"
+
+
+def test_lab_copies_where_it_is_told_to_or_says_why_not(capsys, started, lessons):
     run(capsys, "lab", "--copy-to", "deep/down")
-    assert started == [["deep/down"]] and len([*(installed / "deep/down").iterdir()]) == 2
-    (installed / "a_file").touch()
+    assert started.pop() == ["deep/down"] and len([*Path("deep/down").iterdir()]) == 2
+    Path("a_file").touch()
     assert "a_file is a file: name another one, --copy-to" in run(capsys, "lab", "--copy-to", "a_file")[1]
+    for folder, why in ("a_file/deeper", "Not a directory"), ("/proc/lessons", "No such file or directory"):
+        said = f"the lessons cannot be copied to {folder} ({why}): name a folder of your own, --copy-to"
+        assert said in run(capsys, "lab", "--copy-to", folder)[1]
+    assert not started
+
+
+def test_lab_says_so_where_a_folder_cannot_be_written_to(capsys, started, lessons, monkeypatch):
+    run(capsys, "lab", "--copy-to", "mine")
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write nearly everywhere
+    err = run(capsys, "lab", "--copy-to", "mine")[1]
+    assert "the lessons cannot be copied to mine (Permission denied): name a folder of your own" in err
+    assert len(started) == 1
+
+
+def test_lab_leaves_no_half_of_a_notebook_that_would_be_kept_the_next_time(capsys, started, lessons, monkeypatch):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (_ for _ in ()).throw(full))
+    assert "the disk is full; make room, and run it again" in run(capsys, "lab")[1]
+    assert not [*Path("minitransformer-lessons").iterdir()] and not started
+
+
+def test_lab_hands_on_how_it_is_to_listen_and_root_may_start_it(capsys, started, lessons, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    run(capsys, "lab", "--no-browser", "--port", port, "--", "--ip", "0.0.0.0")
+    words = [f"--port={port}", "--ServerApp.port_retries=0", "--no-browser"]
+    assert started.pop() == ["minitransformer-lessons", *words, "--ip", "0.0.0.0"]
+    monkeypatch.setattr("os.geteuid", lambda: 0, raising=False)
+    run(capsys, "lab", "--no-browser")
+    assert started.pop() == ["minitransformer-lessons", "--no-browser", "--allow-root"]
+
+
+def test_lab_takes_the_port_that_is_asked_for_or_none(capsys, started, lessons):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        err = run(capsys, "lab", "--port", str(port))[1]
+    assert f"JupyterLab cannot listen at port {port} (Address already in use): name another one, or leave out" in err
+    assert not started and not Path("minitransformer-lessons").exists()
+    for odd in "0", "65536", "-1", "http", "8.5":
+        expected = f"expected a port, a whole number from 1 to 65535, got {odd!r}"
+        assert expected in run(capsys, "lab", f"--port={odd}")[1]
+        assert expected in run(capsys, "play", f"--port={odd}")[1]
 
 
 def test_the_version_is_told_whether_it_is_installed_or_not(capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """What students get: nothing of the solutions, something that starts, and all of it or nothing."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -52,6 +53,26 @@ def test_a_bundle_holds_the_lessons_that_count_and_says_when_they_are_due(folder
     assert "minitransformer==9" in files["start.sh"]
     subprocess.run(["sh", "-n", folder / "out" / "start.sh"], check=True)
     assert (folder / "out" / "start.sh").stat().st_mode & 0o111
+
+
+@pytest.mark.parametrize(("user", "first"), [("1000", []), ("0", ["--allow-root"])])
+def test_the_start_script_hands_on_its_words_and_root_may_start_it(folder, user, first):
+    hand_out_course(folder / "course.toml", folder / "out", False, None, "minitransformer==9")
+    tools = folder / "tools"
+    for place in tools, folder / "out/.venv/bin":
+        place.mkdir(parents=True)
+    for path, does in {
+        tools / "id": f"echo {user}",
+        folder / "out/.venv/bin/minitransformer": "",
+        folder / "out/.venv/bin/python": 'pwd; for word; do echo "$word"; done',
+    }.items():
+        path.write_text(f"#!/bin/sh\n{does}\n")
+        path.chmod(0o755)
+    words = ["sh", folder / "out/start.sh", "--no-browser", "--port", "8888"]
+    about = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    done = subprocess.run(words, cwd="/", env=about, capture_output=True, text=True, check=True)
+    started = ["-m", "jupyterlab", ".", *first, "--no-browser", "--port", "8888"]
+    assert done.stdout.splitlines() == [str((folder / "out").resolve()), *started]
 
 
 def test_no_solution_key_or_teachers_text_is_in_a_bundle(folder):

@@ -24,7 +24,8 @@ if ! [ -x .venv/bin/minitransformer ]; then
         exit 1
     }}
 fi
-exec .venv/bin/python -m jupyterlab .
+if [ "$(id -u)" = 0 ]; then set -- --allow-root "$@"; fi # in a container
+exec .venv/bin/python -m jupyterlab . "$@"
 """
 WINDOWS = """# Sets everything up the first time, in .venv beside this file, and opens the notebooks.
 Set-Location $PSScriptRoot
@@ -36,7 +37,7 @@ if (-not (Test-Path .venv\\Scripts\\minitransformer.exe)) {{
         exit 1
     }}
 }}
-.venv\\Scripts\\python -m jupyterlab .
+.venv\\Scripts\\python -m jupyterlab . @args
 """
 README = """# {title}
 
@@ -48,7 +49,8 @@ each exercise is checked where you write it.
 |---|---|
 {lessons}
 
-In a terminal in this folder, `.venv/bin/python -m pytest --submission {first}` tells you your points so far.
+In a terminal, `sh start.sh --no-browser --port 8888` does not open a browser: on another machine, open the address that
+it prints. In this folder, `.venv/bin/python -m pytest --submission {first}` tells you your points so far.
 Hand in the notebook, saved, and the file `answers-lesson….json` beside it.
 """
 
