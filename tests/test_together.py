@@ -114,7 +114,7 @@ def by_two(work, folder: Path) -> list:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(600)
         process.kill()
     found = [folder / f"found {rank}" for rank in (0, 1)]
     return [json.loads(path.read_text()) if path.exists() else None for path in found]
