@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from minitransformer import Recorder, freeze, generate, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, puzzle, question_points, quiz, reveal, use
 
 # %% [markdown]
 # ## 1 · Text becomes tokens
@@ -99,6 +99,54 @@ quiz("1.q3")
 
 # %%
 model.embedding.weight.shape  # (V, D)
+
+# %% [markdown]
+# ### A ladder of six lines
+#
+# Whatever you write in this lesson is made of six moves with tensors. In each puzzle you type **one line** in place of
+# the dots. Run the cell before you type: it shows what there is, and the target, each with its shape. Any line that
+# makes the target is right, and nothing counts.
+#
+# `table[0]` is the first row of a table: counting starts at 0.
+
+# %%
+puzzle("1.z1", lambda table: table[2])
+
+# %% [markdown]
+# An index may also be a tensor of whole numbers. You get one row for each of them, in their order.
+
+# %%
+puzzle("1.z2", lambda table, ids: table[ids])
+
+# %% [markdown]
+# `x[:, None]` stands a row of numbers up as a column: the shape `(2,)` becomes `(2, 1)`. Where a column meets a row,
+# each is repeated along the other (**broadcasting**). With `x` 5 and 6, `x[:, None] * torch.tensor([1, 10])` has two
+# rows: 5, 50 and 6, 60.
+
+# %%
+puzzle("1.z3", lambda tens, ones: tens[:, None] + ones)
+
+# %% [markdown]
+# A comparison such as `a < b` goes number by number, gives True and False, and broadcasts as well. Row $i$ of the
+# target says which of `theirs` are at most `mine[i]`.
+
+# %%
+puzzle("1.z4", lambda mine, theirs: theirs <= mine[:, None])
+
+# %% [markdown]
+# `a @ b` takes the dot product of each row of `a` with each *column* of `b`, and `b.T` turns rows into columns. Wanted
+# is the dot product of each row of `query` with each *row* of `key`.
+
+# %%
+puzzle("1.z5", lambda query, key: query @ key.T)
+
+# %% [markdown]
+# `x.softmax(dim)` takes $e$ to the power of each number and divides by the sum along the dimension `dim`. Dimension 0
+# runs down, dimension 1 to the right. The scores here are the logarithms of 1, 1, 2 and of 2, 6, 2, so you can check
+# the target without a calculator.
+
+# %%
+puzzle("1.z6", lambda scores: scores.softmax(1))
 
 # %% [markdown]
 # ### Exercise 1.1: the lookup

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from minitransformer import Cache, Config, PromptTuning, Recorder, Transformer, accuracy, batch, freeze, generate, train
-from minitransformer.course import lesson_text
+from minitransformer.course import catalogue, lesson_text
 from minitransformer.course.lesson_text import reference
 from minitransformer.hooks import NO_HOOKS
 from minitransformer.model import attend, visible
@@ -411,3 +411,20 @@ def test_the_norm_brings_every_vector_to_the_same_size(model, tokenizer):
         equal(recorder["queries", 1].transpose(1, 2).flatten(2), block.attention.query(block.attention.norm(x)))
         x = x + recorder["attention", 1]
         equal(recorder["feed_forward", 1], block.feed_forward(block.norm(x), NO_HOOKS))
+
+
+# --------------------------------------------------------------------------------------------- 2: the ladder
+
+
+@pytest.mark.claim("1 §2", "`table[0]` is the first row of a table: counting starts at 0")
+@pytest.mark.claim("1 §2", "the shape `(2,)` becomes `(2, 1)`", "has two rows: 5, 50 and 6, 60")
+@pytest.mark.claim("1 §2", "The scores here are the logarithms of 1, 1, 2 and of 2, 6, 2")
+@pytest.mark.claim("1 §2", "Dimension 0 runs down, dimension 1 to the right")
+def test_the_ladder_s_words_about_tensors_hold():
+    x = torch.tensor([5, 6])
+    assert x[:, None].shape == (2, 1) and (x[:, None] * torch.tensor([1, 10])).tolist() == [[5, 50], [6, 60]]
+    scores = catalogue.puzzles(1)["1.z6"].inputs()["scores"]
+    torch.testing.assert_close(scores.exp(), torch.tensor([[1.0, 1, 2], [2, 6, 2]]))
+    torch.testing.assert_close(scores.softmax(0).sum(0), torch.ones(3))
+    table = catalogue.puzzles(1)["1.z1"].inputs()["table"]
+    assert table[0].tolist() == table.tolist()[0]
