@@ -67,6 +67,24 @@ RIGHT = {
         lambda scores: torch.stack([row.softmax(0) for row in scores]),
         lambda scores: scores.T.softmax(0).T.clone().requires_grad_(),
     ],
+    "3.z1": [
+        lambda weight, value, read, g: weight * (value @ (read @ g)),
+        lambda weight, value, read, g: weight * value @ read @ g,
+        lambda weight, value, read, g: (value @ read).mv(g).mul(weight),
+        lambda weight, value, read, g: torch.einsum(",de,ev,v->d", weight, value, read, g),
+        lambda weight, value, read, g: weight * (g @ read.T @ value.T),
+        lambda weight, value, read, g: (value * (read * g).sum(1)).sum(1) / 2,
+        lambda weight, value, read, g: F.linear(F.linear(g, read), value) * weight.item(),
+    ],
+    "3.z2": [
+        lambda a, c: a * (c - a @ c),
+        lambda a, c: a * c - a * (a * c).sum(),
+        lambda a, c: (torch.diag(a) - torch.outer(a, a)) @ c,
+        lambda a, c: a.mul(c.sub(torch.dot(a, c))),
+        lambda a, c: torch.stack([one * (each - a @ c) for one, each in zip(a, c, strict=True)]),
+        lambda a, c: -a * (a @ c - c),
+        lambda a, c: torch.func.jacrev(lambda s: s.softmax(0))(a.log()).T @ c,
+    ],
 }
 NOT_YET = {  # each with what its word must say
     "1.z1": [
@@ -126,6 +144,24 @@ NOT_YET = {  # each with what its word must say
         (lambda scores: scores.softmax(1).sum(1), "shape (2,)"),
         (lambda scores: scores / 0 * 0, "NaN"),
     ],
+    "3.z1": [
+        (lambda weight, value, read, g: value @ read @ g, "weight in front"),
+        (lambda weight, value, read, g: weight * read @ g, "Step 3 is missing"),
+        (lambda weight, value, read, g: weight * (value.T @ (read @ g)), "matrix stands in front"),
+        (lambda weight, value, read, g: weight * (value @ (g @ read)), "RuntimeError"),
+        (lambda weight, value, read, g: weight * value @ read * g, "shape (2, 3)"),
+        (lambda weight, value, read, g: -weight * (value @ (read @ g)), "2 of 2"),
+        (lambda weight, value, read, g: (weight * (value @ (read @ g)))[:, None], "shape (2, 1)"),
+    ],
+    "3.z2": [
+        (lambda a, c: a * c, "others lose"),
+        (lambda a, c: c - a @ c, "weight in front"),
+        (lambda a, c: a * (c - c.mean()), "weighted by a"),
+        (lambda a, c: a @ (c - a @ c), "shape ()"),
+        (lambda a, c: a * (a @ c - c), "3 of 3"),
+        (lambda a, c: a @ c.T * c, "not yet"),
+        (lambda a, c: a @ torch.diag(c).sum, "TypeError"),
+    ],
 }
 ODD = {  # whatever somebody may write, in any puzzle
     "nothing yet": ..., "None": lambda *_: None, "text": lambda *_: "table[2]", "a number": lambda *_: 3,
@@ -142,8 +178,9 @@ cases = [(name, line) for name, lines in RIGHT.items() for line in lines]
 misses = [(name, *pair) for name, lines in NOT_YET.items() for pair in lines]
 
 
-def test_there_are_six_puzzles_and_many_lines_for_each():
-    assert [*catalogue.puzzles(1)] == [*RIGHT] == [*NOT_YET] and len(RIGHT) == 6
+def test_lesson_1_has_a_ladder_of_six_and_each_puzzle_has_many_lines():
+    every = [name for lesson in catalogue.lessons() for name in catalogue.puzzles(lesson)]
+    assert every == [*RIGHT] == [*NOT_YET] and len(catalogue.puzzles(1)) == 6
     assert min(map(len, [*RIGHT.values(), *NOT_YET.values()])) >= 7
 
 
@@ -194,7 +231,7 @@ def test_a_puzzle_that_is_not_there_is_refused_and_the_nearest_named():
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_no_puzzle_is_solved_by_another_s_line_or_by_what_is_given(name):
-    given = catalogue.puzzles(1)[name]
+    given = catalogue.puzzles(int(name[0]))[name]
     assert isinstance(given, Puzzle) and all(each.isfinite().all() for each in given.inputs().values())
     for each in given.inputs():
         assert "not yet" in puzzle(name, lambda *every, each=each: given.inputs()[each]).text
