@@ -3,7 +3,7 @@
 #
 # *One forward pass through the frozen model*
 #
-# **65 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
+# **96 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
 #
 # All lessons steer one small language model without changing it. To see *where* a steering vector can enter, you first
 # need to know what flows through the model. At the end you will have written three of its parts, and they will agree
@@ -11,13 +11,13 @@
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Text becomes tokens | 8 | |
-# | 2 · Tokens become vectors | 8 | the embedding lookup |
+# | 1 · Text becomes tokens | 11 | |
+# | 2 · Tokens become vectors | 17 | the embedding lookup |
 # | 3 · Similar words, similar vectors | 5 | |
-# | 4 · Who may see whom | 13 | the causal mask |
-# | 5 · One attention head | 16 | a head |
-# | 6 · All the way up | 9 | |
-# | 7 · What a frozen model can be told | 6 | |
+# | 4 · Who may see whom | 18 | the causal mask |
+# | 5 · One attention head | 19 | a head |
+# | 6 · All the way up | 16 | |
+# | 7 · What a frozen model can be told | 10 | |
 
 # %% setup="1"
 import torch
@@ -151,6 +151,8 @@ puzzle("1.z6", lambda scores: scores.softmax(1))
 # %% [markdown]
 # ### Exercise 1.1: the lookup
 #
+# *about 6 minutes · difficulty ●○○*
+#
 # Write it for a batch: `tokens` has shape $(B, T)$, which is $B$ sentences of $T$ tokens each. Two rules, here and in
 # exercise 1.3: leave what you are given as it is; and since training must reach the rows of the table through what you
 # return, get from one to the other by PyTorch's operations alone (no `.detach()`, `.data` or NumPy on the way).
@@ -250,6 +252,8 @@ reveal("1.p2", sum(differ))
 # add keys.
 #
 # ### Exercise 1.2: the causal mask
+#
+# *about 6 minutes · difficulty ●●○*
 #
 # Return a tensor of `True` and `False`, of shape $(T, S)$: a row for each query, a column for each key.
 
@@ -391,6 +395,8 @@ plots.grid(plots.Picture((4, 1.8)).panel(), "the weights, as on paper", weights.
 # this for one position: it mixes values. What to mix is decided by queries and keys.
 #
 # ### Exercise 1.3: one head
+#
+# *about 8 minutes · difficulty ●●○*
 #
 # `visible` is a mask as in the last exercise, given to you here as an argument: hide what it hides, whatever that is.
 # Return the weights *and* the result, in this order. The two rules of exercise 1.1 hold here, too.

@@ -3,21 +3,21 @@
 #
 # *Pseudo-embeddings in front of the text*
 #
-# **50 minutes · difficulty ●●○ · builds on**: lesson 1 (tokens, the embedding table, the stream, the frozen model).
+# **65 minutes · difficulty ●●○ · builds on**: lesson 1 (tokens, the embedding table, the stream, the frozen model).
 #
 # In lesson 1 two words in front of a sentence decided what the frozen model said. Here you replace those words by
 # vectors that no word has, and let training find them. At the end, four vectors of your own make the model translate.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · From words to vectors | 7 | |
-# | 2 · Prompt tuning in ten lines | 12 | the `embed` hook |
-# | 3 · Words are a special case | 6 | |
-# | 4 · Slice nothing | 8 | the loss of a model with a prompt |
+# | 1 · From words to vectors | 11 | |
+# | 2 · Prompt tuning in ten lines | 11 | the `embed` hook |
+# | 3 · Words are a special case | 5 | |
+# | 4 · Slice nothing | 14 | the loss of a model with a prompt |
 # | 5 · One real training step | 5 | |
-# | 6 · Train it | 5 | |
-# | 7 · Where to start | 5 | initialising from words |
-# | 8 · What was gained | 2 | |
+# | 6 · Train it | 4 | |
+# | 7 · Where to start | 10 | initialising from words |
+# | 8 · What was gained | 5 | |
 
 # %% setup="2"
 import torch
@@ -98,6 +98,8 @@ print("nothing changed:", torch.equal(model(tokens, hooks=Looking()), model(toke
 # is how vectors become *learnable*.
 #
 # ### Exercise 2.1: the `embed` hook
+#
+# *about 7 minutes · difficulty ●●○*
 #
 # `vectors` is a tensor `(P, D)`: what your prompt starts from. Keep a copy, so that training does not change the tensor
 # itself. Put the learned vectors in front of **each** of the $B$ texts of a batch.
@@ -222,6 +224,8 @@ for token, target in zip(tokens[0].tolist(), targets[0].tolist(), strict=True):
 #
 # ### Exercise 2.2: the loss with a prompt
 #
+# *about 7 minutes · difficulty ●●○*
+#
 # It must hold for any hooks, with a prompt of any length and without one. Leave tokens and targets as they are.
 
 
@@ -333,6 +337,8 @@ quiz("2.q9")
 # the rows of some *words*: those have a size that the model knows, and may even mean the right thing.
 #
 # ### Exercise 2.3: start from words
+#
+# *about 6 minutes · difficulty ●○○*
 #
 # Give $P$ vectors from the rows of the words' tokens, in the words' order. Fewer words than $P$: begin again with the
 # first. More: the first $P$ are enough. Leave `words` and `table` as they are.

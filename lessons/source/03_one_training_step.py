@@ -1,21 +1,22 @@
 # %% [markdown]
 # # Lesson 3 · One training step
 #
-# *Where the gradient goes: it flows through everything and lands on the prompt alone*
+# *The gradient flows through everything and lands on the prompt alone*
 #
-# **70 minutes · difficulty ●●● · builds on**: lesson 2 (the prompt, its loss, the diagram of one step), and the chain
-# rule for derivatives.
+# **125 minutes · difficulty ●●● · builds on**: lesson 2 (the prompt, its loss, one step), and the chain rule for
+# derivatives.
 #
 # How can a frozen model pass on what it does not keep? You compute a gradient with your own hands, write the loop that
-# uses it, and prove that nothing else moved. Then you find out what went wrong in four programs that all ran.
+# uses it, and prove that nothing else moved. Then you find out what went wrong in four programs that all ran. A pause
+# is marked after section 3.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Flows through, lands on | 12 | |
-# | 2 · A gradient by hand | 17 | the gradient on one prompt vector |
-# | 3 · The loop | 10 | the training loop |
-# | 4 · The proof | 11 | the evidence that only the prompt learned |
-# | 5 · Four programs that ran | 20 | four diagnoses, four repairs |
+# | 1 · Flows through, lands on | 16 | |
+# | 2 · A gradient by hand | 24 | the gradient on one prompt vector |
+# | 3 · The loop | 24 | the training loop |
+# | 4 · The proof | 23 | the evidence that only the prompt learned |
+# | 5 · Four programs that ran | 38 | four diagnoses, four repairs |
 
 # %% setup="3"
 import numpy as np
@@ -196,6 +197,8 @@ puzzle("3.z2", lambda a, c: a * (c - a @ c))
 # %% [markdown]
 # ### Exercise 3.1: the gradient by hand
 #
+# *about 16 minutes · difficulty ●●●*
+#
 # `seen` is what `forward` returned, `W` its matrices, `place` is $j$. Return both ways, `(D,)` each, in plain NumPy,
 # and leave `seen` and `W` as they are. NumPy's `@` works as torch's does.
 
@@ -273,6 +276,8 @@ for slope in (3.0, 0.003):
 # %% [markdown]
 # ### Exercise 3.2: the training loop
 #
+# *about 15 minutes · difficulty ●●○*
+#
 # Freeze the model, train the prompt with Adam on each batch once, and return the list of losses as plain numbers
 # (`value.item()`). The model may come straight from its own training, with gradients left in it; before the first batch
 # it is frozen and these are gone (`freeze` does both), and so it still is at the end. `loss(model, tokens, targets,
@@ -333,6 +338,17 @@ quiz("3.q12")
 quiz("3.q13")
 
 # %% [markdown]
+# ### A pause
+#
+# You know now what a gradient on a prompt vector is made of, and your own loop has used it. The second sitting proves
+# that nothing else moved, and looks for four mistakes.
+#
+# **To go on another day**: open this notebook, click the cell below, and choose *Run ▸ Run All Above Selected Cell*.
+
+# %%
+progress(3)
+
+# %% [markdown]
 # ## 4 · The proof
 #
 # That only the prompt learned is a *claim*. Pictures alone can lie about it. Here is a model that has just been trained
@@ -379,6 +395,8 @@ quiz("3.q6")
 
 # %% [markdown]
 # ### Exercise 3.3: the proof of freezing
+#
+# *about 15 minutes · difficulty ●●○*
 #
 # `before` is a list of copies of `model.parameters()`; `inside` is a list of the gradients recorded at each block's
 # output, each a tensor or `None`. Return a dict that says `True` or `False` for each of the five facts. A prompt
@@ -482,6 +500,8 @@ run(healthy, adam(healthy), islice(translations, 30))
 #
 # ### Exercise 3.4: program Amber
 #
+# *about 7 minutes · difficulty ●●○*
+#
 # Its prompt is to name the last word. The targets Amber makes itself, from the ids of question and answer:
 
 
@@ -535,6 +555,8 @@ check("3.4", Amber)
 # %% [markdown]
 # ### Exercise 3.5: program Blue
 #
+# *about 7 minutes · difficulty ●○○*
+#
 # Blue has an `embed` of its own. The package refused it, so Blue went around, by `watch`. As handed in:
 
 
@@ -579,6 +601,8 @@ check("3.5", Blue)
 # %% [markdown]
 # ### Exercise 3.6: program Coral
 #
+# *about 7 minutes · difficulty ●○○*
+#
 # Coral chose its own optimizer. As handed in:
 
 # %%
@@ -611,6 +635,8 @@ check("3.6", Coral)
 
 # %% [markdown]
 # ### Exercise 3.7: program Dune
+#
+# *about 8 minutes · difficulty ●●○*
 #
 # Dune prepares model and optimizer itself. As handed in, on a model of its own:
 

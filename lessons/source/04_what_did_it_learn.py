@@ -3,7 +3,7 @@
 #
 # *Reading a prompt that nobody wrote, and not reading too much into it*
 #
-# **55 minutes · difficulty ●●○ · builds on**: lesson 2 (the `embed` hook), lesson 3 (the training loop).
+# **90 minutes · difficulty ●●○ · builds on**: lesson 2 (the `embed` hook), lesson 3 (the training loop).
 #
 # A trained soft prompt is a handful of vectors. It works; but *what* is it? You will watch one being learned, look for
 # words near it, and then do what most people forget: test whether those words explain anything. Afterwards you search
@@ -11,12 +11,12 @@
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Watching it learn | 8 | |
-# | 2 · Vectors on the move | 5 | |
-# | 3 · Which words are near? | 9 | nearest words |
-# | 4 · Do the words do the work? | 11 | replace vectors by words, measure |
-# | 5 · Where to start, how fast to go | 12 | a search that fools nobody |
-# | 6 · Hard against soft | 11 | |
+# | 1 · Watching it learn | 12 | |
+# | 2 · Vectors on the move | 4 | |
+# | 3 · Which words are near? | 16 | nearest words |
+# | 4 · Do the words do the work? | 22 | replace vectors by words, measure |
+# | 5 · Where to start, how fast to go | 26 | a search that fools nobody |
+# | 6 · Hard against soft | 10 | |
 
 # %% setup="4"
 from itertools import product
@@ -185,6 +185,8 @@ f"rows: {table.norm(dim=1).mean():.1f} on average; learned vectors: " + ", ".joi
 # %% [markdown]
 # ### Exercise 4.1: the nearest words
 #
+# *about 8 minutes · difficulty ●●○*
+#
 # For each vector: the id of its nearest row, and their cosine. Leave `vectors` and `table` as they are.
 
 
@@ -249,6 +251,8 @@ f"loss of the learned vectors: {loss(model, *chinese.test, copied):.4f}"
 
 # %% [markdown]
 # ### Exercise 4.2: one at a time, then all
+#
+# *about 11 minutes · difficulty ●●○*
 #
 # Return $P + 1$ losses: with vector 0 *alone* replaced by the row of its word, with vector 1 alone, …, and last with
 # all of them replaced. The rows go in as they are in the table. Afterwards vectors and model are as they were.
@@ -468,6 +472,8 @@ f"the best of twelve: {here[winner]:.2f} where it was chosen, {elsewhere[winner]
 
 # %% [markdown]
 # ### Exercise 4.3: choose a setting
+#
+# *about 13 minutes · difficulty ●○○*
 #
 # `run(length, start, rate, seed)` trains a prompt and returns `{"validation": …, "test": …}`, two accuracies. Return
 # the setting `(length, start, rate)` with the best mean validation accuracy, then that mean, then its mean test
