@@ -114,11 +114,11 @@ class Section:
 def sections(lesson: int) -> list[Section]:
     """Each section with the minutes of its parts, by the rule."""
     every = cells(source_of(lesson))
-    plan = {int(number): int(minutes) for number, minutes in PLAN.findall(every[0].source)}
+    plan = {int(number): int(minutes) for number, minutes in PLAN.findall(every[0].source)} or {1: header(lesson)}
     known, found = said(lesson), {number: Section(number, minutes) for number, minutes in plan.items()}
     here = min(plan)
     for place, cell in enumerate(every):
-        if cell.is_text and (head := re.match(r"## (\d+) · ", cell.source)):
+        if cell.is_text and (head := re.match(r"## (\d+) · ", cell.source)) and int(head[1]) in plan:
             here = int(head[1])
         for kind, minutes in cost(cell, place, known):
             found[here].add(kind, minutes)

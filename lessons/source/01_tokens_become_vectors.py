@@ -3,7 +3,7 @@
 #
 # *One forward pass through the frozen model*
 #
-# **96 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
+# **92 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
 #
 # All lessons steer one small language model without changing it. To see *where* a steering vector can enter, you first
 # need to know what flows through the model. At the end you will have written three of its parts, and they will agree
@@ -11,7 +11,7 @@
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Text becomes tokens | 11 | |
+# | 1 · Text becomes tokens | 7 | |
 # | 2 · Tokens become vectors | 17 | the embedding lookup |
 # | 3 · Similar words, similar vectors | 5 | |
 # | 4 · Who may see whom | 18 | the causal mask |
