@@ -105,7 +105,7 @@ model.embedding.weight.shape  # (V, D)
 #
 # Whatever you write in this lesson is made of six moves with tensors. In each puzzle you type **one line** in place of
 # the dots. Run the cell before you type: it shows what there is, and the target, each with its shape. Any line that
-# makes the target is right, and nothing counts.
+# makes the target is right; there are no points.
 #
 # `table[0]` is the first row of a table: counting starts at 0.
 
