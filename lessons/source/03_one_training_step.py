@@ -168,14 +168,14 @@ def forward(x, W):  # (S, D) and four matrices
 
 # %% [markdown]
 # A prompt vector $p = x_j$ has two ways to the loss: through its **value** (what is read at its place) and its **key**
-# (how much its place is read). Write $g_z$ for the gradient of the loss with respect to $z$, and walk down:
+# (how much it is read). Write $g_z$ for the loss's gradient with respect to $z$, and walk down:
 #
 # 1. At the logits: $g = \pi - 1_{\text{target}}$, of shape $(V)$. With $\pi = (0.7, 0.2, 0.1)$ and word 1 as the target
 #    it is $(0.7, -0.8, 0.1)$.
 # 2. At the top: $g_h = W_r\, g$, of shape $(D)$: backwards, a matrix is used from its other side.
 # 3. **Through the value**: $h$ contains $a_j v_j$, and $v_j = p\,W_v$. So this way gives $\; a_j \, W_v\, g_h$.
 #
-# *Check yourself*: steps 2 and 3 (`weight` is $a_j$).
+# *Check yourself*: steps 2 and 3 (`weight` is $a_j$, `value` $W_v$, `read` $W_r$).
 
 # %%
 puzzle("3.z1", lambda weight, value, read, g: weight * (value @ (read @ g)))
