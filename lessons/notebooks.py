@@ -24,6 +24,7 @@ METADATA = {
 REGION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION$", re.DOTALL | re.MULTILINE)
 INSTEAD = re.compile(r"^ *### INSTEAD\n", re.MULTILINE)
 PREDICTION = re.compile(r"^predict\((\"[^\"]+\"), .+\)", re.DOTALL | re.MULTILINE)
+PUZZLE = re.compile(r"^(puzzle\(\"[^\"]+\", lambda [^:]*:) .+\)$", re.MULTILINE)
 QUESTION_POINTS = re.compile(r"question_points\((\d+)\)")
 NOISE = re.compile(r"0x[0-9a-f]{8,}|(?<![\w.])/(?:tmp|home|root|work|usr|var|opt)/")
 QUIET = {
@@ -76,7 +77,7 @@ def code_cell(cell: Cell, solved: bool, source: Path) -> NotebookNode:
         name = f"points-{sum_of[1]}"
         metadata = {"nbgrader": nbgrader(name, grade=True, points=points)}  # its value is what nbgrader counts
     if not solved:
-        text = PREDICTION.sub(r"predict(\1, None)", text)
+        text = PUZZLE.sub(r"\1 ...)", PREDICTION.sub(r"predict(\1, None)", text))
     made = nbformat.v4.new_code_cell(text, metadata=metadata)
     made.metadata["name"] = name
     return made

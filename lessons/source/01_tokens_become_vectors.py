@@ -3,25 +3,21 @@
 #
 # *One forward pass through the frozen model*
 #
-# **65 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
+# **92 minutes · difficulty ●○○ · builds on**: Python, and the dot product and product of matrices. Nothing else.
 #
 # All lessons steer one small language model without changing it. To see *where* a steering vector can enter, you first
-# need to know what flows through the model. At the end of this lesson you will have written three of its parts, and
-# they will agree with the model's own to the last digits. Two sittings are better than one: a good place to stop is
-# the end of section 4.
+# need to know what flows through the model. At the end you will have written three of its parts, and they will agree
+# with the model's own to the last digits. Take two sittings: a pause is marked after section 4.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Text becomes tokens | 8 | |
-# | 2 · Tokens become vectors | 8 | the embedding lookup |
+# | 1 · Text becomes tokens | 7 | |
+# | 2 · Tokens become vectors | 17 | the embedding lookup |
 # | 3 · Similar words, similar vectors | 5 | |
-# | 4 · Who may see whom | 13 | the causal mask |
-# | 5 · One attention head | 16 | a head |
-# | 6 · All the way up | 9 | |
-# | 7 · What a frozen model can be told | 6 | |
-#
-# Run each cell with *Shift+Enter*. Where something is asked of you, commit to an answer first and run the cell then:
-# a wrong guess that you notice teaches more than a right one that you read.
+# | 4 · Who may see whom | 18 | the causal mask |
+# | 5 · One attention head | 19 | a head |
+# | 6 · All the way up | 16 | |
+# | 7 · What a frozen model can be told | 10 | |
 
 # %% setup="1"
 import torch
@@ -30,10 +26,13 @@ import torch.nn.functional as F
 from minitransformer import Recorder, freeze, generate, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, puzzle, question_points, quiz, reveal, use
 
 # %% [markdown]
 # ## 1 · Text becomes tokens
+#
+# Run each cell with *Shift+Enter*. Where something is asked of you, answer first and run the cell then: a wrong guess
+# that you notice teaches more than a right one that you read.
 #
 # A model calculates with numbers, so text is first cut into pieces, **tokens**, and each token gets its number, its
 # **id**. The list of all tokens is the **vocabulary**; its size is called $V$. Here a token is an English word, a
@@ -93,15 +92,66 @@ quiz("1.q3")
 # model keeps a table $E$ with one row of $D$ numbers for each token, the **embedding table**, and replaces each id
 # $w_t$ by its row:
 #
-# $$x_t = E[w_t], \qquad E \in \mathbb{R}^{V \times D}$$
+# $$x_t = E[w_t], \qquad E \in \mathbb{R}^{V \times D}, \quad x_t \in \mathbb{R}^D$$
 #
-# The rows are learned, like all other weights. $D$ is the **width** of the model.
+# So `!` becomes row 4: $D$ numbers. The rows are learned, like all other weights. $D$
+# is the **width** of the model.
 
 # %%
 model.embedding.weight.shape  # (V, D)
 
 # %% [markdown]
+# ### A ladder of six lines
+#
+# Whatever you write in this lesson is made of six moves with tensors. In each puzzle you type **one line** in place of
+# the dots. Run the cell before you type: it shows what there is, and the target, each with its shape. Any line that
+# makes the target is right; there are no points.
+#
+# `table[0]` is the first row of a table: counting starts at 0.
+
+# %%
+puzzle("1.z1", lambda table: table[2])
+
+# %% [markdown]
+# An index may also be a tensor of whole numbers. You get one row for each of them, in their order.
+
+# %%
+puzzle("1.z2", lambda table, ids: table[ids])
+
+# %% [markdown]
+# `x[:, None]` stands a row of numbers up as a column: the shape `(2,)` becomes `(2, 1)`. Where a column meets a row,
+# each is repeated along the other (**broadcasting**). With `x` 5 and 6, `x[:, None] * torch.tensor([1, 10])` has two
+# rows: 5, 50 and 6, 60.
+
+# %%
+puzzle("1.z3", lambda tens, ones: tens[:, None] + ones)
+
+# %% [markdown]
+# A comparison such as `a < b` goes number by number, gives True and False, and broadcasts as well. Row $i$ of the
+# target says which of `theirs` are at most `mine[i]`.
+
+# %%
+puzzle("1.z4", lambda mine, theirs: theirs <= mine[:, None])
+
+# %% [markdown]
+# `a @ b` takes the dot product of each row of `a` with each *column* of `b`, and `b.T` turns rows into columns. Wanted
+# is the dot product of each row of `query` with each *row* of `key`.
+
+# %%
+puzzle("1.z5", lambda query, key: query @ key.T)
+
+# %% [markdown]
+# `x.softmax(dim)` takes $e$ to the power of each number and divides by the sum along the dimension `dim`. Dimension 0
+# runs down, dimension 1 to the right. The scores here are the logarithms of 1, 1, 2 and of 2, 6, 2, so you can check
+# the target without a calculator.
+
+# %%
+puzzle("1.z6", lambda scores: scores.softmax(1))
+
+# %% [markdown]
 # ### Exercise 1.1: the lookup
+#
+# *about 6 minutes · difficulty ●○○*
 #
 # Write it for a batch: `tokens` has shape $(B, T)$, which is $B$ sentences of $T$ tokens each. Two rules, here and in
 # exercise 1.3: leave what you are given as it is; and since training must reach the rows of the table through what you
@@ -136,10 +186,11 @@ quiz("1.q1")
 # Two vectors point the same way when their **cosine** is near 1, and have nothing to do with each other when it is
 # near 0:
 #
-# $$\cos(a, b) = \frac{a \cdot b}{|a|\,|b|}$$
+# $$\cos(a, b) = \frac{a \cdot b}{|a|\,|b|} \qquad a, b \in \mathbb{R}^D$$
 #
-# Nobody ever told the model that cats and dogs are animals. *Predict first*: what is the cosine of the rows of `cat`
-# and `dog`, and of `cat` and `two`? Any number from −1 to 1.
+# It is one number: for $a = (3, 4)$ and $b = (4, 3)$ it is 24 / (5 · 5) = 0.96. Nobody ever told the model that cats
+# and dogs are animals. *Predict first*: what is the cosine of the rows of `cat` and `dog`, and of `cat` and `two`? Any
+# number from −1 to 1.
 
 # %%
 predict("1.p1", {"cat, dog": 0.5, "cat, two": 0.0})
@@ -192,17 +243,19 @@ reveal("1.p2", sum(differ))
 # %% [markdown]
 # The three positions before the difference cannot have noticed it; the changed word itself and all after it have.
 #
-# The rule behind it is one line. Let there be $T$ **queries** (positions that look) and $S \ge T$ **keys** (positions
-# that are looked at). The queries are *the last $T$ of the $S$ positions*, so query $i$ stands at position $S - T + i$:
+# The rule is one line. $T$ **queries** look, and $S \ge T$ **keys** are looked at. The queries are *the last $T$ of the
+# $S$ positions*:
 #
 # $$\text{query } i \text{ sees key } j \iff j \le S - T + i$$
 #
-# In a plain text $T = S$. Later there will be more keys than queries: vectors that we put in front of the text.
-
-# %% [markdown]
+# With 3 queries and 5 keys, query 0 sees keys 0, 1 and 2. In a plain text $T = S$; later, vectors in front of the text
+# add keys.
+#
 # ### Exercise 1.2: the causal mask
 #
-# Return a tensor of `True` and `False`: one row for each query, one column for each key.
+# *about 6 minutes · difficulty ●●○*
+#
+# Return a tensor of `True` and `False`, of shape $(T, S)$: a row for each query, a column for each key.
 
 
 # %% exercise="1.2"
@@ -284,25 +337,45 @@ plots.grid(picture, "where “sleeping” looks", [decoder, encoder], rows, toke
 quiz("1.q17")
 
 # %% [markdown]
+# ### A pause
+#
+# You have seen that an id picks a row of a table, that words used alike have similar rows, and that a mask says who
+# sees whom. The second sitting reads the model from the bottom to the top, and then steers it.
+#
+# **To go on another day**: open this notebook, click the cell below, and choose *Run ▸ Run All Above Selected Cell*.
+# That takes some seconds. Your code and guesses stand in their cells, and your answers to questions are kept beside the
+# notebook.
+
+# %%
+progress(1)
+
+# %% [markdown]
 # ## 5 · One attention head
 #
 # **Attention** moves information from position to position. Each position computes three vectors from its $x_t$ by
 # three learned matrices: a **query** (what am I looking for?), a **key** (what do I have to offer?), and a **value**
-# (what do I hand over?). A query is compared with all visible keys; the better they fit, the more of that value comes:
+# (what do I hand over?). A query's dot products with all visible keys are its **scores**. The softmax, as in the last
+# puzzle, makes shares of them: positive, with sum 1.
 #
-# $$A = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}} + M\right), \qquad \text{result} = A\,V$$
-#
-# $M$ is 0 where a query sees a key and $-\infty$ elsewhere, $d$ is the width of a query, and the softmax makes each
-# *row* positive with sum 1: $\operatorname{softmax}(s)_j = e^{s_j} / \sum_k e^{s_k}$. The rows of $A$ are the
-# **attention weights**.
+# $$\operatorname{softmax}(s)_j = e^{s_j} / \sum_k e^{s_k} \qquad s \in \mathbb{R}^S$$
+
+# %%
+scores = torch.tensor([1.0, 2.0, 4.0]).log()
+7 * scores.softmax(0)  # so the shares are sevenths
 
 # %% [markdown]
+# For all queries at once, $Q$ of shape $(T, d)$, with keys and values of shape $(S, d)$:
+#
+# $$A = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}} + M\right) \in \mathbb{R}^{T \times S}, \qquad
+# \text{result} = A\,V \in \mathbb{R}^{T \times d}$$
+#
+# $M$ is 0 where a query sees a key and $-\infty$ elsewhere. $A$ holds the **attention weights**.
+#
 # ### Three tokens on paper
 #
-# Take three tokens of width $d = 1$. All queries are 1, the keys $\ln 1, \ln 2, \ln 4$, the values 21, 0 and 42.
-# With such keys $e^{qk}$ is 1, 2 and 4, so you need no calculator. The first token sees itself alone: weight 1, and it
-# reads 21. The second sees two: weights $\frac13$ and $\frac23$, and it reads $\frac13 \cdot 21 + \frac23 \cdot 0 = 7$.
-# *Predict first*: what does the third token read?
+# Take $d = 1$. All queries are 1, the keys $\ln 1, \ln 2, \ln 4$, the values 21, 0 and 42; so $e^{qk}$ is 1, 2 and 4.
+# The first token sees itself alone: weight 1, and it reads 21. The second sees two: weights $\frac13$ and $\frac23$,
+# and it reads $\frac13 \cdot 21 + \frac23 \cdot 0 = 7$. *Predict first*: what does the third token read?
 
 # %%
 predict("1.p6", 21)
@@ -320,9 +393,10 @@ plots.grid(plots.Picture((4, 1.8)).panel(), "the weights, as on paper", weights.
 # %% [markdown]
 # Sevenths of 1, 2 and 4: $\frac17 \cdot 21 + \frac27 \cdot 0 + \frac47 \cdot 42 = 27$. Attention never does more than
 # this for one position: it mixes values. What to mix is decided by queries and keys.
-
-# %% [markdown]
+#
 # ### Exercise 1.3: one head
+#
+# *about 8 minutes · difficulty ●●○*
 #
 # `visible` is a mask as in the last exercise, given to you here as an argument: hide what it hides, whatever that is.
 # Return the weights *and* the result, in this order. The two rules of exercise 1.1 hold here, too.
@@ -428,29 +502,13 @@ quiz("1.q18")
 # %% [markdown]
 # ## 6 · All the way up
 #
-# The vectors of the sentence run up through the model as a **stream**. Each of the four blocks adds to it twice, first
-# what attention gathers from other positions, then what a small network computes at each position alone:
+# The vectors of the sentence run up through the model as a **stream**, of shape $(T, D)$ at every height. Each of the
+# four blocks adds to it twice, first what attention gathers from other positions, then what a small network computes at
+# each position alone:
 #
 # $$x \leftarrow x + \operatorname{attention}(x), \qquad x \leftarrow x + \operatorname{feedforward}(x)$$
 #
-# Both read a *normalised* copy of $x$, $\operatorname{norm}(x)$; what they write is added to $x$ itself. The norm
-# brings every vector to the same size, however much was written before. It divides by the root of the mean square and
-# multiplies each feature by a learned number $g$:
-#
-# $$\operatorname{norm}(x) = g \cdot x \,\big/ \sqrt{\tfrac1D \textstyle\sum_i x_i^2 + 10^{-5}}$$
-#
-# One worked number: for $x = (3, 4)$ the mean square is 12.5 and its root 3.54, so with $g = 1$ the norm is
-# $(0.85, 1.13)$; for $x = (30, 40)$ it is the same.
-#
-# At the top, each vector is normalised and compared with every row of the embedding table. The results are the
-# **logits**, one for each possible next token:
-#
-# $$\text{logits}_t = \operatorname{norm}(x_t)\,E^\top \in \mathbb{R}^V$$
-
-# %%
-stream = recorder["output", 3][0]  # what the last block leaves behind
-by_hand = model.norm.weight * stream / (stream.square().mean(-1, keepdim=True) + 1e-5).sqrt()
-torch.testing.assert_close(by_hand, model.norm(stream))  # says nothing if they agree
+# A number of 0.3, to which the two add −0.1 and 0.4, leaves the block as 0.6.
 
 # %%
 plots.strip(recorder, labels)
@@ -461,11 +519,39 @@ plots.strip(recorder, labels)
 # is $T \times D$ at every height; that is why a vector of our own could be put beside these columns, at the bottom or
 # at any height. Keep that thought for lessons 2 and 5.
 
+# %%
+lengths = [recorder["output", block][0].norm(dim=1).mean().item() for block in range(4)]
+"a vector's length after each block: " + ", ".join(f"{length:.0f}" for length in lengths)
+
+# %% [markdown]
+# The vectors grow. So attention and feed-forward read a *normalised* copy of $x$; what they write is added to $x$
+# itself. The norm brings every vector to the same size: it divides by the root of the mean square, and multiplies
+# each feature by a learned number $g$.
+#
+# $$\operatorname{norm}(x) = g \cdot x \,\big/ \sqrt{\tfrac1D \textstyle\sum_i x_i^2 + 10^{-5}} \qquad x, g \in
+# \mathbb{R}^D$$
+#
+# For $x = (3, 4)$ the mean square is 12.5 and its root 3.54, so with $g = 1$ the norm is $(0.85, 1.13)$; for
+# $x = (30, 40)$ it is the same.
+
+# %%
+stream = recorder["output", 3][0]  # what the last block leaves behind
+by_hand = model.norm.weight * stream / (stream.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+torch.testing.assert_close(by_hand, model.norm(stream))  # says nothing if they agree
+
 # %% question="1.q8"
 quiz("1.q8")
 
 # %% question="1.q19"
 quiz("1.q19")
+
+# %% [markdown]
+# At the top, each vector is normalised and compared with every row of the embedding table. The results are the
+# **logits**, one for each possible next token:
+#
+# $$\text{logits}_t = \operatorname{norm}(x_t)\,E^\top \in \mathbb{R}^V$$
+#
+# If a vector of width 2 ended as $(1, 2)$, a token with the row $(3, -1)$ would get the logit $3 - 2 = 1$.
 
 # %%
 # the last block's output, read out by hand:
@@ -487,6 +573,8 @@ quiz("1.q12")
 # matrix of a block is $D$ wide on one side, and some multiple of $D$ on the other. So the blocks hold about
 #
 # $$c \cdot L \cdot D^2 \ \text{numbers, with } c \text{ about 11 here and often 12}$$
+#
+# Ours has 4 blocks and a width of 128: $11 \cdot 4 \cdot 128^2$ is about 720,000.
 
 # %%
 from dataclasses import replace
@@ -589,10 +677,9 @@ for name, work in {"a large model": 6 * 70e9 * 2e12, "our base": 6 * count * 18_
 
 # %% [markdown]
 # So few build a large model, and many use it. It is trained on one thing, the **next token** of all kinds of text, and
-# nearly every task can be written as a text that goes on: a sentence and its feeling, a question and its answer, a
-# **chat** with marks for who speaks. Before, one built a system for each task; for a narrow one with many examples that
-# still wins. So far more numbers and more text have brought better models, at growing cost. The ways to guide them
-# change within years.
+# nearly every task can be written as a text that goes on: a question and its answer, a **chat** with marks for who
+# speaks. Before, one built a system for each task; for a narrow one with many examples that still wins. So far more
+# numbers and more text have brought better models, at growing cost. The ways to guide them change within years.
 
 # %% question="1.q21"
 quiz("1.q21")
@@ -611,8 +698,8 @@ quiz("1.q14")
 # - A block adds to the stream twice; the logits compare its end with every row of the table.
 # - A frozen model can still be steered, through what comes in.
 #
-# **Go further** (not graded): which heads look at the instruction? Draw the other heads and blocks. At which block
-# does `model.logits(model.norm(recorder["output", b][0, -1]))` first prefer 小?
+# **Go further** (not graded): at which block does `model.logits(model.norm(recorder["output", b][0, -1]))` first
+# prefer 小?
 
 # %%
 progress(1)

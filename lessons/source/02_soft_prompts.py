@@ -3,21 +3,21 @@
 #
 # *Pseudo-embeddings in front of the text*
 #
-# **50 minutes · difficulty ●●○ · builds on**: lesson 1 (tokens, the embedding table, the stream, the frozen model).
+# **65 minutes · difficulty ●●○ · builds on**: lesson 1 (tokens, the embedding table, the stream, the frozen model).
 #
 # In lesson 1 two words in front of a sentence decided what the frozen model said. Here you replace those words by
 # vectors that no word has, and let training find them. At the end, four vectors of your own make the model translate.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · From words to vectors | 7 | |
-# | 2 · Prompt tuning in ten lines | 12 | the `embed` hook |
-# | 3 · Words are a special case | 6 | |
-# | 4 · Slice nothing | 8 | the loss of a model with a prompt |
+# | 1 · From words to vectors | 11 | |
+# | 2 · Prompt tuning in ten lines | 11 | the `embed` hook |
+# | 3 · Words are a special case | 5 | |
+# | 4 · Slice nothing | 14 | the loss of a model with a prompt |
 # | 5 · One real training step | 5 | |
-# | 6 · Train it | 5 | |
-# | 7 · Where to start | 5 | initialising from words |
-# | 8 · What was gained | 2 | |
+# | 6 · Train it | 4 | |
+# | 7 · Where to start | 10 | initialising from words |
+# | 8 · What was gained | 5 | |
 
 # %% setup="2"
 import torch
@@ -46,24 +46,26 @@ f"{V} rows: {V**4:,} hard prompts of four tokens"
 # Between two hard prompts there is no third one, and so no slope that says which way is better. A **soft prompt**
 # drops the condition: each of its $P$ vectors may be *any* $D$ numbers. Such a vector stands where the vector of a
 # token would stand, but belongs to no token; it is a **pseudo-embedding**, or **virtual token**. Change one of its
-# numbers a tiny bit, and the output changes a tiny bit. Call **loss** a number that says how wrong the output is
-# (section 4 makes it precise): it now has a slope, and training can walk down it, moving every number a little in the
-# direction that makes the loss smaller. That is **gradient descent**.
+# numbers a tiny bit, and the output changes a tiny bit.
+
+# %% question="2.q1"
+quiz("2.q1")
+
+# %% [markdown]
+# Call **loss** a number that says how wrong the output is (section 4 makes it precise): it now has a slope, and
+# training can walk down it, moving every number a little. That is **gradient descent**.
 #
 # Write $p_0, \dots, p_n$ for the pseudo-embeddings and $e_0, \dots, e_m$ for the embeddings of the text. What enters
 # the first block is
 #
 # $$x = [\,p_0, \dots, p_n \,;\, e_0, \dots, e_m\,] \in \mathbb{R}^{(P+T) \times D}, \qquad P = n + 1,\quad T = m + 1$$
 #
-# Read the brackets as "one below the other". Only the $p$ are learned: $P \cdot D$ numbers, and not one inside the
-# model. Learning them is called **prompt tuning**.
+# Read the brackets as "one below the other": four vectors and four tokens are 8 rows. Only the $p$ are learned:
+# $P \cdot D$ numbers, and not one inside the model. Learning them is called **prompt tuning**.
 
 # %%
 learned, all_numbers = 4 * D, sum(weight.numel() for weight in model.parameters())
 f"4 vectors are {learned} numbers beside the model's {all_numbers:,}: {learned / all_numbers:.2%}"
-
-# %% question="2.q1"
-quiz("2.q1")
 
 # %% question="2.q2"
 quiz("2.q2")
@@ -72,17 +74,32 @@ quiz("2.q2")
 # ## 2 · Prompt tuning in ten lines
 #
 # The model has a few places at which an object of yours may act: its **hooks**. You pass the object at the call,
-# `model(tokens, hooks=mine)`, and it acts during this call only. The recorder of lesson 1 was such an object; it only
-# looked. For prompt tuning a single place matters:
+# `model(tokens, hooks=mine)`, and it acts during this call only. For prompt tuning one matters:
 #
 # | the model says | you return |
 # |---|---|
 # | `hooks.embed(x)`: here is the text's embedding, `(B, T, D)` | what shall enter the first block, `(B, P+T, D)` |
 #
-# A class that inherits from `Hooks` changes nothing until it overrides a method. As `Hooks` is also a torch module, a
-# tensor wrapped in `nn.Parameter` and kept on `self` is found by the training: that is how vectors become *learnable*.
+# A class that inherits from `Hooks` changes nothing until it overrides a method. This one only looks:
+
+
+# %%
+class Looking(Hooks):
+    def embed(self, x):
+        print("the text's embedding comes by:", tuple(x.shape))
+        return x
+
+
+tokens = torch.tensor([tokenizer.encode("Look out! →")])
+print("nothing changed:", torch.equal(model(tokens, hooks=Looking()), model(tokens)))
+
+# %% [markdown]
+# `Hooks` is also a torch module. A tensor wrapped in `nn.Parameter` and kept on `self` is found by the training: that
+# is how vectors become *learnable*.
 #
 # ### Exercise 2.1: the `embed` hook
+#
+# *about 7 minutes · difficulty ●●○*
 #
 # `vectors` is a tensor `(P, D)`: what your prompt starts from. Keep a copy, so that training does not change the tensor
 # itself. Put the learned vectors in front of **each** of the $B$ texts of a batch.
@@ -111,7 +128,6 @@ check("2.1", Prompt)
 Prompt = use("2.1", Prompt)
 random_start = 0.05 * torch.randn(4, D, generator=torch.Generator().manual_seed(0))
 prompt = Prompt(random_start)
-tokens = torch.tensor([tokenizer.encode("Look out! →")])
 x = prompt.embed(model.embedding(tokens))
 print("text", model.embedding(tokens).shape, "→ with the prompt", x.shape)
 
@@ -187,14 +203,14 @@ logits = model(tokens, hooks=prompt)
 reveal("2.p2", logits.shape[1])
 
 # %% [markdown]
-# Now the **loss**: how wrong is the model? The **targets** say, for each position of the text, which token should come
-# next. Inside the question nothing is asked, and the target is `IGNORED` = −100; where the answer comes next, it is the
-# answer's next token. With the probability $\pi$ that the model gives to each target, the loss is the mean of
+# Now the **loss**: how wrong is the model? The **targets** say, for each position, which token should come
+# next. Inside the question nothing is asked, and the target is `IGNORED` = −100; then it is the answer's next token.
+# With the probability $\pi$ that the model gives to each target, the loss is the mean of
 #
-# $$-\log \pi(\text{target}) \qquad\text{over all targets that are not ignored}$$
+# $$-\log \pi(\text{target}) \in \mathbb{R} \qquad\text{over all targets that are not ignored}$$
 #
-# It is 0 where the model is sure and right, and grows without end as it grows sure of something else. (Its name is
-# **cross-entropy**; `F.cross_entropy(logits, targets)` wants logits `(N, V)` and targets `(N,)`, and passes over −100.)
+# A target with probability 1 adds 0, one with 0.5 adds 0.69, one with 0.01 adds 4.6. (This is **cross-entropy**;
+# `F.cross_entropy(logits, targets)` wants logits `(N, V)` and targets `(N,)`, and passes over −100.)
 
 # %%
 tokens, targets = batch(tokenizer, [("Look out! →", "小心!")])
@@ -207,6 +223,8 @@ for token, target in zip(tokens[0].tolist(), targets[0].tolist(), strict=True):
 # is where `<end>` should. So logits and targets fit as they are.
 #
 # ### Exercise 2.2: the loss with a prompt
+#
+# *about 7 minutes · difficulty ●●○*
 #
 # It must hold for any hooks, with a prompt of any length and without one. Leave tokens and targets as they are.
 
@@ -256,14 +274,20 @@ plots.training_diagram(step, tokenizer)
 # Read it from the bottom left: $p_0 \dots p_3$ and $e_0 \dots$ go up, side by side. The question, `Look out ! →`, and
 # the right answer are the text (in training the answer so far is read along, so that all its tokens are judged at
 # once). At the top the model's best guess stands above the target, each with its probability; the loss is made of the
-# targets'.
-#
-# The gradient (red) comes back down through all blocks to *every* vector at the bottom, words included. But the
+# targets'. Here are the sizes of the gradient (red) in numbers:
+
+# %%
+print("at each vector at the bottom:", [round(norm, 2) for norm in step.activations[0]])
+print("kept by the table of words:", step.base["embedding.weight"])
+print("kept by the prompt:", [round(norm, 2) for norm in step.prompt.values()])
+
+# %% [markdown]
+# It comes back down through all blocks to *every* vector at the bottom, words included. But the
 # words' rows lie in a frozen table, which keeps nothing: it says None. Only the $p$ **keep** their gradient, and only
 # they will move. How a frozen model can pass a gradient on is the story of lesson 3.
 #
 # *Live*: `from minitransformer import live; live.show(prompt)` opens a page on which this step runs in your browser,
-# row by row, with sentences of your own. (Before its first use the page is built, in some minutes.)
+# with sentences of your own. (The first time, the page is built in some minutes.)
 
 # %% question="2.q8"
 quiz("2.q8")
@@ -313,6 +337,8 @@ quiz("2.q9")
 # the rows of some *words*: those have a size that the model knows, and may even mean the right thing.
 #
 # ### Exercise 2.3: start from words
+#
+# *about 6 minutes · difficulty ●○○*
 #
 # Give $P$ vectors from the rows of the words' tokens, in the words' order. Fewer words than $P$: begin again with the
 # first. More: the first $P$ are enough. Leave `words` and `table` as they are.

@@ -1,21 +1,22 @@
 # %% [markdown]
 # # Lesson 3 · One training step
 #
-# *Where the gradient goes: it flows through everything and lands on the prompt alone*
+# *The gradient flows through everything and lands on the prompt alone*
 #
-# **70 minutes · difficulty ●●● · builds on**: lesson 2 (the prompt, its loss, the diagram of one step), and the chain
-# rule for derivatives.
+# **125 minutes · difficulty ●●● · builds on**: lesson 2 (the prompt, its loss, one step), and the chain rule for
+# derivatives.
 #
 # How can a frozen model pass on what it does not keep? You compute a gradient with your own hands, write the loop that
-# uses it, and prove that nothing else moved. Then you find out what went wrong in four programs that all ran.
+# uses it, and prove that nothing else moved. Then you find out what went wrong in four programs that all ran. A pause
+# is marked after section 3.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Flows through, lands on | 12 | |
-# | 2 · A gradient by hand | 17 | the gradient on one prompt vector |
-# | 3 · The loop | 10 | the training loop |
-# | 4 · The proof | 11 | the evidence that only the prompt learned |
-# | 5 · Four programs that ran | 20 | four diagnoses, four repairs |
+# | 1 · Flows through, lands on | 16 | |
+# | 2 · A gradient by hand | 24 | the gradient on one prompt vector |
+# | 3 · The loop | 24 | the training loop |
+# | 4 · The proof | 23 | the evidence that only the prompt learned |
+# | 5 · Four programs that ran | 38 | four diagnoses, four repairs |
 
 # %% setup="3"
 import numpy as np
@@ -24,7 +25,7 @@ import torch
 from minitransformer import PromptTuning, freeze, gradients, loss, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, puzzle, question_points, quiz, reveal, use
 
 # %% [markdown]
 # ## 1 · Flows through, lands on
@@ -41,17 +42,24 @@ print("on p:", p.grad, "· on w:", w.grad)
 
 # %% [markdown]
 # $\partial y / \partial p = w$. The gradient on the prompt *is* made of the frozen weight: the weight passes it on and
-# keeps nothing. In a chain of such steps each one multiplies what comes from above by its own slope,
+# keeps nothing. And `w.grad` is `None`: **nothing was computed**. A 0 would say something else, namely that it was
+# computed and came out as zero.
+#
+# In a chain of such steps each one multiplies what comes from above by its own slope. Here all are single numbers:
 #
 # $$\frac{\partial \ell}{\partial p} = \frac{\partial \ell}{\partial y_n}\cdot\frac{\partial y_n}{\partial y_{n-1}}
-# \cdots \frac{\partial y_1}{\partial p}$$
-#
-# and a slope depends on frozen weights and on the numbers that came in: the slope of $w \cdot p^2$ is $2\,w\,p$. So
-# the forward must *remember* what came in at every step. And `w.grad` is `None`: **nothing was computed**. A 0
-# would say something else, namely that it was computed and came out as zero.
-#
-# *Live*: on the page of `live.show()` (`from minitransformer import live`), *Backward* shows this for the whole model:
-# a number at every place that the gradient passes, hatching at every frozen parameter.
+# \cdots \frac{\partial y_1}{\partial p} \in \mathbb{R}$$
+
+# %%
+p = torch.tensor(2.0, requires_grad=True)
+below = w * p  # 6, and its slope is w = 3
+above = below**2  # 36, and its slope is 2 · 6
+above.backward()
+p.grad  # 12 · 3
+
+# %% [markdown]
+# The upper slope needs the 6 that came in: a forward must *remember* what came in at every step. (*Live*: *Backward* on
+# the page of `live.show()` shows all of this for the whole model.)
 #
 # Now a popular thought: *the base is frozen, so it needs no gradients; run it under* `torch.no_grad()`, *which forgets
 # all steps, and save the memory.* *Predict first*: what does the prompt get then? Answer `"the same gradient"`, `"a
@@ -79,7 +87,11 @@ reveal("3.p1", outcome)
 # %% [markdown]
 # `no_grad` closes the road: nothing passes. A frozen weight leaves it open and keeps nothing. The loss must find its
 # way back *through* the model, or it never reaches the prompt.
-#
+
+# %% question="3.q1"
+quiz("3.q1")
+
+# %% [markdown]
 # So let it through. *Predict first*: the model has 38 parameter tensors, 4 blocks and an embedding. On how many of its
 # parameters does the gradient stay, and at how many of the 5 places in the stream (the embedding, the outputs of the
 # blocks) does it pass?
@@ -102,12 +114,15 @@ plots.flows_and_lands(step, tokenizer)
 # the target is probable already). On its way down it spreads to the positions before them, which attention has read.
 # **Below**, what it *lands on*: hatched fields are `None`, every parameter of the base. Only the four bars on the
 # right are kept.
-#
-# One row stands out: between the output of block 0 and the embedding the gradient of $p_0$ grows many times, far more
-# than in any other block. That is the block's first norm. It divides each vector by its size, the root of the mean of
-# its squared numbers, the **rms**. The numbers of a new prompt are about 0.05, so a small nudge comes out of the norm
-# about 20 times as large (times the norm's own weight), and on the way back the gradient is multiplied by the same.
-# Higher up the vectors are longer. If this is the reason, then a longer prompt must have a smaller gradient:
+
+# %% question="3.q2"
+quiz("3.q2")
+
+# %% [markdown]
+# One row stands out: below block 0 the gradient of $p_0$ grows many times, far more than in any other block. That is
+# the block's first norm. It divides by the root of the mean square. The numbers of a new prompt are about 0.05; a small
+# nudge comes out of the norm about 20 times as large (times its weight), and on the way back the gradient is multiplied
+# by the same. Higher up the vectors are longer. Then a longer prompt must have a smaller gradient:
 
 # %%
 for size in (0.05, 0.1, 0.2, 0.4):
@@ -120,12 +135,6 @@ for size in (0.05, 0.1, 0.2, 0.4):
 # %% [markdown]
 # It is so: above the block it changes far less, and below it a prompt of twice the length has about half the gradient.
 # So a large gradient need not mean that a vector is important; it may only be short.
-
-# %% question="3.q1"
-quiz("3.q1")
-
-# %% question="3.q2"
-quiz("3.q2")
 
 # %% question="3.q3"
 quiz("3.q3")
@@ -140,6 +149,9 @@ quiz("3.q3")
 #
 # $$a = \operatorname{softmax}(s) \qquad h = x_{\text{last}} + \sum_j a_j v_j \qquad
 # \pi = \operatorname{softmax}(h\,W_r) \qquad \ell = -\log \pi_{\text{target}}$$
+#
+# Here $q$ and $k_j$ are $(d)$, $v_j$ and $h$ are $(D)$, $s$ and $a$ are $(S)$, and $\pi$ is $(V)$. If $s = (0, \ln 3)$
+# then $a = (\frac14, \frac34)$; and if $\pi_{\text{target}} = 0.2$ then $\ell = 1.61$.
 
 
 # %%
@@ -155,25 +167,40 @@ def forward(x, W):  # (S, D) and four matrices
 
 
 # %% [markdown]
-# A prompt vector $p = x_j$ has two ways to the loss: through its **value** (what is read at its place) and through its
-# **key** (how much its place is read). Write $g_z$ for the gradient of the loss with respect to $z$, and walk down:
+# A prompt vector $p = x_j$ has two ways to the loss: through its **value** (what is read at its place) and its **key**
+# (how much it is read). Write $g_z$ for the loss's gradient with respect to $z$, and walk down:
 #
-# 1. At the logits: $g = \pi - 1_{\text{target}}$. Every word is pushed down by its probability, the target pulled
-#    up. Shape $(V)$.
-# 2. At the top: $g_h = W_r\, g$. A matrix that was used as $h W_r$ is passed backwards from its other side. Shape
-#    $(D)$.
+# 1. At the logits: $g = \pi - 1_{\text{target}}$, of shape $(V)$. With $\pi = (0.7, 0.2, 0.1)$ and word 1 as the target
+#    it is $(0.7, -0.8, 0.1)$.
+# 2. At the top: $g_h = W_r\, g$, of shape $(D)$: backwards, a matrix is used from its other side.
 # 3. **Through the value**: $h$ contains $a_j v_j$, and $v_j = p\,W_v$. So this way gives $\; a_j \, W_v\, g_h$.
-# 4. Towards the scores: raising weight $a_i$ alone would change the loss by $c_i = v_i \cdot g_h$. But the weights sum
-#    to one, so what one wins the others lose: $g_{s_j} = a_j\,(c_j - \sum_i a_i c_i)$, the softmax's derivative.
-#    Shape $(S)$ for $c$, a number for $g_{s_j}$.
+#
+# *Check yourself*: steps 2 and 3 (`weight` is $a_j$, `value` $W_v$, `read` $W_r$).
+
+# %%
+puzzle("3.z1", lambda weight, value, read, g: weight * (value @ (read @ g)))
+
+# %% [markdown]
+# The other way goes through the scores:
+#
+# 4. Raising weight $a_i$ alone would change the loss by $c_i = v_i \cdot g_h$. But the weights sum to one, so what one
+#    wins the others lose: $g_{s_j} = a_j\,(c_j - \sum_i a_i c_i)$, the softmax's derivative. Both $c$ and $g_s$ have
+#    shape $(S)$.
 # 5. **Through the key**: $s_j = (p\,W_k) \cdot q / \sqrt d$. So this way gives $\; g_{s_j}\, W_k\, q / \sqrt d$.
 #
-# Read 4 again: a place gains attention when what it says is *better than average* (a lower $c$).
-#
+# A place gains attention when what it says is *better than average* (a lower $c$). *Check yourself*: step 4, for all
+# places at once.
+
+# %%
+puzzle("3.z2", lambda a, c: a * (c - a @ c))
+
+# %% [markdown]
 # ### Exercise 3.1: the gradient by hand
 #
+# *about 16 minutes · difficulty ●●●*
+#
 # `seen` is what `forward` returned, `W` its matrices, `place` is $j$. Return both ways, `(D,)` each, in plain NumPy,
-# and leave `seen` and `W` as they are.
+# and leave `seen` and `W` as they are. NumPy's `@` works as torch's does.
 
 
 # %% exercise="3.1"
@@ -234,9 +261,22 @@ quiz("3.q8")
 # about the rate at most, and at first by just the rate, however small its gradient. Two facts to know about torch:
 #
 # - `backward()` **adds** to `.grad`; `optimizer.zero_grad()` clears it before the next batch.
-# - An optimizer moves what it was given, `torch.optim.Adam(parameters, lr=rate)`, and asks nobody.
-#
+# - An optimizer moves what it was given, `torch.optim.Adam(parameters, lr=rate)`.
+
+# %%
+for slope in (3.0, 0.003):
+    p = torch.tensor(2.0, requires_grad=True)
+    optimizer = torch.optim.Adam([p], lr=0.1)
+    (slope * p).backward()
+    (slope * p).backward()  # not cleared: the second is added
+    print(f"slope {slope}: .grad is {p.grad:.3f}", end=", ")
+    optimizer.step()
+    print(f"and the first step goes to {p.item():.3f}")
+
+# %% [markdown]
 # ### Exercise 3.2: the training loop
+#
+# *about 15 minutes · difficulty ●●○*
 #
 # Freeze the model, train the prompt with Adam on each batch once, and return the list of losses as plain numbers
 # (`value.item()`). The model may come straight from its own training, with gradients left in it; before the first batch
@@ -298,6 +338,17 @@ quiz("3.q12")
 quiz("3.q13")
 
 # %% [markdown]
+# ### A pause
+#
+# You know now what a gradient on a prompt vector is made of, and your own loop has used it. The second sitting proves
+# that nothing else moved, and looks for four mistakes.
+#
+# **To go on another day**: open this notebook, click the cell below, and choose *Run ▸ Run All Above Selected Cell*.
+
+# %%
+progress(3)
+
+# %% [markdown]
 # ## 4 · The proof
 #
 # That only the prompt learned is a *claim*. Pictures alone can lie about it. Here is a model that has just been trained
@@ -321,17 +372,31 @@ plots.gradient_reach(norms, gradients.token_norms(other))
 
 # %% [markdown]
 # All of them: **stale** gradients, left from before. Nothing reached these weights now, but who looks cannot know.
-# `freeze` of this package therefore also clears. Evidence has to be gathered from several sides:
+# `freeze` of this package therefore also clears:
+
+# %%
+freeze(fresh)
+loss(fresh, tokens, targets, other).backward()
+sum(norm is not None for norm in gradients.parameter_norms(fresh).values())
+
+# %% [markdown]
+# Evidence comes from several sides:
 #
 # | fact | what it excludes |
 # |---|---|
-# | `no_gradient`: every weight of the base has `.grad` `None`, not 0 | weights that could be trained; stale gradients |
-# | `unchanged`: every weight equals its copy from before, bit by bit | anything that wrote to the base |
-# | `optimizer`: it holds the prompt's parameters and no others | a base that would move at the next step |
+# | `no_gradient`: each `.grad` of the base is `None`, not 0 | weights that could be trained |
+# | `unchanged`: the base equals its copy from before, bit by bit | what wrote to the base |
+# | `optimizer`: it holds the prompt's parameters and no others | a base that would move next |
 # | `reached`: every vector (row) of the prompt has a gradient that is not 0 | vectors that take no part |
-# | `flowed`: inside the model, a gradient came at *every* place looked at | a closed road (`no_grad`, `detach`) |
-#
+# | `flowed`: inside the model, a gradient came at *every* place looked at | a closed road |
+
+# %% question="3.q6"
+quiz("3.q6")
+
+# %% [markdown]
 # ### Exercise 3.3: the proof of freezing
+#
+# *about 15 minutes · difficulty ●●○*
 #
 # `before` is a list of copies of `model.parameters()`; `inside` is a list of the gradients recorded at each block's
 # output, each a tensor or `None`. Return a dict that says `True` or `False` for each of the five facts. A prompt
@@ -368,9 +433,6 @@ optimizer.step()
 recorder = gradients.record_step(model, tokens, targets, prompt).recorder
 inside = [recorder.grad("output", block) for block in range(4)]
 evidence(model, before, prompt, optimizer, inside)
-
-# %% question="3.q6"
-quiz("3.q6")
 
 # %% question="3.q9"
 quiz("3.q9")
@@ -425,23 +487,22 @@ healthy = PromptTuning(4, model.config)
 run(healthy, adam(healthy), islice(translations, 30))
 
 # %% [markdown]
-# For each program, **name the cause first**, then repair. The causes to choose from, two more than you need:
+# For each program, **name the cause first**, then repair; each counts. Two causes are not needed:
 #
 # | name | what is wrong |
 # |---|---|
 # | `"labels"` | the targets stand at the wrong places |
 # | `"replaced"` | the prompt takes the places of tokens |
-# | `"detached"` | the prompt enters without its connection to the parameters |
+# | `"detached"` | the prompt enters cut off from its parameters |
 # | `"rate"` | the learning rate is far from sensible |
 # | `"base"` | the model is trained along |
 # | `"stale"` | old gradients were never cleared |
 #
-# The cause and the repair count separately.
-#
 # ### Exercise 3.4: program Amber
 #
-# Amber's prompt is to name the last word. The targets Amber makes itself, from the ids of question and answer. As
-# handed in:
+# *about 7 minutes · difficulty ●●○*
+#
+# Its prompt is to name the last word. The targets Amber makes itself, from the ids of question and answer:
 
 
 # %%
@@ -494,6 +555,8 @@ check("3.4", Amber)
 # %% [markdown]
 # ### Exercise 3.5: program Blue
 #
+# *about 7 minutes · difficulty ●○○*
+#
 # Blue has an `embed` of its own. The package refused it, so Blue went around, by `watch`. As handed in:
 
 
@@ -538,6 +601,8 @@ check("3.5", Blue)
 # %% [markdown]
 # ### Exercise 3.6: program Coral
 #
+# *about 7 minutes · difficulty ●○○*
+#
 # Coral chose its own optimizer. As handed in:
 
 # %%
@@ -570,6 +635,8 @@ check("3.6", Coral)
 
 # %% [markdown]
 # ### Exercise 3.7: program Dune
+#
+# *about 8 minutes · difficulty ●●○*
 #
 # Dune prepares model and optimizer itself. As handed in, on a model of its own:
 
@@ -627,13 +694,12 @@ quiz("3.q14")
 # ## What to take along
 #
 # - Frozen weights *pass* the gradient on and keep nothing: None, not 0. `no_grad` and `detach` close the road.
-# - The gradient on a prompt vector is made of frozen matrices and of what the forward computed with them. You wrote it
-#   down, along two ways: value and key.
+# - The gradient on a prompt vector is made of frozen matrices and of what the forward computed with them.
 # - Clear, forward, loss, backward, step; and an optimizer that holds the prompt alone.
 # - A low loss proves little, and so does a high accuracy. Compare bytes.
 #
-# **Go further** (not graded): in `flows_and_lands`, train the prompt first. Which vector's gradient shrinks most? And
-# what does a prompt learn from Amber's labels if it is to translate? Try several seeds: `PromptTuning(…, seed=1)`.
+# **Go further** (not graded): what does a prompt learn from Amber's labels if it is to translate? Try several
+# seeds.
 
 # %%
 progress(3)

@@ -1,8 +1,9 @@
-"""What the lessons' notebooks use: checks, hints, predictions, questions, and where one is."""
+"""What the lessons' notebooks use: checks, hints, predictions, puzzles, questions, and where one is."""
 
 from .checking import Unfinished, check, hint, use
 from .predictions import guessed, predict, reveal
 from .progress import progress, question_points, student
+from .puzzles import puzzle
 from .quiz import answer, quiz
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "hint",
     "predict",
     "progress",
+    "puzzle",
     "question_points",
     "quiz",
     "reveal",

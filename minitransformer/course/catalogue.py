@@ -1,8 +1,8 @@
 """Where to find a lesson, an exercise or a question. What exists is found by looking into the folders `lessonN`.
 
 A lesson's folder holds its judges (every module that defines `EXERCISES`), what runs beside students' code (`ask*.py`),
-its questions (`*.toml`), answers that are known to be wrong or right (`wrong_*.py`, `right_*.py`), and pictures
-(`plots*.py`).
+its questions (`*.toml`), its puzzles of one line (`puzzles*.py`), answers that are known to be wrong or right
+(`wrong_*.py`, `right_*.py`), and pictures (`plots*.py`).
 """
 
 import re
@@ -58,6 +58,12 @@ def exercises(lesson: int) -> dict[str, Exercise]:
 def questions(lesson: int) -> dict[str, Question]:
     """The questions of one lesson by id, in the order of their numbers."""
     return read_questions(sorted(folder(lesson).glob("*.toml")), lesson)
+
+
+@cache
+def puzzles(lesson: int) -> dict[str, object]:
+    """The puzzles of one lesson by id, in their order."""
+    return {each.id: each for module in modules(lesson, "puzzles") for each in module.PUZZLES}
 
 
 def known_answers(lesson: int, kind: str) -> dict[str, list]:

@@ -159,6 +159,12 @@ def test_a_source_with_a_mistake_is_refused(text, message, tmp_path):
         made(text, tmp_path)
 
 
+def test_the_line_of_a_puzzle_is_blank_for_the_student(tmp_path):
+    text = '# %%\npuzzle("1.z3", lambda tens, ones: tens[:, None] + ones)\n'
+    assert made(text, tmp_path).cells[0].source == 'puzzle("1.z3", lambda tens, ones: ...)'
+    assert made(text, tmp_path, solved=True).cells[0].source == text.splitlines()[1]
+
+
 def test_a_guess_is_blank_for_the_student_and_an_answer_filled_in_for_the_solved(tmp_path):
     text = '# %%\npredict("1.p1", {\n    "a": 1,\n})\n\n# %% question="1.q1"\nquiz("1.q1")\n'
     assert [cell.source for cell in made(text, tmp_path).cells] == ['predict("1.p1", None)', 'quiz("1.q1", answer="")']

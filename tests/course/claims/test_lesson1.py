@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from minitransformer import Cache, Config, PromptTuning, Recorder, Transformer, accuracy, batch, freeze, generate, train
-from minitransformer.course import lesson_text
+from minitransformer.course import catalogue, lesson_text
 from minitransformer.course.lesson_text import reference
 from minitransformer.hooks import NO_HOOKS
 from minitransformer.model import attend, visible
@@ -400,7 +400,7 @@ def test_three_tokens_on_paper_read_what_the_model_s_attention_gives():
 
 
 @pytest.mark.claim("1 §6", "the norm is $(0.85, 1.13)$; for $x = (30, 40)$ it is the same")
-@pytest.mark.claim("1 §6", "Both read a *normalised* copy of $x$")
+@pytest.mark.claim("1 §6", "attention and feed-forward read a *normalised* copy of $x$")
 def test_the_norm_brings_every_vector_to_the_same_size(model, tokenizer):
     for x in torch.tensor([3.0, 4.0]), torch.tensor([30.0, 40.0]):
         assert torch.nn.RMSNorm(2, 1e-5)(x).tolist() == pytest.approx([0.85, 1.13], abs=0.01)
@@ -411,3 +411,45 @@ def test_the_norm_brings_every_vector_to_the_same_size(model, tokenizer):
         equal(recorder["queries", 1].transpose(1, 2).flatten(2), block.attention.query(block.attention.norm(x)))
         x = x + recorder["attention", 1]
         equal(recorder["feed_forward", 1], block.feed_forward(block.norm(x), NO_HOOKS))
+
+
+# --------------------------------------------------------------------------------------------- 2: the ladder
+
+
+@pytest.mark.claim("1 §2", "`table[0]` is the first row of a table: counting starts at 0")
+@pytest.mark.claim("1 §2", "the shape `(2,)` becomes `(2, 1)`", "has two rows: 5, 50 and 6, 60")
+@pytest.mark.claim("1 §2", "The scores here are the logarithms of 1, 1, 2 and of 2, 6, 2")
+@pytest.mark.claim("1 §2", "Dimension 0 runs down, dimension 1 to the right")
+def test_the_ladder_s_words_about_tensors_hold():
+    x = torch.tensor([5, 6])
+    assert x[:, None].shape == (2, 1) and (x[:, None] * torch.tensor([1, 10])).tolist() == [[5, 50], [6, 60]]
+    scores = catalogue.puzzles(1)["1.z6"].inputs()["scores"]
+    torch.testing.assert_close(scores.exp(), torch.tensor([[1.0, 1, 2], [2, 6, 2]]))
+    torch.testing.assert_close(scores.softmax(0).sum(0), torch.ones(3))
+    table = catalogue.puzzles(1)["1.z1"].inputs()["table"]
+    assert table[0].tolist() == table.tolist()[0]
+
+
+# ------------------------------------------------------------------------------------------------ worked numbers
+
+
+@pytest.mark.claim("1 §3", "for $a = (3, 4)$ and $b = (4, 3)$ it is 24 / (5 · 5) = 0.96")
+@pytest.mark.claim("1 §4", "With 3 queries and 5 keys, query 0 sees keys 0, 1 and 2")
+@pytest.mark.claim("1 §5", "so the shares are sevenths")
+@pytest.mark.claim("1 §6", "a token with the row $(3, -1)$ would get the logit $3 - 2 = 1$")
+@pytest.mark.claim("1 §6", "$11 \\cdot 4 \\cdot 128^2$ is about 720,000")
+def test_the_numbers_worked_by_hand_are_right():
+    assert F.cosine_similarity(torch.tensor([3.0, 4]), torch.tensor([4.0, 3]), dim=0).item() == pytest.approx(0.96)
+    assert visible(3, 5)[0].nonzero().flatten().tolist() == [0, 1, 2]
+    shares = 7 * torch.tensor([1.0, 2.0, 4.0]).log().softmax(0)
+    torch.testing.assert_close(shares, torch.tensor([1.0, 2, 4]))
+    assert (torch.tensor([1.0, 2]) @ torch.tensor([[3.0, -1]]).T).item() == 1
+    assert abs(11 * 4 * 128**2 - 720_000) < 7_200
+
+
+@pytest.mark.claim("1 §6", "The vectors grow")
+def test_the_vectors_grow_from_block_to_block(model, tokenizer):
+    for text in TEXT, "The cat is sleeping.", "shout: The old dog is eating. →":
+        model(torch.tensor([tokenizer.encode(text)]), recorder := Recorder(("output",)))
+        lengths = [recorder["output", block].norm(dim=-1).mean().item() for block in range(4)]
+        assert all(above > below for below, above in pairwise(lengths)), lengths

@@ -325,3 +325,17 @@ def test_a_second_prompt_shares_the_model(model, tuned, said):
     chinese, _ = tuned(40, 0, at_random(0))
     shouting, _ = tuned(40, 0, at_random(0), skill="shout")
     assert (said(QUESTION, chinese), said(QUESTION, shouting), fingerprint(model)) == ("小心!", "LOOK OUT!", before)
+
+
+@pytest.mark.claim("2 §4", "A target with probability 1 adds 0, one with 0.5 adds 0.69, one with 0.01 adds 4.6")
+def test_what_a_target_adds_to_the_loss():
+    added = [-torch.tensor(probability).log().item() for probability in (1.0, 0.5, 0.01)]
+    assert added == pytest.approx([0, 0.69, 4.6], abs=0.01)
+
+
+@pytest.mark.claim("2 §5", "It comes back down through all blocks to *every* vector at the bottom")
+def test_the_numbers_of_the_gradient_are_there_for_every_vector_and_none_for_the_table(model, tokenizer):
+    tokens, targets = batch(tokenizer, [("Look out! →", "小心!")])
+    step = gradients.record_step(model, tokens, targets, Prompt(at_random(0)))
+    assert len(step.activations[0]) == 4 + tokens.shape[1] and all(step.activations[0])
+    assert step.base["embedding.weight"] is None and all(step.prompt.values())

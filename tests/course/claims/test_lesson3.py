@@ -395,3 +395,34 @@ def test_the_healthy_run_is_healthy_and_so_it_is_from_other_starts(programs, tun
     assert min(tuned(0.03, seed) for seed in (1, 2)) > 0.8
     assert programs.healthy.score > 0.8 and programs.healthy.same and programs.healthy.losses[-1] < 0.2
     assert programs.healthy.answers == ["小心!", programs.translation]
+
+
+# ------------------------------------------------------------------------------------------------ worked numbers
+
+
+@pytest.mark.claim("3 §1", "6, and its slope is w = 3", "36, and its slope is 2 · 6", "p.grad # 12 · 3")
+@pytest.mark.claim("3 §2", "it is $(0.7, -0.8, 0.1)$")
+@pytest.mark.claim("3 §2", "if $\\pi_{\\text{target}} = 0.2$ then $\\ell = 1.61$")
+def test_the_numbers_worked_by_hand_are_autograd_s():
+    p = torch.tensor(2.0, requires_grad=True)
+    ((3 * p) ** 2).backward()
+    assert p.grad == 36 == 12 * 3
+    logits = torch.tensor([0.7, 0.2, 0.1]).log().requires_grad_()
+    value = torch.nn.functional.cross_entropy(logits, torch.tensor(1))
+    value.backward()
+    torch.testing.assert_close(logits.grad, torch.tensor([0.7, -0.8, 0.1]))
+    assert value.item() == pytest.approx(1.61, abs=0.01)
+
+
+@pytest.mark.claim("3 §3", "`backward()` **adds** to `.grad`")
+@pytest.mark.claim("3 §4", "`freeze` of this package therefore also clears")
+def test_backward_adds_and_freeze_clears(look_out):
+    fresh, _ = pretrained()
+    weight, first = fresh.embedding.weight, None
+    for _ in range(2):
+        loss(fresh, *look_out).backward()
+        first = weight.grad.clone() if first is None else first
+    torch.testing.assert_close(weight.grad, 2 * first)
+    freeze(fresh)
+    loss(fresh, *look_out, PromptTuning(4, fresh.config)).backward()
+    assert all(norm is None for norm in gradients.parameter_norms(fresh).values())

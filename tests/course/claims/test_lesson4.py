@@ -476,3 +476,22 @@ def test_what_the_words_of_a_label_come_to():
     assert negative / (positive + negative) == pytest.approx(0.475, abs=1e-3)
     assert great / (great + bad) == pytest.approx(0.444, abs=1e-3)
     assert bad / (positive + negative) == pytest.approx(0.41, abs=1e-3)
+
+
+# ------------------------------------------------------------------------------------------------ worked numbers
+
+
+@pytest.mark.claim("4 §3", "With the rows $(1, 0)$ and $(0, 1)$, the vector $(3, 4)$ is nearest to the second")
+@pytest.mark.claim("4 §6", "If `happy` has 0.2, `calm` 0.1 and `sad` 0.1, *good* has 0.3 / 0.4 = 0.75")
+def test_the_numbers_worked_by_hand_are_right():
+    ids, cosines = reference("4.1")(torch.tensor([[3.0, 4]]), torch.eye(2))
+    assert ids.tolist() == [1] and cosines.item() == pytest.approx(0.8)
+    assert abs((0.2 + 0.1) / (0.2 + 0.1 + 0.1) - 0.75) < 1e-6
+
+
+@pytest.mark.claim("4 §5", "Then the test has become part of the training, and its score flatters")
+def test_the_best_of_twelve_equal_settings_is_flattered_where_it_was_chosen():
+    coins = torch.rand(200, 2, 12, 50, generator=torch.Generator().manual_seed(1)) < 0.5
+    here, elsewhere = coins.float().mean(3).unbind(1)
+    winner = here.argmax(1, keepdim=True)
+    assert here.gather(1, winner).mean() > 0.58 and abs(elsewhere.gather(1, winner).mean() - 0.5) < 0.02
