@@ -39,9 +39,9 @@ class Reader(Writer):
         links = [f'<a href="notebooks/{self.stem}.ipynb" download>Download the notebook</a>',
                  f'<a href="notebooks/solved/{self.stem}.ipynb" download>the solved one</a>']  # fmt: skip
         if repository := self.places.repository:
-            place = f"{repository}/blob/main/lessons/{self.stem}.ipynb"
-            links += [f'<a href="{COLAB}/{place}">open in Colab</a>',
-                      f'<a href="{BINDER}/{repository}/main?labpath=lessons/{self.stem}.ipynb">open in Binder</a>']  # fmt: skip
+            place = f"lessons/{self.stem}.ipynb"
+            links += [f'<a href="{COLAB}/{repository}/blob/main/{place}">open in Colab</a>',
+                      f'<a href="{BINDER}/{repository}/main?labpath={place}">open in Binder</a>']  # fmt: skip
         return f'<p class="ways">{" · ".join(links)}</p>'
 
     def cell(self, cell: NotebookNode) -> str:

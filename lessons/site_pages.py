@@ -29,7 +29,8 @@ QUESTIONS = {  # of the live page, by the lesson that they are from
 }
 GROUPS = {  # the documents that are pages, and under what; further ones in lessons/ join the third
     "Lessons": ["lessons/README.md"],
-    "For teachers": [f"lessons/{each}.md" for each in ("TEACHING", "COURSE", "GRADING", "ISOLATION", "CONCEPTS", "CLAIMS")],
+    "For teachers": ["lessons/TEACHING.md", "lessons/COURSE.md", "lessons/GRADING.md", "lessons/ISOLATION.md",
+                     "lessons/CONCEPTS.md", "lessons/CLAIMS.md"],
     "Documentation": ["README.md", "lessons/YOUR_OWN_DATA.md", "lessons/BEYOND.md", "lessons/FILES.md",
                       "minitransformer/data/phrasebook.md", "benchmarks/README.md"],
     "The project": ["CONTRIBUTING.md", "lessons/AUTHORING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"],
@@ -157,8 +158,9 @@ def laid_out(title: str, description: str, body: str, nav: str, head: str = "") 
 
 def contents(pages: dict[str, list[Page]], here: Page | None) -> str:
     """All pages by group, and the sections of the one that is open."""
-    lists = (f"<h2>{group}</h2><ul>{''.join(entry(page, page is here) for page in pages[group])}</ul>" for group in pages)
-    return f'<nav id="contents" aria-label="Contents"><div>{"".join(lists)}</div></nav>'
+    lists = {group: "".join(entry(page, page is here) for page in pages[group]) for group in pages}
+    inside = "".join(f"<h2>{group}</h2><ul>{entries}</ul>" for group, entries in lists.items())
+    return f'<nav id="contents" aria-label="Contents"><div>{inside}</div></nav>'
 
 
 def entry(page: Page, open_: bool) -> str:
@@ -184,7 +186,7 @@ def front(play: Path | None, lessons: list[Page]) -> str:
 
 def not_there(address: str, nav: str) -> str:
     base = f'<base href="{html.escape(address.rstrip("/"))}/">' if address else ""
-    body = '<h1>No such page</h1><p>It may have moved. Search above, or begin at <a href="index.html">the front page</a>.</p>'
+    body = '<h1>No such page</h1><p>It may have moved. Search, or begin at <a href="index.html">the front page</a>.</p>'
     return laid_out("No such page", "There is no page at this address.", body, nav, base)
 
 

@@ -12,8 +12,8 @@ from site_text import ROOT, Page, Places, Writer, code
 
 LEAD = """# API reference
 
-Every name that `from minitransformer import …` gives, as the code itself describes it. In the shapes, `B` is the rows of a
-batch, `T` the tokens of a text, `P` the vectors in front of it, `S` the keys, `D` the width and `V` the vocabulary.
+Every name that `from minitransformer import …` gives, as the code itself describes it. In the shapes, `B` is the rows
+of a batch, `T` the tokens of a text, `P` the vectors in front of it, `S` the keys, `D` the width, `V` the vocabulary.
 """
 
 
@@ -24,7 +24,8 @@ class Reference(Writer):
     def page(self) -> Page:
         parts = [self.text(LEAD)]
         for module, names in by_module().items():
-            parts.append(self.text(f"## {module.__name__.removeprefix('minitransformer.')}\n\n{inspect.getdoc(module)}"))
+            title = module.__name__.removeprefix("minitransformer.")
+            parts.append(self.text(f"## {title}\n\n{inspect.getdoc(module)}"))
             parts += [self.entry(inspect.unwrap(getattr(module, name))) for name in names]
         return self.finished("\n".join(parts))
 
@@ -33,11 +34,10 @@ class Reference(Writer):
         source = textwrap.dedent(inspect.getsource(it))
         tree = ast.parse(source).body[0]
         parts = [self.text(f"### {it.__name__}"), code(signature(tree, source)), self.described(it)]
-        if isinstance(it, type):
-            methods = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
-            for node in methods:
-                self.sections[-1].words.append(node.name)
-                parts.append(f'<div class="method">{code(textwrap.dedent(head(node, source)))}{self.text(ast.get_docstring(node) or "")}</div>')
+        for node in methods(tree):
+            self.sections[-1].words.append(node.name)
+            shown = code(textwrap.dedent(head(node, source))) + self.text(ast.get_docstring(node) or "")
+            parts.append(f'<div class="method">{shown}</div>')
         return "\n".join(parts)
 
     def described(self, it: type | object) -> str:
@@ -61,6 +61,12 @@ def by_module() -> dict[ModuleType, list[str]]:
 def functions(module: ModuleType) -> list[str]:
     own = (name for name, it in vars(module).items() if inspect.isfunction(it) and it.__module__ == module.__name__)
     return [name for name in own if not name.startswith("_")]
+
+
+def methods(node: ast.AST) -> list[ast.FunctionDef]:
+    """Of a class, the public ones."""
+    body = node.body if isinstance(node, ast.ClassDef) else []
+    return [each for each in body if isinstance(each, ast.FunctionDef) and not each.name.startswith("_")]
 
 
 def signature(node: ast.AST, source: str) -> str:

@@ -78,7 +78,7 @@ class Writer:
         self.name, self.folder, self.places, self.sections = name, folder, places, []
         self.markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
         self.markdown.use(dollarmath_plugin, double_inline=True, renderer=formula)
-        self.markdown.add_render_rule("fence", lambda _, tokens, n, *__: code(tokens[n].content, tokens[n].info or "text"))
+        self.markdown.add_render_rule("fence", lambda _, tokens, n, *__: code(tokens[n].content, tokens[n].info))
         self.markdown.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>')
         self.markdown.add_render_rule("table_close", lambda *_: "</table></div>")
 
@@ -95,7 +95,8 @@ class Writer:
                 if self.sections:
                     self.sections[-1].words.append(plain(token))
                 self.links(token.children)
-        return self.markdown.renderer.render(tokens, self.markdown.options, {})
+        made = self.markdown.renderer.render(tokens, self.markdown.options, {})
+        return re.sub(r"<th( [^>]*)?></th>", r"<td\1></td>", made)  # an empty corner is the heading of nothing
 
     def begin(self, title: str, level: int) -> str:
         """A new section; returns its anchor."""
@@ -145,7 +146,7 @@ def words(token) -> str:
 
 def code(source: str, language: str = "python") -> str:
     try:
-        lexer = get_lexer_by_name(language)
+        lexer = get_lexer_by_name(language or "text")
     except ClassNotFound:
         lexer = get_lexer_by_name("text")
     return highlight(source.strip("\n"), lexer, HtmlFormatter(cssclass="code", wrapcode=True))
