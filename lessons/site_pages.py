@@ -52,11 +52,11 @@ def write(folder: Path, play: Path | None = None, repository: str = "", address:
     """
     if play is not None and not (play / "index.html").is_file():
         raise SystemExit(f"{play} holds no page: build it with  minitransformer play --build-only --out {play}")
+    emptied(folder)
     places = Places({path.relative_to(ROOT): page_name(path) for path in documents()}, repository=repository)
     pages = gathered(places)
     every = [page for group in pages.values() for page in group]
     lessons = pages["Lessons"][1:]
-    emptied(folder)
     for name in "style.css", "page.js", "words.js", "search.js":
         shutil.copy(ASSETS / name, folder)
     if play is not None:

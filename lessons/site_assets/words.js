@@ -1,6 +1,6 @@
 // What the search does without the page: words brought to their stems, and the sections that hold all of them.
 
-const ENDINGS = /(?:i[sz](?:ations?|ers?|ed|es?|ing)|ations?|ings?|ers?|ors?|ed|ion|ment|ly|al|e)$/;
+const ENDINGS = /(?:i[sz](?:ations?|ers?|ed|es?|ing)|ations?|ings?|ers?|ors?|(?<!mb)ed|ion|ment|ly|al|e)$/;
 
 function stem(word) {
   let short = word.toLowerCase().replace(/['’]s?$/, "");
