@@ -203,10 +203,12 @@ def test_where_no_repository_is_known_no_link_leads_to_one(page):
     )
 
 
-def test_every_document_is_a_page_wherever_it_stands(seen):
+def test_every_document_is_a_page_also_one_that_is_in_no_group(seen, monkeypatch):
     root = notebooks.LESSONS.parent
     assert {*root.glob("lessons/*.md"), root / "README.md", root / "benchmarks/README.md"} <= {*site_pages.documents()}
     assert {site_pages.page_name(path) for path in site_pages.documents()} <= seen.keys()
+    monkeypatch.setitem(site_pages.GROUPS, "Documentation", ["README.md"])
+    assert notebooks.LESSONS / "BEYOND.md" in site_pages.grouped()["Documentation"]
 
 
 def test_two_pictures_of_one_name_are_refused(tmp_path):
