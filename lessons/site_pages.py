@@ -37,7 +37,7 @@ GROUPS = {  # the documents that are pages, and under what; further ones in less
 }  # fmt: skip
 
 
-TITLE = "minitransformer: soft prompts on a Transformer to read in one sitting"
+TITLE = "Soft prompts on a Transformer to read in one sitting"
 DESCRIPTION = (
     "A course in a repository: build prompt tuning and prefix tuning by hand on a small frozen Transformer, "
     "and see the gradient of the loss land on your vectors alone."

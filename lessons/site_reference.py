@@ -22,12 +22,13 @@ class Reference(Writer):
         super().__init__("reference.html", ROOT, places)
 
     def page(self) -> Page:
-        parts = [self.text(LEAD)]
+        lead, parts = self.text(LEAD), []
         for module, names in by_module().items():
             title = module.__name__.removeprefix("minitransformer.")
             parts.append(self.text(f"## {title}\n\n{inspect.getdoc(module)}"))
             parts += [self.entry(inspect.unwrap(getattr(module, name))) for name in names]
-        return self.finished("\n".join(parts))
+        names = " · ".join(f'<a href="#{each.anchor}">{each.title}</a>' for each in self.sections if each.level == 3)
+        return self.finished("\n".join([lead, f"<p>{names}</p>", *parts]))
 
     def entry(self, it: type | object) -> str:
         """A function, or a class with its public methods."""

@@ -55,6 +55,6 @@ function around(section, typed) {
   const word = typed.trim().split(/\s+/)[0].toLowerCase();
   const text = section.text.toLowerCase();
   const places = [word, stem(word)].map((each) => text.indexOf(each)).filter((place) => place >= 0);
-  const where = places[0] ?? 0;
-  return section.text.slice(Math.max(0, where - 40), where + 80);
+  const from = text.lastIndexOf(" ", Math.max(0, (places[0] ?? 0) - 40)) + 1;
+  return section.text.slice(from, from + 120);
 }

@@ -313,6 +313,8 @@ def test_the_search_finds_other_forms_of_a_word_parts_of_it_and_chinese(whole_si
     )
     assert len(one) > 5 and many == one and len(part) >= len(one)
     assert any("optimizers" not in f"{each['title']} {each['text']}".lower() for each in many)
+    said = node(whole_site, "around({text: 'one two three four five six seven eight nine ten eleven'}, 'tens')")
+    assert said == "two three four five six seven eight nine ten eleven"  # whole words, and the one that was found
     assert chinese and two and name and not nothing and not empty
     assert "gradient" in two[0]["title"].lower()
 
