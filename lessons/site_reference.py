@@ -26,15 +26,17 @@ class Reference(Writer):
         for module, names in by_module().items():
             title = module.__name__.removeprefix("minitransformer.")
             parts.append(self.text(f"## {title}\n\n{inspect.getdoc(module)}"))
-            parts += [self.entry(inspect.unwrap(getattr(module, name))) for name in names]
+            for name in names:  # one of `gradients` or `plots` is called as theirs
+                public = name if name in minitransformer.__all__ else f"{title}.{name}"
+                parts.append(self.entry(public, inspect.unwrap(getattr(module, name))))
         names = " · ".join(f'<a href="#{each.anchor}">{each.title}</a>' for each in self.sections if each.level == 3)
         return self.finished("\n".join([lead, f"<p>{names}</p>", *parts]))
 
-    def entry(self, it: type | object) -> str:
+    def entry(self, name: str, it: type | object) -> str:
         """A function, or a class with its public methods."""
         source = textwrap.dedent(inspect.getsource(it))
         tree = ast.parse(source).body[0]
-        parts = [self.text(f"### {it.__name__}"), code(signature(tree, source)), self.described(it)]
+        parts = [self.text(f"### {name}"), code(signature(tree, source)), self.described(it)]
         for node in methods(tree):
             self.sections[-1].words.append(node.name)
             shown = code(textwrap.dedent(head(node, source))) + self.text(ast.get_docstring(node) or "")

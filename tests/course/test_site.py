@@ -228,6 +228,7 @@ def test_the_reference_has_every_public_name_as_the_code_has_it(whole_site, seen
     page = (whole_site / "reference.html").read_text(encoding="utf-8")
     for name in minitransformer.__all__:
         assert name.lower() in seen["reference.html"].ids, name
+    assert {"gradients-nearest_words", "plots-nearest_words"} <= {*seen["reference.html"].ids}
     plain = re.sub(r"<[^>]*>", "", page)
     assert "def freeze(model: nn.Module) -&gt; nn.Module:" in plain and "vocab: int" in plain
     assert "def token_norms(" in plain and "def gradient_reach(" in plain  # what `gradients` and `plots` hold
