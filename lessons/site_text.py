@@ -113,6 +113,8 @@ class Writer:
                 address = self.places.link(token.attrs["href"], self.folder)
                 dead = address is None
                 token.attrs = {} if dead else {"href": address}
+            elif token.type == "image" and re.match(r"\w+:", token.attrs["src"]):
+                token.type, token.tag = "text", ""  # a badge, say: an open page fetches nothing, so its words stay
             elif token.type == "image":
                 token.attrs["src"] = self.places.picture((self.folder / token.attrs["src"]).resolve())
                 token.attrs["loading"] = "lazy"

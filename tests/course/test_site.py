@@ -218,6 +218,13 @@ def test_two_pictures_of_one_name_are_refused(tmp_path):
         places.picture(tmp_path / "b/a.png")
 
 
+def test_a_picture_from_elsewhere_is_shown_as_its_words():
+    said = site_text.Writer("x.html", notebooks.LESSONS, site_text.Places()).text(
+        "# T\n[![Open in Colab](https://example.org/badge.svg)](https://example.org/open)"
+    )
+    assert '<a href="https://example.org/open">Open in Colab</a>' in said and "badge.svg" not in said
+
+
 def test_headings_of_one_name_have_anchors_of_their_own():
     writer = site_text.Writer("x.html", notebooks.LESSONS, site_text.Places())
     writer.text("# Added\n## Added\n### Added\n## Added to\n## Added")
