@@ -90,7 +90,7 @@ def question(asked: Question) -> str:
                    f"<p>{'✓ right' if option.right else '✗ not it'}: {marked_up(option.reason)}</p>")
             for letter, option in options
         ]  # fmt: skip
-        shown = f"<p><strong>{asked.id}</strong> {marked_up(asked.prompt)}</p>{''.join(reasons)}"
+        shown = f'<div class="asked"><strong>{asked.id}</strong> {marked_up(asked.prompt)}</div>{"".join(reasons)}'
     else:
         reasons = "".join(f"<li>{marked_up(reason)}</li>" for reason in whys(asked))
         answer = marked_up(asked.answer) if isinstance(asked, Text) else f"<strong>{html.escape(asked.answer)}</strong>"

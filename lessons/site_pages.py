@@ -35,8 +35,6 @@ GROUPS = {  # the documents that are pages, and under what; further ones in less
                       "minitransformer/data/phrasebook.md", "benchmarks/README.md"],
     "The project": ["CONTRIBUTING.md", "lessons/AUTHORING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"],
 }  # fmt: skip
-
-
 TITLE = "Soft prompts on a Transformer to read in one sitting"
 DESCRIPTION = (
     "A course in a repository: build prompt tuning and prefix tuning by hand on a small frozen Transformer, "
@@ -52,6 +50,10 @@ def write(folder: Path, play: Path | None = None, repository: str = "", address:
     """
     if play is not None and not (play / "index.html").is_file():
         raise SystemExit(f"{play} holds no page: build it with  minitransformer play --build-only --out {play}")
+    if repository and not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise SystemExit(f"a repository on GitHub is written owner/name; got {repository!r}")
+    if address and not re.match(r"https?://.", address):
+        raise SystemExit(f"the site's address begins with https://; got {address!r}")
     emptied(folder)
     places = Places({path.relative_to(ROOT): page_name(path) for path in documents()}, repository=repository)
     pages = gathered(places)
@@ -69,15 +71,8 @@ def write(folder: Path, play: Path | None = None, repository: str = "", address:
     (folder / "404.html").write_text(not_there(address, contents(pages, None)), encoding="utf-8")
     (folder / "sections.js").write_text(index(every), encoding="utf-8")
     (folder / "feed.xml").write_text(feed(ROOT / "CHANGELOG.md", address), encoding="utf-8")
-    for page in lessons:
-        notebook = Path(page.name).with_suffix(".ipynb")
-        for kept, place in (LESSONS, "notebooks"), (LESSONS / "solutions", "notebooks/solved"):
-            (folder / place).mkdir(parents=True, exist_ok=True)
-            shutil.copy(kept / notebook, folder / place)
-    places.picture(LESSONS / "pictures/live.png")  # on the front page
-    (folder / "pictures").mkdir()
-    for name, picture in places.pictures.items():
-        Image.open(picture).save(folder / "pictures" / name, lossless=True)
+    add_notebooks(lessons, folder)
+    add_pictures(places, folder)
     return len(lessons)
 
 
@@ -94,6 +89,21 @@ def add_play(play: Path, folder: Path) -> None:
     shutil.copytree(play, folder / "play")
     facts = json.loads((play / "facts.json").read_text(encoding="utf-8")) | {"lessons": "../"}
     (folder / "play" / "facts.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+
+
+def add_notebooks(lessons: list[Page], folder: Path) -> None:
+    for kept, place in (LESSONS, "notebooks"), (LESSONS / "solutions", "notebooks/solved"):
+        (folder / place).mkdir()
+        for page in lessons:
+            shutil.copy(kept / Path(page.name).with_suffix(".ipynb"), folder / place)
+
+
+def add_pictures(places: Places, folder: Path) -> None:
+    """Those that the pages show, and the one on the front page; as WebP they have half the bytes or less."""
+    places.picture(LESSONS / "pictures/live.png")
+    (folder / "pictures").mkdir()
+    for name, picture in places.pictures.items():
+        Image.open(picture).save(folder / "pictures" / name, lossless=True)
 
 
 def grouped() -> dict[str, list[Path]]:

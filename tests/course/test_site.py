@@ -203,6 +203,19 @@ def test_where_no_repository_is_known_no_link_leads_to_one(page):
     )
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"repository": "https://github.com/a/b"}, "is written owner/name; got 'https"),
+        ({"address": "example.org"}, "begins with https://; got 'example"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused_before_anything_is_written(tmp_path, where, said):
+    with pytest.raises(SystemExit, match=said):
+        site_pages.write(tmp_path / "site", **where)
+    assert not (tmp_path / "site").exists()
+
+
 def test_every_document_is_a_page_also_one_that_is_in_no_group(seen, monkeypatch):
     root = notebooks.LESSONS.parent
     assert {*root.glob("lessons/*.md"), root / "README.md", root / "benchmarks/README.md"} <= {*site_pages.documents()}
