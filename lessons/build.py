@@ -90,11 +90,13 @@ def main() -> None:
     what.add_argument("--site", action="store_true", help="write the solved lessons as pages into lessons/_site")
     parser.add_argument("--twice", action="store_true", help="with --check: run the solved ones twice and compare")
     parser.add_argument("--play", type=Path, metavar="FOLDER", help="with --site: the page that `play` has built, too")
+    parser.add_argument("--repository", default="", metavar="OWNER/NAME", help="with --site: where it is on GitHub")
+    parser.add_argument("--address", default="", metavar="URL", help="with --site: where the site will be")
     options = parser.parse_args()
     if options.site:
         import site_pages
 
-        count = site_pages.write(LESSONS / "_site", play=options.play)
+        count = site_pages.write(LESSONS / "_site", options.play, options.repository, options.address)
         return print(f"{count} lessons: open {LESSONS / '_site' / 'index.html'}")
     every = chosen(options.lessons)
     with ProcessPoolExecutor(2) as side_by_side:

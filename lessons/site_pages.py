@@ -1,91 +1,146 @@
-"""The solved lessons as pages to read: `python lessons/build.py --site`. Open pages fetch nothing."""
+"""The site: `python lessons/build.py --site`. Open pages fetch nothing from elsewhere, and work from a disk.
 
-import base64
+Solved lessons, the repository's documents and the API reference become pages; notebooks to download, an index to search
+and a feed of changes stand beside them.
+"""
+
 import html
 import json
 import re
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
 import nbformat
-from latex2mathml.converter import convert
-from markdown_it import MarkdownIt
-from mdit_py_plugins.dollarmath import dollarmath_plugin
-from nbformat import NotebookNode
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
+from PIL import Image
 
 import minitransformer
-from minitransformer.course import catalogue
-from minitransformer.course.display import marked_up
-from minitransformer.course.lesson_text import ROLES, sources
-from minitransformer.course.questions import Match, Numeric, Options, Order, Question, Text
-from minitransformer.course.quiz import asking
-from notebooks import INSTEAD, LESSONS, blanked
+from minitransformer.course.lesson_text import sources
+from notebooks import LESSONS
+from site_feed import feed
+from site_lessons import Reader
+from site_reference import Reference
+from site_text import ROOT, Page, Places, Writer
 
 ASSETS = LESSONS / "site_assets"
-MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
 CHALLENGES = Path(minitransformer.__file__).parent / "live/page/challenges.js"
 QUESTIONS = {  # of the live page, by the lesson that they are from
     lesson: name for name, lesson in re.findall(r'(\w+): \{\s+lesson: "(\w+)"', CHALLENGES.read_text("utf-8"))
 }
-STRIPS = re.compile(r"(progress|question_points)\(\d+\)")  # where a student is; a reader is nowhere
+GROUPS = {  # the documents that are pages, and under what; further ones in lessons/ join the third
+    "Lessons": ["lessons/README.md"],
+    "For teachers": ["lessons/TEACHING.md", "lessons/COURSE.md", "lessons/GRADING.md", "lessons/ISOLATION.md",
+                     "lessons/CONCEPTS.md", "lessons/CLAIMS.md"],
+    "Documentation": ["README.md", "lessons/YOUR_OWN_DATA.md", "lessons/BEYOND.md", "lessons/FILES.md",
+                      "minitransformer/data/phrasebook.md", "benchmarks/README.md"],
+    "The project": ["CONTRIBUTING.md", "lessons/AUTHORING.md", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"],
+}  # fmt: skip
+TITLE = "Soft prompts on a Transformer to read in one sitting"
+DESCRIPTION = (
+    "A course in a repository: build prompt tuning and prefix tuning by hand on a small frozen Transformer, "
+    "and see the gradient of the loss land on your vectors alone."
+)
 
 
-@dataclass
-class Section:
-    """What the search finds: a heading, where it stands, and the words below it."""
+def write(folder: Path, play: Path | None = None, repository: str = "", address: str = "") -> int:
+    """Write the site into an empty folder; return how many lessons there are.
 
-    page: str
-    anchor: str
-    title: str
-    level: int
-    words: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Page:
-    name: str  # of the file
-    title: str
-    about: str  # minutes, difficulty and what it builds on, as HTML
-    body: str
-    sections: list[Section]
-
-
-def write(folder: Path, solved: list[Path] | None = None, play: Path | None = None) -> int:
-    """Write the pages of the solved notebooks into an empty folder; return how many lessons there are.
-
-    With the page that `minitransformer play` has built, the site holds that one, too.
+    With the page that `minitransformer play` has built, the site holds that one, too; with the repository's owner/name
+    on GitHub it links there; with the site's own address, what needs a whole address has it.
     """
     if play is not None and not (play / "index.html").is_file():
         raise SystemExit(f"{play} holds no page: build it with  minitransformer play --build-only --out {play}")
-    if solved is None:
-        solved = [LESSONS / "solutions" / f"{source.stem}.ipynb" for source in sources().values()]
-    pages = [Reader(path.stem).page(nbformat.read(path, 4)) for path in solved if path.is_file()]
+    if repository and not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise SystemExit(f"a repository on GitHub is written owner/name; got {repository!r}")
+    if address and not re.match(r"https?://.", address):
+        raise SystemExit(f"the site's address begins with https://; got {address!r}")
+    emptied(folder)
+    places = Places({path.relative_to(ROOT): page_name(path) for path in documents()}, repository=repository)
+    pages = gathered(places)
+    every = [page for group in pages.values() for page in group]
+    lessons = pages["Lessons"][1:]
+    for name in "style.css", "page.js", "words.js", "search.js":
+        shutil.copy(ASSETS / name, folder)
+    if play is not None:
+        add_play(play, folder)
+    for page in every:
+        body = live_linked(page) if play and page in lessons else page.body
+        text = laid_out(page.title, page.description, body + turns(page, lessons), contents(pages, page))
+        (folder / page.name).write_text(text, encoding="utf-8")
+    (folder / "index.html").write_text(front(play, lessons), encoding="utf-8")
+    (folder / "404.html").write_text(not_there(address, contents(pages, None)), encoding="utf-8")
+    (folder / "sections.js").write_text(index(every), encoding="utf-8")
+    (folder / "feed.xml").write_text(feed(ROOT / "CHANGELOG.md", address), encoding="utf-8")
+    add_notebooks(lessons, folder)
+    add_pictures(places, folder)
+    return len(lessons)
+
+
+def emptied(folder: Path) -> None:
     if folder.is_dir():
         if any(folder.iterdir()) and not (folder / "sections.js").is_file():
             raise SystemExit(f"{folder} holds something else than a site; name an empty folder")
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    for asset in "style.css", "search.js":
-        shutil.copy(ASSETS / asset, folder)
-    (folder / "sections.js").write_text(index(pages), encoding="utf-8")
-    if play is not None:
-        shutil.copytree(play, folder / "play")
-        facts = json.loads((play / "facts.json").read_text(encoding="utf-8")) | {"lessons": "../"}
-        (folder / "play" / "facts.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
-    front = cover(pages, play is not None)
-    (folder / "index.html").write_text(laid_out("Lessons", front, pages, None), encoding="utf-8")
-    for number, page in enumerate(pages):
-        beside = [(word, pages[n]) for word, n in (("←", number - 1), ("→", number + 1)) if 0 <= n < len(pages)]
-        turns = "".join(f'<a href="{other.name}">{word} {html.escape(other.title)}</a>' for word, other in beside)
-        body = page.body if play is None else live_linked(page)
-        body += f'\n<p class="turns">{turns}</p>'
-        (folder / page.name).write_text(laid_out(page.title, body, pages, page), encoding="utf-8")
-    return len(pages)
+
+
+def add_play(play: Path, folder: Path) -> None:
+    """The live page, which is told where its questions' lessons are."""
+    shutil.copytree(play, folder / "play")
+    facts = json.loads((play / "facts.json").read_text(encoding="utf-8")) | {"lessons": "../"}
+    (folder / "play" / "facts.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+
+
+def add_notebooks(lessons: list[Page], folder: Path) -> None:
+    for kept, place in (LESSONS, "notebooks"), (LESSONS / "solutions", "notebooks/solved"):
+        (folder / place).mkdir()
+        for page in lessons:
+            shutil.copy(kept / Path(page.name).with_suffix(".ipynb"), folder / place)
+
+
+def add_pictures(places: Places, folder: Path) -> None:
+    """Those that the pages show, and the one on the front page; as WebP they have half the bytes or less."""
+    places.picture(LESSONS / "pictures/live.png")
+    (folder / "pictures").mkdir()
+    for name, picture in places.pictures.items():
+        Image.open(picture).save(folder / "pictures" / name, lossless=True)
+
+
+def grouped() -> dict[str, list[Path]]:
+    """The documents that are pages; one that nobody has put anywhere stands with the documentation."""
+    groups = {group: [ROOT / name for name in names] for group, names in GROUPS.items()}
+    known = {path for paths in groups.values() for path in paths}
+    groups["Documentation"] += [path for path in sorted(LESSONS.glob("*.md")) if path not in known]
+    return groups
+
+
+def documents() -> list[Path]:
+    return [path for paths in grouped().values() for path in paths]
+
+
+def page_name(document: Path) -> str:
+    """lessons/TEACHING.md is teaching.html, a folder's README has its name, and the repository's own is about.html."""
+    name = document.stem if document.stem != "README" else "about" if document.parent == ROOT else document.parent.name
+    return f"{name.lower()}.html"
+
+
+def gathered(places: Places) -> dict[str, list[Page]]:
+    """All pages but the front; the first of the lessons lists them."""
+    pages = {group: [document(path, places) for path in paths] for group, paths in grouped().items()}
+    solved = [LESSONS / "solutions" / f"{source.stem}.ipynb" for source in sources().values()]
+    lessons = [Reader(path.stem, places).lesson(nbformat.read(path, 4)) for path in solved if path.is_file()]
+    pages["Lessons"][0].body += "".join(
+        f'<h2><a href="{page.name}">{html.escape(page.title)}</a></h2>{page.about}{section_links(page)}'
+        for page in lessons
+    )
+    pages["Lessons"] += lessons
+    pages["Documentation"].append(Reference(places).page())
+    return pages
+
+
+def document(path: Path, places: Places) -> Page:
+    writer = Writer(page_name(path), path.parent, places)
+    return writer.finished(writer.text(path.read_text(encoding="utf-8")))
 
 
 def live_linked(page: Page) -> str:
@@ -95,19 +150,32 @@ def live_linked(page: Page) -> str:
     return re.sub(r"<code>live\.show\(\w*\)</code>", rf'<a href="{place}">\g<0></a>', page.body)
 
 
-def laid_out(title: str, body: str, pages: list[Page], here: Page | None) -> str:
+def turns(page: Page, lessons: list[Page]) -> str:
+    """To the lessons before and after this one."""
+    if page not in lessons:
+        return ""
+    number = lessons.index(page)
+    beside = [(word, lessons[n]) for word, n in (("←", number - 1), ("→", number + 1)) if 0 <= n < len(lessons)]
+    links = "".join(f'<a href="{other.name}">{word} {html.escape(other.title)}</a>' for word, other in beside)
+    return f'\n<p class="turns">{links}</p>'
+
+
+def laid_out(title: str, description: str, body: str, nav: str, head: str = "") -> str:
     template = Template((ASSETS / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(title=html.escape(title), body=body, contents=contents(pages, here))
+    named = dict(title=html.escape(title), description=html.escape(description))
+    return template.substitute(named, body=body, nav=nav, head=head)
 
 
-def contents(pages: list[Page], here: Page | None) -> str:
-    """The lessons, and the sections of the one that is open."""
-    rows = []
-    for page in pages:
-        now = ' aria-current="page"' if page is here else ""
-        below = section_links(page) if page is here else ""
-        rows.append(f'<li><a href="{page.name}"{now}>{html.escape(page.title)}</a>{below}</li>')
-    return f'<ul><li><a href="index.html">All lessons</a></li>{"".join(rows)}</ul>'
+def contents(pages: dict[str, list[Page]], here: Page | None) -> str:
+    """All pages by group, and the sections of the one that is open."""
+    lists = {group: "".join(entry(page, page is here) for page in pages[group]) for group in pages}
+    inside = "".join(f"<h2>{group}</h2><ul>{entries}</ul>" for group, entries in lists.items())
+    return f'<nav id="contents" aria-label="Contents"><div>{inside}</div></nav>'
+
+
+def entry(page: Page, open_: bool) -> str:
+    now, below = (' aria-current="page"', section_links(page)) if open_ else ("", "")
+    return f'<li><a href="{page.name}"{now}>{html.escape(page.title)}</a>{below}</li>'
 
 
 def section_links(page: Page) -> str:
@@ -116,15 +184,20 @@ def section_links(page: Page) -> str:
     return f"<ul>{''.join(links)}</ul>"
 
 
-def cover(pages: list[Page], play: bool) -> str:
-    about = "The solved lessons, to read. To work through them, open their notebooks, where the exercises are blank."
-    if play:
-        about += ' Or begin with nothing installed: <a href="play/index.html">train a prompt in your browser</a>.'
-    rows = "".join(
-        f'<h2><a href="{page.name}">{html.escape(page.title)}</a></h2>{page.about}{section_links(page)}'
-        for page in pages
-    )
-    return f"<h1>Lessons</h1><p>{about}</p>{rows}"
+def front(play: Path | None, lessons: list[Page]) -> str:
+    """What this is, in one screen."""
+    text = Template((ASSETS / "front.html").read_text(encoding="utf-8"))
+    live = Template((ASSETS / ("live.html" if play else "no_live.html")).read_text(encoding="utf-8"))
+    size = sum(path.stat().st_size for path in play.rglob("*") if path.is_file()) if play else 0
+    first = lessons[0].name if lessons else "lessons.html"
+    body = text.substitute(first=first, live=live.substitute(size=f"{size / 1e6:.0f}"))
+    return laid_out(TITLE, DESCRIPTION, body, "")
+
+
+def not_there(address: str, nav: str) -> str:
+    base = f'<base href="{html.escape(address.rstrip("/"))}/">' if address else ""
+    body = '<h1>No such page</h1><p>It may have moved. Search, or begin at <a href="index.html">the front page</a>.</p>'
+    return laid_out("No such page", "There is no page at this address.", body, nav, base)
 
 
 def index(pages: list[Page]) -> str:
@@ -135,131 +208,3 @@ def index(pages: list[Page]) -> str:
         for each in page.sections
     ]
     return f"const SECTIONS = {json.dumps(rows, ensure_ascii=False, indent=0)};\n"
-
-
-def formula(tex: str, options: dict) -> str:
-    tex = re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", tex)  # the one common command that `convert` does not know
-    made = convert(tex, display="block" if options["display_mode"] else "inline")
-    if unknown := re.search(r"\\\w+", re.sub(r"<[^>]*>", " ", made)):
-        raise ValueError(f"the site cannot show {unknown[0]} in the formula {tex!r}; write it with commoner commands")
-    return made
-
-
-class Reader:
-    """Goes through the cells of one notebook and keeps the sections it comes by."""
-
-    def __init__(self, name: str):
-        self.name, self.sections = f"{name}.html", []
-        self.markdown = MarkdownIt("commonmark", {"html": True}).enable("table")
-        self.markdown.use(dollarmath_plugin, double_inline=True, renderer=formula)
-
-    def page(self, book: NotebookNode) -> Page:
-        body = "\n".join(self.cell(cell) for cell in book.cells)
-        about = re.search(r"<p><strong>\d+ minutes.*?</p>", body, re.DOTALL)
-        return Page(self.name, self.sections[0].title, about[0] if about else "", body, self.sections)
-
-    def cell(self, cell: NotebookNode) -> str:
-        if cell.cell_type == "markdown":
-            return self.text(cell.source)
-        role, _, about = cell.id.partition("-")
-        shown = self.role(role, about.replace("-", "."), cell) if role in ROLES else None
-        if shown is None:
-            shown = "" if STRIPS.fullmatch(cell.source) else code(cell.source) + outputs(cell)
-        return f'<div id="{cell.id}">{shown}</div>'
-
-    def role(self, role: str, about: str, cell: NotebookNode) -> str | None:
-        if role == "exercise":
-            blank = MARKERS.sub("", blanked(cell.source, about, Path(self.name)))
-            solution = MARKERS.sub("", INSTEAD.split(cell.source)[0])
-            return code(blank) + folded(f"A solution of exercise {about}", code(solution))
-        if role == "check":
-            return code(cell.source) + folded("What it says when that is right", outputs(cell))
-        if role == "question":
-            asked = catalogue.question(about)
-            self.sections[-1].words += [asked.prompt, *(line for _, line in asked.lines())]
-            return question(asked)
-        return None
-
-    def text(self, source: str) -> str:
-        tokens = self.markdown.parse(source)
-        for token, after in zip(tokens, [*tokens[1:], None], strict=True):
-            if token.type == "heading_open":
-                title = plain(after)
-                token.attrSet("id", re.sub(r"\W+", "-", title.lower()).strip("-"))
-                self.sections.append(Section(self.name, token.attrs["id"], title, int(token.tag[1])))
-            elif token.type == "inline":
-                if self.sections:
-                    self.sections[-1].words.append(plain(token))
-                for child in token.children:
-                    self.link(child)
-        return self.markdown.renderer.render(tokens, self.markdown.options, {})
-
-    def link(self, token) -> None:
-        """Notebooks become pages; pictures go into the page."""
-        if token.type == "link_open":
-            token.attrs["href"] = re.sub(r"\.ipynb(?=#|$)", ".html", token.attrs["href"])
-        elif token.type == "image":
-            picture = (LESSONS / token.attrs["src"]).read_bytes()
-            token.attrs["src"] = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-
-
-def plain(token) -> str:
-    return "".join(words(child) for child in token.children)
-
-
-def words(token) -> str:
-    """What the search looks through: of a formula only its letters and signs."""
-    if token.type == "math_inline":
-        return re.sub(r"\\[a-zA-Z]+|[{}\\]", "", token.content)
-    return " " if token.type == "softbreak" else token.content
-
-
-def code(source: str) -> str:
-    return highlight(source.strip("\n"), PythonLexer(), HtmlFormatter(cssclass="code", wrapcode=True))
-
-
-def folded(summary: str, inside: str) -> str:
-    return f"<details><summary>{summary}</summary>{inside}</details>"
-
-
-def outputs(cell: NotebookNode) -> str:
-    return "".join(f'<div class="output">{output(each)}</div>' for each in cell.outputs)
-
-
-def output(made: NotebookNode) -> str:
-    data = made.get("data", {})
-    if "text/html" in data:
-        return data["text/html"]
-    if "image/png" in data:
-        alt = made.metadata.get("image/png", {}).get("alt") or data.get("text/plain", "")
-        return f'<img src="data:image/png;base64,{"".join(data["image/png"].split())}" alt="{html.escape(alt)}">'
-    return f"<pre>{html.escape(data.get('text/plain') or made.get('text', ''))}</pre>"
-
-
-def question(asked: Question) -> str:
-    """Each option unfolds to its reason; of a question without options, the answer does."""
-    if isinstance(asked, Options):
-        options = zip(asked.labels, asked.shown, strict=True)
-        reasons = [
-            folded(f"<strong>{letter}</strong>&ensp;{marked_up(option.text)}",
-                   f"<p>{'✓ right' if option.right else '✗ not it'}: {marked_up(option.reason)}</p>")
-            for letter, option in options
-        ]  # fmt: skip
-        shown = f"<p><strong>{asked.id}</strong> {marked_up(asked.prompt)}</p>{''.join(reasons)}"
-    else:
-        reasons = "".join(f"<li>{marked_up(reason)}</li>" for reason in whys(asked))
-        answer = marked_up(asked.answer) if isinstance(asked, Text) else f"<strong>{html.escape(asked.answer)}</strong>"
-        shown = asking(asked)[1] + folded("The answer", f"<p>{answer}</p><ul>{reasons}</ul>")
-    return f'<div class="question">{shown}</div>'
-
-
-def whys(asked: Order | Match | Numeric | Text) -> list[str]:
-    """Why the answer is right, by the letters that the question shows."""
-    if isinstance(asked, Numeric):
-        return [asked.reason, *(f"**{mistake.value}** is not it: {mistake.reason}" for mistake in asked.mistakes)]
-    if isinstance(asked, Text):
-        return [f"**{each.name}**: {' → '.join(each.levels)}" for each in asked.rubric]
-    if isinstance(asked, Match):
-        return [f"**{pair}**: {each.reason}" for pair, each in zip(asked.answer.split(), asked.lefts, strict=True)]
-    letter = dict(zip(asked.shown, asked.labels, strict=True))
-    return [f"**{letter[rule.first]}** before **{letter[rule.then]}**: {rule.reason}" for rule in asked.rules]

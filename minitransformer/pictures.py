@@ -71,6 +71,7 @@ class Movie(FuncAnimation):
         page = re.sub(r'<link rel="stylesheet".*?>', "", self.to_jshtml(), flags=re.DOTALL)
         page = re.sub(r'<i class="fa fa-([^"]+)"></i>', lambda icon: BUTTONS[icon[1]], page)
         page = re.sub(r'(?<=data:image/png;base64,)[^"]+', lambda frame: lighter(frame[0]), page)
+        page = page.replace('class="anim-slider"', 'class="anim-slider" aria-label="frame"')
         first = re.search(r'data:image/png;base64,[^"]+', page)[0]
         page = page.replace("<img ", f'<img src="{first}" alt="{html.escape(describe(self))}" ', 1)
         (name,) = set(re.findall(r"(?<=\banim)[0-9a-f]{32}", page))

@@ -1,39 +1,39 @@
-// Finds the sections that hold all the words typed; those with the words in their titles come first.
+// The box that finds sections; the index is loaded when somebody wants to search.
 const box = document.querySelector("#search");
 const found = document.querySelector("#found");
+let index;
 document.querySelector("#finder").hidden = false; // without scripts there is no search, and no box for it
 
-function matches(typed) {
-  const words = typed.toLowerCase().split(/\s+/).filter(Boolean);
-  if (!words.length) return [];
-  const scored = SECTIONS.map((section) => {
-    const title = section.title.toLowerCase();
-    const text = section.text.toLowerCase();
-    if (!words.every((word) => title.includes(word) || text.includes(word))) return [0, section];
-    const count = (word) => Math.min(9, text.split(word).length - 1) + (title.includes(word) ? 20 : 0);
-    return [words.reduce((sum, word) => sum + count(word), 0), section];
+function load() {
+  const script = document.createElement("script"); // unlike fetch, it works on a page that was opened from a disk
+  script.src = "sections.js";
+  script.addEventListener("load", () => {
+    index = indexed(SECTIONS);
+    search();
   });
-  return scored.filter(([score]) => score).sort((a, b) => b[0] - a[0]).slice(0, 12).map(([, section]) => [section, words[0]]);
+  document.head.append(script);
 }
 
-function row([section, word]) {
+function row(section) {
   const item = document.createElement("li");
   const link = item.appendChild(document.createElement("a"));
   link.href = section.url;
   link.textContent = section.title;
-  const where = Math.max(0, section.text.toLowerCase().indexOf(word));
-  const around = section.text.slice(Math.max(0, where - 40), where + 80);
-  item.appendChild(document.createElement("small")).textContent = `${section.lesson}: … ${around} …`;
+  const text = around(section, box.value);
+  item.appendChild(document.createElement("small")).textContent = `${section.lesson}: … ${text} …`;
   return item;
 }
 
-box.addEventListener("input", () => {
-  const sections = matches(box.value);
+function search() {
+  const sections = index ? matches(index, box.value) : [];
   found.replaceChildren(...sections.map(row));
-  if (!sections.length && box.value.trim()) {
+  if (index && !sections.length && box.value.trim()) {
     found.appendChild(document.createElement("li")).textContent = "nothing found";
   }
-});
+}
+
+box.addEventListener("focus", load, { once: true });
+box.addEventListener("input", search);
 found.addEventListener("click", () => {
   box.value = "";
   setTimeout(() => found.replaceChildren());
@@ -46,7 +46,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
     box.value = "";
     found.replaceChildren();
-  } else if (event.key === "/" && document.activeElement !== box) {
+  } else if (event.key === "/" && !event.target.closest("input, textarea, select")) {
     event.preventDefault();
     box.focus();
   }
