@@ -25,13 +25,21 @@ def repository() -> str:
     return REPOSITORY
 
 
+def colab(notebook: str, where: str) -> str:
+    """What opens this lesson, NN_name.ipynb, in Colab: it needs the cell above in it."""
+    return f"https://colab.research.google.com/github/{where}/blob/main/lessons/{notebook}"
+
+
+def binder(notebook: str, where: str) -> str:
+    """What opens it in Binder, which builds the Dockerfile."""
+    return f"https://mybinder.org/v2/gh/{where}/main?urlpath=lab/tree/minitransformer-lessons/{notebook}"
+
+
 def badges(notebook: str, where: str) -> str:
-    """Markdown that opens this lesson, NN_name.ipynb, in Colab and in Binder."""
-    colab = f"https://colab.research.google.com/github/{where}/blob/main/lessons/{notebook}"
-    binder = f"https://mybinder.org/v2/gh/{where}/main?urlpath=lab/tree/minitransformer-lessons/{notebook}"
+    """Both in Markdown."""
     return (
-        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab}) "
-        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder})"
+        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab(notebook, where)}) "
+        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder(notebook, where)})"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+import one_click
 from minitransformer.course import catalogue
 from minitransformer.course.display import marked_up
 from minitransformer.course.lesson_text import ROLES
@@ -17,7 +18,6 @@ from site_text import Page, Places, Writer, code, folded
 MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
 STRIPS = re.compile(r"(progress|question_points)\(\d+\)")  # where a student is; a reader is nowhere
 ABOUT = re.compile(r"<p><strong>\d+ minutes.*?</p>", re.DOTALL)
-COLAB, BINDER = "https://colab.research.google.com/github", "https://mybinder.org/v2/gh"
 
 
 class Reader(Writer):
@@ -38,10 +38,10 @@ class Reader(Writer):
         """The notebook, to keep or to open elsewhere."""
         links = [f'<a href="notebooks/{self.stem}.ipynb" download>Download the notebook</a>',
                  f'<a href="notebooks/solved/{self.stem}.ipynb" download>the solved one</a>']  # fmt: skip
-        if repository := self.places.repository:
-            place = f"lessons/{self.stem}.ipynb"
-            links += [f'<a href="{COLAB}/{repository}/blob/main/{place}">open in Colab</a>',
-                      f'<a href="{BINDER}/{repository}/main?labpath={place}">open in Binder</a>']  # fmt: skip
+        if where := one_click.repository():
+            links.append(f'<a href="{one_click.colab(f"{self.stem}.ipynb", where)}">open in Colab</a>')
+        if where := self.places.repository:
+            links.append(f'<a href="{one_click.binder(f"{self.stem}.ipynb", where)}">open in Binder</a>')
         return f'<p class="ways">{" · ".join(links)}</p>'
 
     def cell(self, cell: NotebookNode) -> str:

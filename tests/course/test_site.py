@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import nbformat
 import notebooks
+import one_click
 import pytest
 import site_feed
 import site_pages
@@ -187,8 +188,15 @@ def test_each_lesson_has_its_notebooks_and_links_that_open_them_elsewhere(whole_
         for folder, place in (path.parent, "notebooks"), (path.parent / "solutions", "notebooks/solved"):
             assert f"{place}/{path.name}" in links
             assert (whole_site / place / path.name).read_bytes() == (folder / path.name).read_bytes()
-        assert f"https://colab.research.google.com/github/someone/course/blob/main/lessons/{path.name}" in links
-        assert f"https://mybinder.org/v2/gh/someone/course/main?labpath=lessons/{path.name}" in links
+        assert one_click.binder(path.name, "someone/course") in links
+        assert (one_click.colab(path.name, "someone/course") in links) == bool(one_click.repository())
+
+
+def test_colab_is_offered_where_the_notebooks_install_what_they_need(monkeypatch):
+    reader = Reader("01_tokens_become_vectors", site_text.Places({}, repository="someone/course"))
+    assert "colab" not in reader.ways() and "mybinder" in reader.ways()
+    monkeypatch.setattr(one_click, "REPOSITORY", "someone/course")
+    assert "github/someone/course/blob/main/lessons/01_tokens_become_vectors.ipynb" in reader.ways()
 
 
 def test_where_no_repository_is_known_no_link_leads_to_one(page):
