@@ -3,22 +3,22 @@
 #
 # *Vectors at every layer*
 #
-# **85 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
+# **120 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
 # prompt through the `embed` hook), lesson 3 (training on a frozen model).
-#
-# A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning
-# in both of its forms, see how the two are related, and decode with them without losing them on the way.
+# A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning in
+# both of its forms, see how the two are related, and decode with them without losing them on the way. Take two
+# sittings: a pause is marked after section 4.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · One door, or one at every layer | 10 | |
-# | 2 · The textbook's prefix | 13 | the `context` hook |
-# | 3 · Where the gradient lands | 9 | |
-# | 4 · Who looks at the prefix | 8 | |
-# | 5 · Keys and values, learned directly | 10 | the `keys_values` hook |
-# | 6 · One form turned into another | 14 | both translations |
-# | 7 · Decoding without forgetting | 9 | a stepwise decoder, and a repair |
-# | 8 · Who guards all this? | 10 | a test that catches bugs |
+# | 1 · One door, or one at every layer | 6 | |
+# | 2 · The textbook's prefix | 16 | the `context` hook |
+# | 3 · Where the gradient lands | 7 | |
+# | 4 · Who looks at the prefix | 5 | |
+# | 5 · Keys and values, learned directly | 13 | the `keys_values` hook |
+# | 6 · One form turned into another | 28 | both translations |
+# | 7 · Decoding without forgetting | 19 | a stepwise decoder, and a repair |
+# | 8 · Who guards all this? | 24 | a test that catches bugs |
 
 # %% setup="5"
 import torch
@@ -406,11 +406,17 @@ quiz("5.q7")
 quiz("5.q8")
 
 # %% [markdown]
-# ### Half of the lesson
+# ### A pause
 #
-# So far: a prefix is vectors at every layer; the text looks at them, the gradient lands on all of them, and zeros are
-# not nothing. This is a good place for a pause. When you come back, click on the next cell and choose *Run → Run All
-# Above Selected Cell*: your prefix is trained again. Then the same idea one step further in.
+# A prefix is vectors at every layer: the text looks at them, the gradient lands on all of them, and zeros are not
+# nothing. The second sitting goes one step further in, to keys and values, and ends with a test that you write.
+#
+# **To go on another day**: open this notebook, click the cell below, and choose *Run ▸ Run All Above Selected Cell*. Your
+# prefix is then trained again. Your code and guesses stand in their cells, and your answers to questions are kept beside
+# the notebook.
+
+# %%
+progress(5)
 
 # %% [markdown]
 # ## 5 · Keys and values, learned directly

@@ -11,12 +11,12 @@
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Side by side | 8 | |
+# | 1 · Side by side | 6 | |
 # | 2 · The first layer: rescaled, never reordered | 13 | the proof |
 # | 3 · One direction for each vector | 11 | the split |
-# | 4 · Further up | 6 | |
+# | 4 · Further up | 5 | |
 # | 5 · Called up, or added? | 14 | a trial with baselines |
-# | 6 · What a parameter buys | 8 | |
+# | 6 · What a parameter buys | 11 | |
 # | 7 · The family | 10 | |
 
 # %% setup="6"
@@ -411,13 +411,18 @@ f"{len(as_word)} logits and {len(as_prompt)}"
 
 # %% [markdown]
 # The logits of all old words are equal, up to rounding: a soft prompt of one vector *is* one new word whose meaning is
-# found by gradient. Prompt tuning is a new phrase in the model's own language.
+# found by gradient. Prompt tuning is a new phrase in the model's own language. One logit is left over:
+
+# %%
+f"probability that the answer begins with the new word itself: {as_word.softmax(0)[-1]:.0e}"
+
+# %% [markdown]
+# So the scores above may differ all the same. The table is used twice (lesson 1), and the new word has a row in it: it
+# may also be *answered*. This changes the loss a little at each step, and small differences grow in training. After 30
+# steps the two scores can lie far apart, and say nothing about the methods.
 #
-# The scores above may differ all the same. The table is used twice (lesson 1), so the new word has a logit, and it may
-# also be *answered*. This changes the loss a little at each step, and small differences grow: that says nothing about
-# the methods.
-#
-# A prefix is more than a phrase. Now one task, several lengths, on an axis of parameters:
+# A prefix is more than a phrase: no phrase sets each block's vectors freely. Now one task, several lengths, on an axis
+# of parameters:
 
 # %%
 next_to_last = skill_task(book, tokenizer, "next_to_last", rows=16, count=100)

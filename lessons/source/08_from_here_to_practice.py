@@ -6,15 +6,15 @@
 # **40 minutes · difficulty ●●○ · builds on**: lesson 2 (prompts and their loss), lesson 5 (prefixes), lesson 7 (a soft
 # prompt belongs to one base).
 #
-# In this course logits are always for the text alone. In many other libraries they are not, and a family of bugs
-# comes from that. You find and mend one of them. Then a soft prompt of yours goes out as files and comes back, and at
-# last you train one on a table of pairs and say what it is worth.
+# In this course logits are always for the text alone. In many other libraries they are not, and bugs come from that:
+# you find and mend one. Then a soft prompt of yours goes out as files and comes back, and you train one on a table of
+# pairs and say what it is worth.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Whose logits are these? | 17 | labels at their places |
+# | 1 · Whose logits are these? | 18 | labels at their places |
 # | 2 · A folder that other programs open | 9 | |
-# | 3 · Your own pairs | 14 | |
+# | 3 · Your own pairs | 13 | |
 
 # %% setup="8"
 import torch
@@ -135,13 +135,26 @@ reveal("8.p1", measured | {"right": accuracy(model, unseen, cut_prompt)})
 
 # %% [markdown]
 # The loss falls by half, so "it trains". No sentence is right. The optimizer did its work well: it lowered the number
-# that it was given, and that number asks for something else.
-#
+# that it was given, and that number asks for something else. What the prompt now says:
+
+# %%
+from minitransformer import generate
+
+for text in ("Look out! →", "The cat is sleeping. →"):
+    (said,) = generate(model, [tokenizer.encode(text)], cut_prompt, max_new_tokens=6)
+    print(text, repr(tokenizer.decode(said)))
+
+# %% [markdown]
 # ### Exercise 8.1: labels at their places
 #
+# *about 8 minutes · difficulty ●●○*
+#
 # Find out which places `cut_loss` compares, and mend it. The result is the mean cross-entropy over the labels that are
-# not −100, of the logits at the place *before* each label. Leave out the text's first token: without a prompt nothing
-# predicts it, and a loss with a prompt should be a mean over the same tokens as one without. $P$ may be 0.
+# not −100, of the logits at the place *before* each label: for *Look out!*, whose labels `in_one_text` printed, a mean
+# of four numbers.
+#
+# Leave out the text's first token: without a prompt nothing predicts it, and a loss with a prompt should be a mean over
+# the same tokens as one without. $P$ may be 0.
 
 
 # %% exercise="8.1"
@@ -333,7 +346,7 @@ except (ImportError, FileNotFoundError) as missing:
 # %%
 from itertools import repeat
 
-from minitransformer import generate, train
+from minitransformer import train
 
 opposites = {"hot": "cold", "big": "small", "good": "bad", "old": "new", "up": "down", "wet": "dry"}
 if real:
@@ -474,7 +487,8 @@ quiz("8.q10")
 # - A folder for PEFT is a description and one tensor; a textbook prefix comes back as keys and values.
 # - A share has a count behind it and a baseline beside it: no prompt, words, examples, always the same answer.
 # - Hold pairs back, and those that belong together as one group.
-#
+
+# %% [markdown]
 # **Go further** (not graded): [Your own data](YOUR_OWN_DATA.md) does section 3 with SmolLM2 and texts in any words.
 
 # %%
