@@ -411,9 +411,9 @@ quiz("5.q8")
 # A prefix is vectors at every layer: the text looks at them, the gradient lands on all of them, and zeros are not
 # nothing. The second sitting goes one step further in, to keys and values, and ends with a test that you write.
 #
-# **To go on another day**: open this notebook, click the cell below, and choose *Run ▸ Run All Above Selected Cell*. Your
-# prefix is then trained again. Your code and guesses stand in their cells, and your answers to questions are kept beside
-# the notebook.
+# **To go on another day**: open this notebook, click the cell below, and choose *Run ▸ Run All Above Selected Cell*.
+# Your prefix is then trained again. Your code and guesses stand in their cells, and your answers to questions are kept
+# beside the notebook.
 
 # %%
 progress(5)
@@ -768,7 +768,7 @@ own = torch.ones(2, 3, 8)
 programs = {"in front": lambda x: torch.cat((own, x), 1), "behind": lambda x: torch.cat((x, own), 1)}
 for name, embed in programs.items():
     test_of_shapes(embed)
-    print(f"vectors {name}: passed")
+    print(f"vectors {name}: passed")  # `assert torch.equal(embed(x)[:, 3:], x)` would stop the second
 
 # %% [markdown]
 # ### Exercise 5.7: a test that catches bugs
@@ -784,19 +784,15 @@ for name, embed in programs.items():
 # | `from_words(words, table, length)` | 2.3 |
 # | `Prefix(length, config)` with `context(layer, x)` | 5.1 |
 #
-# Let every right program pass, however it is written, and raise for a wrong one: an `assert` that fails will do. Your
-# test is run on right programs and on fifteen wrong ones; each has one bug that people really made. One line that stops
-# “behind” above: `assert torch.equal(embed(x)[:, 3:], x)`.
+# Raise for a wrong program: an `assert` that fails will do. It is run on fifteen wrong ones, each with one bug that
+# people really made, and on right ones, that must pass: a prompt may own several parameters, or learn how far its
+# vectors move from a start. While graded, code cannot be looked at, and `prompt_loss` sees only the length of hooks
+# that you hand to it.
 
 
 # %% exercise="5.7"
 def guard(program, model):
-    """Raises if something is wrong with this program; small inputs are enough.
-
-    A right prompt may own several parameters, under any names, or learn how far its vectors move from a fixed start. A
-    program's code cannot be looked at while graded, and of hooks that are handed to it `prompt_loss` sees the length
-    only: ask for values, shapes, gradients and parameters.
-    """
+    """Raises if something is wrong with this program: in values, shapes, gradients or parameters."""
     ### BEGIN SOLUTION
     x, vectors = torch.randn(2, 5, model.config.width), torch.randn(3, model.config.width)
     prompt, prefix = program.Prompt(vectors), program.Prefix(2, model.config)

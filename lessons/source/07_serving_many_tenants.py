@@ -578,9 +578,9 @@ accuracy(model, unseen)
 def decide(model, tokenizer, book):
     """A soft prompt for the scenario, with the evidence for it: a dict.
 
-    "method" (a word, as in 7.1), "length", "vectors" (the list of your hooks' parameters, detached, as float32: 4
-    bytes for each number), "accuracy" (the share of right answers to some hundred examples of the book's "test"
-    split, without an instruction in words), "bytes", and "extra keys".
+    "method" (a word, as in 7.1), "length", "vectors" (the list of your hooks' parameters, detached, as
+    float32: 4 bytes for each number), "accuracy" (the share of right answers to some hundred examples
+    of the book's "test" split, without an instruction in words), "bytes", and "extra keys".
     """
     ### BEGIN SOLUTION
     length = 2  # a prompt's vector takes 512 bytes; a prefix's would take 2,048 and is out at length 1
