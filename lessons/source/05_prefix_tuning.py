@@ -5,6 +5,7 @@
 #
 # **120 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
 # prompt through the `embed` hook), lesson 3 (training on a frozen model).
+#
 # A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning in
 # both of its forms, see how the two are related, and decode with them without losing them on the way. Take two
 # sittings: a pause is marked after section 4.
@@ -101,7 +102,7 @@ plots.grid(
 # Both methods show the text the same number of extra keys, in every block. They differ in what stands behind those
 # keys: a prompt's come from a stream that all the lower blocks have worked on, a prefix's straight from vectors that
 # you may choose freely at this very layer. That freedom has a price in numbers: $P \cdot D$ for a prompt of $P$
-# vectors, $L \cdot P \cdot D$ for a prefix in $L$ layers. Here, with $P = 4$, that is 512 and 2,048.
+# vectors, $L \cdot P \cdot D$ for a prefix in $L$ layers. With $P = 4$, $D = 128$, $L = 4$: 512 and 2,048.
 #
 # *Live*: `live.show()` trains all three methods and shows where each has its vectors.
 
@@ -263,12 +264,12 @@ print("norm(p):  ", [f"{number:.3f}" for number in norm(arrow)[:3].tolist()])
 print("norm(10p):", [f"{number:.3f}" for number in norm(10 * arrow)[:3].tolist()])
 
 # %% [markdown]
-# So $\operatorname{norm}(c\,p) = \operatorname{norm}(p)$ for every $c > 0$ and every $p$ of $D$ numbers. So making a
-# textbook prefix longer or shorter *as a vector* changes nothing, and a gradient never points along it:
+# That is, $\operatorname{norm}(c\,p) = \operatorname{norm}(p)$ for every $c > 0$ and every $p$ of $D$ numbers. So
+# making a textbook prefix longer or shorter *as a vector* changes nothing, and a gradient never points along it:
 #
 # $$\text{loss}(c\,p) = \text{loss}(p) \quad\Rightarrow\quad \frac{\partial\,\text{loss}}{\partial p} \cdot p = 0$$
 #
-# For $p = (3, 4)$ the gradient can be $(4, -3)$ or a multiple of it: $4 \cdot 3 - 3 \cdot 4 = 0$.
+# With $D = 2$ and $p = (3, 4)$ the gradient can be $(4, -3)$ or a multiple of it: $4 \cdot 3 - 3 \cdot 4 = 0$.
 #
 # *Predict first*: we multiply the trained prefix by 10, and a prompt of lesson 2's kind as well. By how much does the
 # largest logit change?
@@ -528,8 +529,8 @@ tuple(prefix.vectors[0].shape), tuple(flat.shape)
 # *about 14 minutes · difficulty ●●●*
 #
 # Do this for every layer, and split into heads: head 0's $d$ numbers stand first, then head 1's. Each
-# `model.blocks[l].attention` has a `norm`, and linear maps `key` and `value` onto $G \cdot d$ numbers. Here $(4, 4,
-# 128)$ becomes keys and values of $(4, 2, 4, 32)$ each: layer, head, virtual token, number.
+# `model.blocks[l].attention` has a `norm`, and linear maps `key` and `value` onto $G \cdot d$ numbers. Here
+# $(4, 4, 128)$ becomes keys and values of $(4, 2, 4, 32)$ each: layer, head, virtual token, number.
 
 
 # %% exercise="5.3"
@@ -564,7 +565,7 @@ with torch.no_grad():
 f"below 1e-4: {largest_difference(prefix, translated) < 1e-4}"
 
 # %% [markdown]
-# The way back is closed in general: $2 \cdot G \cdot d$ numbers can be chosen freely for a key and its value, and a
+# There is no way back in general: $2 \cdot G \cdot d$ numbers can be chosen freely for a key and its value, and a
 # hidden state is one vector that has to give both. Even where the counts agree, the norm has taken away its length.
 
 # %% question="5.q11"
@@ -784,8 +785,8 @@ for name, embed in programs.items():
 # | `from_words(words, table, length)` | 2.3 |
 # | `Prefix(length, config)` with `context(layer, x)` | 5.1 |
 #
-# Raise for a wrong program: an `assert` that fails will do. It is run on fifteen wrong ones, each with one bug that
-# people really made, and on right ones, that must pass: a prompt may own several parameters, or learn how far its
+# Raise for a wrong program: an `assert` that fails will do. Your test is run on fifteen wrong ones, each with one bug
+# that people really made, and on right ones, that must pass: a prompt may own several parameters, or learn how far its
 # vectors move from a start. While graded, code cannot be looked at, and `prompt_loss` sees only the length of hooks
 # that you hand to it.
 
@@ -817,8 +818,8 @@ check("5.7", guard)
 # %% [markdown]
 # ### Looking back
 #
-# Three questions on sections 2 to 6. The first two want your own words; they earn no points, and after your answer you
-# see two others with it.
+# Three questions on sections 2 to 6. The first two want your own words: they earn no points, and after your answer you
+# see a model answer.
 
 # %% question="5.q14"
 quiz("5.q14")

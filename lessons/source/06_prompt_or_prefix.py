@@ -472,7 +472,7 @@ quiz("6.q12")
 # %% [markdown]
 # ### In your own words
 #
-# Two questions that a person reads. They earn no points; after your answer you see two others with it.
+# Two questions that a person reads. They earn no points; after your answer you see a model answer.
 
 # %% question="6.q13"
 quiz("6.q13")

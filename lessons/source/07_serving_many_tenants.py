@@ -741,7 +741,7 @@ plots.skill_matrix([row for row in results if "chinese" in row["skill"]])
 # ### Looking back
 #
 # A question on the mixed batch of section 4, and then three that want your own words: a person reads them, they earn no
-# points, and after your answer you see two others with it. The last one is about your decision of exercise 7.4.
+# points, and after your answer you see a model answer. The last one is about your decision of exercise 7.4.
 
 # %% question="7.q14"
 quiz("7.q14")
