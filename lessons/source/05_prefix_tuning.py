@@ -3,7 +3,7 @@
 #
 # *Vectors at every layer*
 #
-# **120 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
+# **150 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
 # prompt through the `embed` hook), lesson 3 (training on a frozen model).
 #
 # A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning in
@@ -12,14 +12,14 @@
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · One door, or one at every layer | 6 | |
-# | 2 · The textbook's prefix | 16 | the `context` hook |
-# | 3 · Where the gradient lands | 7 | |
-# | 4 · Who looks at the prefix | 5 | |
-# | 5 · Keys and values, learned directly | 13 | the `keys_values` hook |
-# | 6 · One form turned into another | 28 | both translations |
-# | 7 · Decoding without forgetting | 19 | a stepwise decoder, and a repair |
-# | 8 · Who guards all this? | 24 | a test that catches bugs |
+# | 1 · One door, or one at every layer | 15 | |
+# | 2 · The textbook's prefix | 19 | the `context` hook |
+# | 3 · Where the gradient lands | 10 | |
+# | 4 · Who looks at the prefix | 7 | |
+# | 5 · Keys and values, learned directly | 18 | the `keys_values` hook |
+# | 6 · One form turned into another | 34 | both translations |
+# | 7 · Decoding without forgetting | 20 | a stepwise decoder, and a repair |
+# | 8 · Who guards all this? | 27 | a test that catches bugs |
 
 # %% setup="5"
 import torch
@@ -437,7 +437,7 @@ tuple(recorder["keys", 0].shape)  # 1 row, 2 heads, 4 tokens, 32 numbers each
 # %% [markdown]
 # ### Exercise 5.2: the `keys_values` hook
 #
-# *about 9 minutes · difficulty ●●○*
+# *about 11 minutes · difficulty ●●○*
 #
 # Own P keys and P values for each layer, $(L, G, P, d)$ each, which start as 0.3 times a normal draw (a new one for
 # each prefix; the 0.3 belongs to the start alone). Put the layer's own in front, for each row: with $P = 3$ the keys
@@ -586,7 +586,7 @@ predict("5.p6", 0.01)
 # %% [markdown]
 # ### Exercise 5.4: compile a prompt
 #
-# *about 9 minutes · difficulty ●●○*
+# *about 11 minutes · difficulty ●●○*
 #
 # One forward of the virtual tokens with a text of *zero* tokens, which is a batch of shape $(1, 0)$, while a recorder
 # goes along. The recorder's sites `"keys"` and `"values"` hold $(1, G, P, d)$ for each layer, before turning. Join
@@ -617,10 +617,17 @@ reveal("5.p6", round(largest_difference(prompt, compiled), 4))
 
 # %% [markdown]
 # At most the rounding of the last digits is left, since sums of many numbers are added in another order. So a tuned
-# prompt can be *served* like a prefix, without a stream to run. Do not conclude that the two are the same: of
-# all the prefixes that there are, a prompt reaches those which the frozen blocks can make out of $P \cdot D$ numbers.
+# prompt can be *served* like a prefix, without a stream to run. Do not conclude that the two are the same. Count the
+# numbers of each:
+
+# %%
+for name, hooks in {"prompt": prompt, "compiled": compiled}.items():
+    print(f"{name:>8}: {sum(parameter.numel() for parameter in hooks.parameters()):5,} numbers")
 
 # %% [markdown]
+# Of all the prefixes that there are, a prompt reaches those which the frozen blocks can make out of $P \cdot D$
+# numbers.
+#
 # ### And in an encoder?
 #
 # *Nobody before the text can see the text*: this holds in a decoder. In an encoder every position sees all others (one
@@ -652,7 +659,11 @@ reveal("5.p7", {name: (one - other).abs().max().item() for name, (one, other) in
 # In an encoder a prompt *reads the text*: its vectors are queries, too, and nothing hides the text from them. So its
 # keys are others for each text, and there is nothing to compile or to keep in a cache. A prefix has no queries; its
 # keys and values stay what they are, and the text still only looks at them. (P-Tuning v2 puts its vectors into all
-# layers of encoders.)
+# layers of encoders.) In our decoder, again:
+
+# %%
+one, other = (own_keys(prompt, each) for each in ("Look out! →", "The cat is sleeping. →"))
+f"the prompt's keys are the same for both texts: {torch.allclose(one, other, atol=1e-4)}"
 
 # %% [markdown]
 # ## 7 · Decoding without forgetting
@@ -774,19 +785,19 @@ for name, embed in programs.items():
 # %% [markdown]
 # ### Exercise 5.7: a test that catches bugs
 #
-# *about 20 minutes · difficulty ●●●*
+# *about 25 minutes · difficulty ●●●*
 #
 # Write `guard(program, model)` for what you built in lessons 2 and 5. A `program` has
 #
-# | `program.` | as in |
-# |---|---|
-# | `Prompt(vectors)` with `embed(x)` | 2.1 |
-# | `prompt_loss(model, hooks, tokens, targets)` | 2.2 |
-# | `from_words(words, table, length)` | 2.3 |
-# | `Prefix(length, config)` with `context(layer, x)` | 5.1 |
+# ```
+# program.Prompt(vectors)         with .embed(x)             as in 2.1
+# program.prompt_loss(model, hooks, tokens, targets)         as in 2.2
+# program.from_words(words, table, length)                   as in 2.3
+# program.Prefix(length, config)  with .context(layer, x)    as in 5.1
+# ```
 #
-# Raise for a wrong program: an `assert` that fails will do. Your test is run on fifteen wrong ones, each with one bug
-# that people really made, and on right ones, that must pass: a prompt may own several parameters, or learn how far its
+# An `assert` that fails will do. Your test is run on fifteen wrong ones, each with one bug
+# that people really made, and on right ones, which must pass: a prompt may own several parameters, or learn how far its
 # vectors move from a start. While graded, code cannot be looked at, and `prompt_loss` sees only the length of hooks
 # that you hand to it.
 
@@ -833,16 +844,14 @@ quiz("5.q16")
 # %% [markdown]
 # ## What to take along
 #
-# - A prefix gives every layer vectors of its own, $[\,p^l\,;\,h^l\,]$; the text looks at them, and nothing else happens
-# to them.
+# - A prefix gives every layer vectors of its own, $[\,p^l\,;\,h^l\,]$, and the text looks at them.
 # - The textbook learns hidden states ($L \cdot P \cdot D$), most libraries learn keys and values ($2 \cdot L \cdot P
 # \cdot G \cdot d$); the first is a special case of the second.
 # - Zeros are not nothing, and for a textbook prefix only the direction counts.
-# - A prompt compiles to keys and values that give the same logits. Cached must equal uncached: test it.
-
-# %% [markdown]
-# **Go further** (not graded): `PrefixTuning(4, model.config, layers=[0])` has a prefix in the first layer only. Train
-# one for each layer alone. Which single layer is enough for which skill? Lesson 6 asks what neither method can do.
+# - A prompt compiles to keys and values that give the same logits. Cached must equal uncached.
+#
+# **Go further** (not graded): `PrefixTuning(4, model.config, layers=[0])` has a prefix in one layer. Which layer is
+# enough for which skill?
 
 # %%
 progress(5)

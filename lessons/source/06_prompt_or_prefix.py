@@ -3,7 +3,7 @@
 #
 # *What a few vectors in front can change, and what they cannot*
 #
-# **70 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
+# **80 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
 #
 # Two methods keep the base frozen and learn a few vectors. One puts them in front once, the other at every layer. Here
 # you prove what such vectors do to attention in the first layer, see what changes further up, and put both methods
@@ -11,12 +11,12 @@
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Side by side | 6 | |
-# | 2 · The first layer: rescaled, never reordered | 13 | the proof |
-# | 3 · One direction for each vector | 11 | the split |
-# | 4 · Further up | 5 | |
-# | 5 · Called up, or added? | 14 | a trial with baselines |
-# | 6 · What a parameter buys | 11 | |
+# | 1 · Side by side | 10 | |
+# | 2 · The first layer: rescaled, never reordered | 15 | the proof |
+# | 3 · One direction for each vector | 14 | the split |
+# | 4 · Further up | 4 | |
+# | 5 · Called up, or added? | 17 | a trial with baselines |
+# | 6 · What a parameter buys | 10 | |
 # | 7 · The family | 10 | |
 
 # %% setup="6"
@@ -122,7 +122,7 @@ plain, tuned = weights_of(Stack()), weights_of(prefix)
 # %% [markdown]
 # ### Exercise 6.1: share and content
 #
-# *about 6 minutes · difficulty ●○○*
+# *about 7 minutes · difficulty ●○○*
 #
 # From attention weights whose first `virtual` keys are the prefix: the share of each query's attention that the prefix
 # takes, and the weights among the real keys, rescaled so that each row sums to one again. With `virtual = 1` the row
@@ -186,13 +186,17 @@ quiz("6.q4")
 #
 # The first part is what the head reads without a prefix, turned down. The second part, the **bias**, is a mixture of
 # the prefix's values $v_k$: with one vector it points in one and the same direction for every query of every text, only
-# more or less strongly. With $d = 2$, a share of 0.4, $(1, 0)$ from the text and $v = (0, 2)$:
-# $0.6 \cdot (1, 0) + 0.4 \cdot (0, 2) = (0.6,\, 0.8)$.
+# more or less strongly. With $d = 2$, one vector and a share of 0.4:
+
+# %%
+share, without, value = 0.4, torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
+print("bias:  ", share * value)
+print("result:", (1 - share) * without + share * value)
 
 # %% [markdown]
 # ### Exercise 6.2: take the result apart
 #
-# *about 8 minutes · difficulty ●●○*
+# *about 9 minutes · difficulty ●●○*
 #
 # From a run *with* the prefix, return the bias, and what the head would have read *without* the prefix: in the example,
 # $(0, 0.8)$ and $(1, 0)$. Again nothing that the function is given changes.
@@ -310,7 +314,7 @@ row = no_prompt(model, shout_last)
 # %% [markdown]
 # ### Exercise 6.3: a trial with its baselines
 #
-# *about 8 minutes · difficulty ●●○*
+# *about 9 minutes · difficulty ●●○*
 #
 # Call `no_prompt(model, task)`, `instruction(model, task)`, `soft_prompt(model, task, hooks, name, steps=…)` and
 # `full_fine_tuning(model, task, steps=…)`, with these arguments and no others. Return the rows in this order, with one
@@ -455,6 +459,16 @@ quiz("6.q10")
 # | control of upper blocks | only by what travels up | direct, through each block's bias | all |
 # | many tasks in one batch | yes | yes | no: a model each |
 
+# %%
+kinds = {
+    "bare": Stack(),
+    "prompt of 16": PromptTuning(16, config),
+    "prefix of 4": PrefixTuning(4, config),
+}
+for name, hooks in kinds.items():
+    model(torch.tensor([text]), Stack(hooks, recorder := Recorder(("keys",))))
+    print(f"{name:>12}: {recorder['keys', 3].shape[2]} keys in block 3")
+
 # %% [markdown]
 # ### It exists; can it be found?
 #
@@ -483,26 +497,30 @@ quiz("6.q14")
 # %% [markdown]
 # ## 7 · The family
 #
-# Prompts and prefixes belong to a family, **parameter-efficient fine-tuning**: a frozen base, and few learned numbers
-# beside it. Its other members put nothing in front. They change what runs through the blocks at the text's own places.
+# Prompts and prefixes belong to a family, **parameter-efficient fine-tuning**: a frozen base, and few learned numbers.
+# Its other members put nothing in front. They change what runs through the blocks at the text's own places.
 #
 # | | where it enters | numbers |
 # |---|---|---|
-# | **adapter** (Houlsby and others, 2019) | behind a part of each block: a small network, $r$ wide inside | $2 L r D$ |
+# | **adapter** (Houlsby and others, 2019) | behind a part of each block: a small network, $r$ wide | $2 L r D$ |
 # | **LoRA** (Hu and others, 2021) | beside a matrix $W$, $n \times m$: the product of two thin ones | $r\,(n+m)$ |
 # | **IA3** (Liu and others, 2022) | on keys, values and inside the feed-forward: factors | one for each feature |
 #
-# $$\text{adapter: } y + \operatorname{relu}(y A)\,B \qquad \text{LoRA: } h\,W + h A\,B \qquad \text{IA3: } y \odot f$$
-#
-# In the adapter $A$ is $(D, r)$ and $B$ is $(r, D)$, in LoRA $(n, r)$ and $(r, m)$. So LoRA of rank 1 beside a matrix
-# of $352 \times 128$ has $352 + 128 = 480$ numbers.
+# In one block here:
+
+# %%
+n, m = config.hidden, config.width  # the matrix `down`
+{"all of W": n * m, "LoRA, rank 1": n + m, "adapter, 2 wide": 2 * 2 * m}
 
 # %% [markdown]
-# All three begin as no change at all ($B = 0$, $f = 1$), and all three fit through the recorder's hook: `watch(site,
-# layer, value)` sees a value at *every* step, and a tensor that it returns takes the value's place. The sites
-# `"hidden"` and `"feed_forward"` are what goes into the matrix `down`, $352 \times 128$, and what comes out of it. So
-# beside this matrix LoRA is a hook. (It usually stands beside the matrices of queries and values, too. IA3 takes eight
-# lines: see `lessons/BEYOND.md`.)
+# $$\text{adapter: } y + \operatorname{relu}(y A)\,B \qquad \text{LoRA: } h\,W + h A\,B \qquad \text{IA3: } y \odot f$$
+#
+# In the adapter $A$ is $(D, r)$ and $B$ is $(r, D)$, in LoRA $(n, r)$ and $(r, m)$. All three begin as no change at all
+# ($B = 0$, $f = 1$), and all three fit through the recorder's hook: `watch(site, layer, value)` sees a value at *every*
+# step, and a tensor that it returns takes the value's place. The sites `"hidden"` and `"feed_forward"` are what goes
+# into the matrix `down`, $352 \times 128$, and what comes out of it. So beside this matrix LoRA is a hook. (It usually
+# stands beside the matrices of queries and values, too. IA3 takes eight lines: see `lessons/BEYOND.md`.)
+
 
 # %%
 from minitransformer import Hooks
@@ -560,8 +578,8 @@ plots.grid(picture, "the word before the last", scores, names, ["exact match"])
 
 # %% [markdown]
 # With as many numbers they get further here: they have a hand in what each block writes at the text's own places, while
-# vectors in front have a share of the attention and a bias. It is one task and one seed; take the order from your own
-# task. The base is as untouched as ever.
+# vectors in front have a share of the attention and a bias. It is one task and one seed. The base is as untouched
+# as ever.
 #
 # And the cost in each request? No keys, no places; but a product more in each block, for each token. LoRA can save even
 # that: $h\,W + h A\,B = h\,(W + A B)$, so that it may be *worked into* a copy of the weights.
@@ -594,15 +612,11 @@ quiz("6.q17")
 #
 # - In the first layer vectors in front rescale the attention to the text and add one direction each. They reorder
 # nothing there; above, only through what was added below.
-# - Soft prompts call up what the base can do, sometimes where words fail. Judge them beside no prompt, words, and full
-# fine-tuning.
+# - Soft prompts call up what the base can do, sometimes where words fail. Judge them beside baselines.
 # - Prompt: fewest numbers, one door. Prefix: $L$ times as many, a hand in every layer.
-# - That something exists does not say that your optimizer finds it.
-# - Adapters, LoRA and IA3 change values at the text's own places.
-
-# %% [markdown]
-# **Go further** (not graded): the skills `second` and `opposite`; learned keys and values in the matrix; `twice` with
-# more vectors and more steps. Which rows move most?
+# - What exists need not be found by your optimizer.
+#
+# **Go further** (not graded): the skills `second` and `opposite`; `twice` with more vectors and more steps.
 
 # %%
 progress(6)

@@ -3,7 +3,7 @@
 #
 # *One frozen base, many soft prompts; and what changes with a real LLM*
 #
-# **90 minutes · difficulty ●●● · builds on**: lessons 2 and 5 (prompts, prefixes, the cache), lesson 3 (training on a
+# **110 minutes · difficulty ●●● · builds on**: lessons 2 and 5 (prompts, prefixes, the cache), lesson 3 (training on a
 # frozen base), lesson 6 (what each method can do).
 #
 # A service has one large model and very many customers, called **tenants**, each with a task of its own. This lesson
@@ -12,13 +12,13 @@
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · One base, many tenants | 6 | |
-# | 2 · What a tenant weighs | 10 | the bytes |
-# | 3 · What a tenant slows down | 15 | the counter |
-# | 4 · One batch, many tenants | 24 | the mixed batch |
+# | 1 · One base, many tenants | 11 | |
+# | 2 · What a tenant weighs | 15 | the bytes |
+# | 3 · What a tenant slows down | 17 | the counter |
+# | 4 · One batch, many tenants | 29 | the mixed batch |
 # | 5 · When a rollout goes wrong | 9 | |
-# | 6 · Decide, and show why | 15 | a decision with evidence |
-# | 7 · The same on a real LLM | 11 | |
+# | 6 · Decide, and show why | 20 | a decision with evidence |
+# | 7 · The same on a real LLM | 9 | |
 
 # %% setup="7"
 import torch
@@ -119,7 +119,7 @@ for name, (_, hooks) in tenants.items():
 # %% [markdown]
 # ### Exercise 7.1: the bytes
 #
-# *about 5 minutes · difficulty ●○○*
+# *about 9 minutes · difficulty ●○○*
 #
 # `method` is `"prompt"`, `"prefix"` or `"key/value"`. From `config` you may need `width`, `layers`, `kv_heads`,
 # `head`. The school's prompt of 4 vectors takes $4 \cdot 4 \cdot 128 = 2{,}048$ bytes.
@@ -306,7 +306,7 @@ quiz("7.q5")
 # may look at these.
 #
 # **Where do the empty slots go?** Positions are distances (lesson 1): what counts is how far a key stands from the
-# text. So every prefix must *end* where the text begins, and the slots go in front. `F.pad` puts them there:
+# text. So every prefix must *end* where the text begins; the slots go in front:
 
 # %%
 keys = torch.tensor([[1.0, 2.0], [3.0, 4.0]])  # two keys of two numbers
@@ -328,7 +328,7 @@ predict("7.p4", 3)
 # %% [markdown]
 # ### Exercise 7.3: the mixed batch
 #
-# *about 17 minutes · difficulty ●●●*
+# *about 20 minutes · difficulty ●●●*
 #
 # `prefixes` holds a pair (keys, values) for each row, both $(L, G, P_b, d)$, already compiled. $P_b$ may be 0: a row
 # for the bare model. Build everything in `__init__`: `self.keys` and `self.values`, one $(B, G, \text{longest}, d)$ for
@@ -564,7 +564,7 @@ accuracy(model, unseen)
 # %% [markdown]
 # ### Exercise 7.4: a decision, with evidence
 #
-# *about 12 minutes · difficulty ●●○*
+# *about 15 minutes · difficulty ●●○*
 #
 # Choose a method and a length, train it, measure it, and return a dict, as its docstring says. Training runs inside; 60
 # steps of 16 rows take seconds.
@@ -604,10 +604,15 @@ check("7.4", decide)
 # clubs wanted a skill that no prompt can elicit (lesson 6), either the byte budget would have to give way, for copies
 # of the model that are trained, or the accuracy.
 
+# %%
+decide = use("7.4", decide)
+decision = decide(model, tokenizer, book)
+{name: decision[name] for name in ("method", "length", "accuracy", "bytes", "extra keys")}
+
 # %% [markdown]
 # ## 7 · The same on a real LLM
 #
-# The code knows nothing about the size of our base. SmolLM2-135M is a language
+# The code knows nothing about the base's size. SmolLM2-135M is a language
 # model of the same shape, trained by Hugging Face on real text; `from_gguf(path)` loads its file into the very same
 # `Transformer`, and the same hooks, `train` and `compare` tune it.
 #
@@ -765,12 +770,10 @@ quiz("7.q17")
 # - A prompt is the smallest file; compiled, it is served at a prefix's cost. From the second token on only length
 # counts.
 # - In a mixed batch prefixes end where the text begins, and empty slots have the log-strength $-\infty$.
-# - A soft prompt belongs to one set of weights. Fingerprints refuse the others, and a hard prompt is the witness.
-# - A decision is a method, a length, and a measurement that others can repeat.
-
-# %% [markdown]
-# **Go further** (not graded): two prompts may be served as one by `Stack`. Does a school that also wants to shout get
-# what it wants?
+# - A soft prompt belongs to one set of weights. Fingerprints refuse the others.
+# - A decision is a method, a length, and a measurement.
+#
+# **Go further** (not graded): `Stack` serves two prompts as one. Try it.
 
 # %%
 progress(7)

@@ -3,17 +3,16 @@
 #
 # *Other people's code, a folder that other programs open, and your own pairs*
 #
-# **40 minutes · difficulty ●●○ · builds on**: lesson 2 (prompts and their loss), lesson 5 (prefixes), lesson 7 (a soft
+# **50 minutes · difficulty ●●○ · builds on**: lesson 2 (prompts and their loss), lesson 5 (prefixes), lesson 7 (a soft
 # prompt belongs to one base).
 #
-# In this course logits are always for the text alone. In many other libraries they are not, and bugs come from that:
-# you find and mend one. Then a soft prompt of yours goes out as files and comes back, and you train one on a table of
-# pairs and say what it is worth.
+# In this course logits are always for the text alone. In many other libraries they are not: you find and mend a bug
+# that comes from this. Then a soft prompt goes out as files and comes back, and you train one on pairs of your own.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Whose logits are these? | 18 | labels at their places |
-# | 2 · A folder that other programs open | 9 | |
+# | 1 · Whose logits are these? | 26 | labels at their places |
+# | 2 · A folder that other programs open | 11 | |
 # | 3 · Your own pairs | 13 | |
 
 # %% setup="8"
@@ -233,6 +232,16 @@ reveal("8.p2", found)
 # | trl #4168 | the places for virtual tokens are added for a *prefix* as well, whose logits are $T$: it stops |
 # | lm-evaluation-harness #533 | the answer's logits are counted from the *front*: wrong scores, in silence |
 #
+# And the loss of PEFT, the library in which many people tune prompts?
+
+# %%
+with torch.no_grad():
+    logits = wrapped(prompt, tokens)
+lengthened = F.pad(labels, (4, 0), value=-100)
+theirs = F.cross_entropy(logits[:, :-1].flatten(0, 1), lengthened[:, 1:].flatten())
+print(f"PEFT's way: {theirs:.4f}, yours: {text_loss(logits, labels):.4f}")
+
+# %% [markdown]
 # PEFT's own loss is right: it lengthens the labels by $P$ times −100. (If the text's first token has a label, that one
 # then counts as well, and not with a prefix.) The bugs are in code that *uses* the logits.
 
@@ -481,14 +490,12 @@ quiz("8.q10")
 # %% [markdown]
 # ## What to take along
 #
-# - Logits of $P + T$ places: the text's are the last $T$. Count from the end, or from the two shapes, never from the
-# front.
+# - Logits of $P + T$ places: the text's are the last $T$. Count from the end, or from the two shapes.
 # - A loss that falls says that something is learned. Only answers say what.
 # - A folder for PEFT is a description and one tensor; a textbook prefix comes back as keys and values.
-# - A share has a count behind it and a baseline beside it: no prompt, words, examples, always the same answer.
+# - A share has a count and a baseline.
 # - Hold pairs back, and those that belong together as one group.
-
-# %% [markdown]
+#
 # **Go further** (not graded): [Your own data](YOUR_OWN_DATA.md) does section 3 with SmolLM2 and texts in any words.
 
 # %%

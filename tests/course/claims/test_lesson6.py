@@ -122,7 +122,7 @@ def test_nothing_is_reordered_in_the_first_block_and_something_is_above(model, t
 
 
 @pytest.mark.claim("6 §2", "the row 0.4, 0.3, 0.3 has the share 0.4, and the rest becomes 0.5, 0.5")
-@pytest.mark.claim("6 §3", "0.6 \\cdot (1, 0) + 0.4 \\cdot (0, 2) = (0.6,\\, 0.8)", "$(0, 0.8)$ and $(1, 0)$")
+@pytest.mark.claim("6 §3", "in the example, $(0, 0.8)$ and $(1, 0)$")
 def test_the_exercises_give_the_numbers_that_stand_in_their_texts():
     share, rest = content(torch.tensor([[[0.4, 0.3, 0.3]]]), 1)
     torch.testing.assert_close((share, rest), (torch.tensor([[0.4]]), torch.tensor([[[0.5, 0.5]]])))
@@ -132,7 +132,6 @@ def test_the_exercises_give_the_numbers_that_stand_in_their_texts():
     torch.testing.assert_close(weights[0] @ values[0], torch.tensor([[0.6, 0.8]]))
 
 
-@pytest.mark.claim("6 §7", "LoRA of rank 1 beside a matrix of $352 \\times 128$ has $352 + 128 = 480$ numbers")
 @pytest.mark.claim("6 §7", "what goes into the matrix `down`, $352 \\times 128$")
 def test_how_large_the_matrix_is_beside_which_lora_stands(model):
     assert {block.down.weight.T.shape for block in model.blocks} == {(352, 128)}
