@@ -502,9 +502,9 @@ quiz("6.q14")
 #
 # | | where it enters | numbers |
 # |---|---|---|
-# | **adapter** (Houlsby and others, 2019) | behind a part of each block: a small network, $r$ wide | $2 L r D$ |
+# | **adapter** (Houlsby and others, 2019) | behind a part of each block: a network, $r$ wide | $2 L r D$ |
 # | **LoRA** (Hu and others, 2021) | beside a matrix $W$, $n \times m$: the product of two thin ones | $r\,(n+m)$ |
-# | **IA3** (Liu and others, 2022) | on keys, values and inside the feed-forward: factors | one for each feature |
+# | **IA3** (Liu and others, 2022) | on keys, values and inside the feed-forward: factors | one a feature |
 #
 # In one block here:
 
