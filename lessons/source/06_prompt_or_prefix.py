@@ -49,7 +49,7 @@ from minitransformer.training import train
 # **Prefix tuning** gives each of the $L$ blocks vectors of its own, $[p^l_0 … p^l_{P-1};\, h^l_0 … h^l_{T-1}]$; what a
 # block makes of them is dropped. Learned keys and values are the same idea one step further in.
 #
-# With width $D$, and $G$ key/value heads of width $d$, so many numbers are learned:
+# With width $D$, and $G$ key/value heads of width $d$, this many numbers are learned:
 #
 # $$\text{prompt: } P D \qquad \text{prefix: } L P D \qquad \text{keys and values: } 2 L P G d$$
 
@@ -506,10 +506,10 @@ quiz("6.q14")
 # | **LoRA** (Hu and others, 2021) | beside a matrix $W$, $n \times m$: the product of two thin ones | $r\,(n+m)$ |
 # | **IA3** (Liu and others, 2022) | on keys, values and inside the feed-forward: factors | one a feature |
 #
-# In one block here:
+# In one block here, with the matrix `down` as $W$:
 
 # %%
-n, m = config.hidden, config.width  # the matrix `down`
+n, m = config.hidden, config.width
 {"all of W": n * m, "LoRA, rank 1": n + m, "adapter, 2 wide": 2 * 2 * m}
 
 # %% [markdown]

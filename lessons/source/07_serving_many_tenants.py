@@ -71,13 +71,11 @@ tenants = {
     "club": ("shout", PrefixTuning(2, model.config)),
     "magazine": ("backwards", KeyValuePrefix(3, model.config)),
 }
-for (
-    skill,
-    hooks,
-) in tenants.values():  # 90 steps at most; less if 95% of fifty other sentences are right
+for skill, hooks in tenants.values():
     fifty = batch(tokenizer, book.examples(skill, "validation", 50))
     right = partial(accuracy, model, fifty, hooks)
     batches = Batches(book, tokenizer, [skill], rows=16)
+    # at most 90 steps; fewer if 95% of fifty other sentences are right
     history = train(model, batches, hooks, steps=90, validate=right, every=10, until=0.95)
     print(f"{skill}: {right():.0%} right after {len(history.loss)} steps")
 
