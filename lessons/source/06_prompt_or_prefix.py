@@ -506,10 +506,10 @@ quiz("6.q14")
 # | **LoRA** (Hu and others, 2021) | beside a matrix $W$, $n \times m$: the product of two thin ones | $r\,(n+m)$ |
 # | **IA3** (Liu and others, 2022) | on keys, values and inside the feed-forward: factors | one a feature |
 #
-# In one block here, with the matrix `down` as $W$:
+# In one block here:
 
 # %%
-n, m = config.hidden, config.width
+n, m = config.hidden, config.width  # W is the matrix `down`
 {"all of W": n * m, "LoRA, rank 1": n + m, "adapter, 2 wide": 2 * 2 * m}
 
 # %% [markdown]

@@ -232,7 +232,7 @@ reveal("8.p2", found)
 # | trl #4168 | the places for virtual tokens are added for a *prefix* as well, whose logits are $T$: it stops |
 # | lm-evaluation-harness #533 | the answer's logits are counted from the *front*: wrong scores, in silence |
 #
-# Is the loss of PEFT, in which many people tune prompts, wrong as well? It puts $P$ times −100 in front of the labels:
+# PEFT's own loss puts $P$ times −100 in front of the labels. Is it right?
 
 # %%
 with torch.no_grad():
