@@ -3,22 +3,23 @@
 #
 # *Vectors at every layer*
 #
-# **85 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
+# **150 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
 # prompt through the `embed` hook), lesson 3 (training on a frozen model).
 #
-# A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning
-# in both of its forms, see how the two are related, and decode with them without losing them on the way.
+# A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning in
+# both of its forms, see how the two are related, and decode with them without losing them on the way. Take two
+# sittings: a pause is marked after section 4.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · One door, or one at every layer | 10 | |
-# | 2 · The textbook's prefix | 13 | the `context` hook |
-# | 3 · Where the gradient lands | 9 | |
-# | 4 · Who looks at the prefix | 8 | |
-# | 5 · Keys and values, learned directly | 10 | the `keys_values` hook |
-# | 6 · One form turned into another | 14 | both translations |
-# | 7 · Decoding without forgetting | 9 | a stepwise decoder, and a repair |
-# | 8 · Who guards all this? | 10 | a test that catches bugs |
+# | 1 · One door, or one at every layer | 15 | |
+# | 2 · The textbook's prefix | 19 | the `context` hook |
+# | 3 · Where the gradient lands | 10 | |
+# | 4 · Who looks at the prefix | 7 | |
+# | 5 · Keys and values, learned directly | 18 | the `keys_values` hook |
+# | 6 · One form turned into another | 34 | both translations |
+# | 7 · Decoding without forgetting | 20 | a stepwise decoder, and a repair |
+# | 8 · Who guards all this? | 27 | a test that catches bugs |
 
 # %% setup="5"
 import torch
@@ -50,13 +51,20 @@ words = tokenizer.tokens(tokens[0])
 #
 # $$\text{layer } l \text{ gets } [\,p^l_0 … p^l_n\,;\,h^l_0 … h^l_m\,] \quad \text{for every } l$$
 #
-# What layer $l$ would compute *at the places of* $p^l$ is dropped, because the next layer gets fresh vectors there.
-# So a prefix has no stream of its own. It is only looked at: the text's queries see its keys and read its values. And
-# what is dropped need not be computed in the first place.
+# Either way a layer gets $(B, P+T, D)$. Here, with 4 vectors and a text of 4 tokens:
+
+# %%
+states = model.embedding(tokens)  # what enters layer 0: (B, T, D)
+own = torch.zeros(1, 4, model.config.width)  # (B, P, D)
+tuple(torch.cat((own, states), 1).shape)
+
+# %% [markdown]
+# What layer $l$ would compute *at the places of* $p^l$ is dropped, since the next layer gets fresh vectors there; and
+# what is dropped need not be computed. So a prefix has no stream of its own. It is only looked at: the text's queries
+# see its keys and read its values.
 #
-# *Predict first*: 4 vectors in front of a text of 4 tokens. How many positions run through block 2 (that is, how many
-# queries ask there), and how many keys do they see? Once for a prompt, once for a prefix. (Below, `Stack` lets two
-# hooks go along together: here, a soft prompt and a recorder.)
+# *Predict first*: 4 vectors in front of a text of 4 tokens. How many positions run through block 2 (queries that ask),
+# and how many keys do they see? Once for a prompt, once for a prefix.
 
 # %%
 predict("5.p1", {"prompt: queries": 8, "prompt: keys": 8, "prefix: queries": 8, "prefix: keys": 8})
@@ -68,7 +76,7 @@ from minitransformer import PrefixTuning, PromptTuning
 
 def lengths(hooks):  # for each block: queries and keys
     recorder = Recorder(("queries", "keys"))
-    model(tokens, Stack(hooks, recorder))
+    model(tokens, Stack(hooks, recorder))  # two hooks go along together: vectors and a recorder
     return [
         [recorder[site, layer].shape[2] for site in ("queries", "keys")]
         for layer in range(model.config.layers)
@@ -92,11 +100,11 @@ plots.grid(
 
 # %% [markdown]
 # Both methods show the text the same number of extra keys, in every block. They differ in what stands behind those
-# keys: a prompt's keys come from a stream that all the lower blocks have worked on, a prefix's keys come straight
-# from vectors that you may choose freely at this very layer. That freedom has a price in numbers: $P \cdot D$ for a
-# prompt of $P$ vectors, $L \cdot P \cdot D$ for a prefix in $L$ layers.
+# keys: a prompt's come from a stream that all the lower blocks have worked on, a prefix's straight from vectors that
+# you may choose freely at this very layer. That freedom has a price in numbers: $P \cdot D$ for a prompt of $P$
+# vectors, $L \cdot P \cdot D$ for a prefix in $L$ layers. With $P = 4$, $D = 128$, $L = 4$: 512 and 2,048.
 #
-# *Live*: the page of `live.show()` trains all three methods; its stack shows where each of them has its vectors.
+# *Live*: `live.show()` trains all three methods and shows where each has its vectors.
 
 # %% question="5.q1"
 quiz("5.q1")
@@ -116,12 +124,29 @@ quiz("5.q3")
 #
 # $$\text{context}(l, h^l) = [\,p^l\,;\,h^l\,] \in \mathbb{R}^{B \times (P+T) \times D}$$
 #
+# Watch the hook being asked, once for each layer:
+
+
+# %%
+class Asked(Hooks):
+    def context(self, layer, x):
+        print(f"layer {layer} hands over {tuple(x.shape)}")
+        return x  # nothing in front
+
+
+logits = model(tokens, Asked())
+
+# %% [markdown]
 # ### Exercise 5.1: the `context` hook
 #
-# Own P vectors for each layer: $L \cdot P \cdot D$ numbers to learn, which start small, as 0.05 times a normal draw (a
-# new one for each prefix). The 0.05 belongs to the start alone: what was learned goes in front as it is, and nothing
-# multiplies it on the way. Later cells read them as one parameter `vectors`, $(L, P, D)$, with $p^l$ as `vectors[l]`.
-# Other forms are as right; to go on with such a one, write `Prefix = PrefixTuning` behind the line with `use`.
+# *about 12 minutes · difficulty ●●○*
+#
+# Own P vectors for each layer, which start as 0.05 times a normal draw (a new one for each prefix). In `context` put
+# those of the layer in front of each row: with $P = 2$, $(3, 5, 128)$ becomes $(3, 7, 128)$. The 0.05 belongs to the
+# start alone: what was learned goes in front as it is.
+#
+# Later cells read one parameter `vectors`, $(L, P, D)$, with $p^l$ as `vectors[l]`. Other forms are as right; to go on
+# with such a one, write `Prefix = PrefixTuning` behind the line with `use`.
 
 
 # %% exercise="5.1"
@@ -185,13 +210,12 @@ quiz("5.q5")
 # %% [markdown]
 # ## 3 · Where the gradient lands
 #
-# A prompt's vectors have one gradient each, which came down through all blocks. A prefix has a vector for each layer
-# *and* place, so its gradient is a table, layer × vector. The vectors of the last layer are one attention step away
-# from the end; what the text reads from those of layer 0 goes on through all blocks above.
+# A prompt's vectors have one gradient each, which came down through all blocks. Those of a prefix are a table, layer ×
+# vector, $(L, P)$. The last layer's are one attention step away from the end; what the text reads from those of layer 0
+# goes on through all blocks above.
 #
-# *Predict first*: in a fresh prefix, before any training, which layer's vectors get the *smallest* gradient? Write the
-# number of the layer as a word: `"0"`, `"1"`, `"2"` or `"3"`. (Random starts differ much in this, so we take the mean
-# over eight of them.)
+# *Predict first*: in a fresh prefix, before any training, which layer's vectors get the *smallest* gradient? Write
+# `"0"`, `"1"`, `"2"` or `"3"`. (Random starts differ much in this: we take the mean over eight.)
 
 # %%
 predict("5.p3", "0")
@@ -230,11 +254,22 @@ side_by_side({"mean of eight fresh prefixes": fresh, "trained prefix": table_of(
 #
 # ### A length that does not matter
 #
-# The block normalises its context before it computes anything: $\operatorname{norm}(c\,p) = \operatorname{norm}(p)$
-# for every $c > 0$. So making a textbook prefix longer or shorter *as a vector* changes nothing, and a gradient never
-# points along it:
+# The block normalises its context before it computes anything, and a vector ten times as long gives the same:
+
+# %%
+norm = model.blocks[0].attention.norm  # lesson 1: to one size, then times a factor for each number
+arrow = torch.zeros(128)
+arrow[:2] = torch.tensor([3.0, 4.0])
+print("norm(p):  ", [f"{number:.3f}" for number in norm(arrow)[:3].tolist()])
+print("norm(10p):", [f"{number:.3f}" for number in norm(10 * arrow)[:3].tolist()])
+
+# %% [markdown]
+# That is, $\operatorname{norm}(c\,p) = \operatorname{norm}(p)$ for every $c > 0$ and every $p$ of $D$ numbers. So
+# making a textbook prefix longer or shorter *as a vector* changes nothing, and a gradient never points along it:
 #
 # $$\text{loss}(c\,p) = \text{loss}(p) \quad\Rightarrow\quad \frac{\partial\,\text{loss}}{\partial p} \cdot p = 0$$
+#
+# With $D = 2$ and $p = (3, 4)$ the gradient can be $(4, -3)$ or a multiple of it: $4 \cdot 3 - 3 \cdot 4 = 0$.
 #
 # *Predict first*: we multiply the trained prefix by 10, and a prompt of lesson 2's kind as well. By how much does the
 # largest logit change?
@@ -260,8 +295,8 @@ reveal("5.p4", {"prefix": moved(prefix), "prompt": moved(prompt)})
 # (Not *exactly* 0 for the prefix: the norm adds a tiny number to its root, so as not to divide by zero.) A prompt has
 # no such freedom: its vectors are also the start of a stream, to which blocks add, and there size counts.
 #
-# The right angle, measured over the whole training: the cosine of each gradient with the vector it was taken at. And
-# beside it the cosine of each *step*, which the optimizer (Adam) made of these gradients.
+# The right angle, measured over the whole training: the cosine of each gradient with the vector it was taken at. (0 is
+# a right angle.) And beside it the cosine of each *step*, which the optimizer (Adam) made of these gradients.
 
 # %%
 for name, cosines in {"gradient": trace.gradient_cosines, "Adam's step": trace.update_cosines}.items():
@@ -307,10 +342,10 @@ def lengths_while_training(traces):  # the optimizer's name -> what its steps di
 lengths_while_training({"Adam": trace, "plain gradient descent": plain_trace})
 
 # %% [markdown]
-# A step $s$ at a right angle can only make a vector longer: $|p + s|^2 = |p|^2 + |s|^2$. Plain gradient descent's
-# vectors grow with each step, by little. Adam's steps point outwards, and its vectors have become several times as
-# long. The longer a vector is, the less a step of the same size turns it: training slows down by itself.
-# (`train` lets its steps shrink in the end as well.)
+# A step $s$ at a right angle can only make a vector longer: $|p + s|^2 = |p|^2 + |s|^2$, as in the triangle of sides 3,
+# 4 and 5. Plain gradient descent's vectors grow with each step, by little. Adam's steps point outwards, and its vectors
+# have become several times as long. The longer a vector is, the less a step of the same size turns it: training slows
+# down by itself. (`train` lets its steps shrink in the end as well.)
 
 # %% question="5.q6"
 quiz("5.q6")
@@ -360,9 +395,10 @@ reveal("5.p5", {"zero prefix": change(zero), "gate at 0": round(change(gate), 4)
 plots.attention(looks(Hooks()), looks(zero), words)
 
 # %% [markdown]
-# A zero vector has a zero key; its score is 0, and $e^0 = 1$ is a share like another. What it hands over is a zero
-# value: the text's own information is thinned. To have no effect, a prefix must have length 0, or scores of
-# $-\infty$; the package's `Gate` adds such numbers to the scores of the virtual keys.
+# A zero vector has a zero key; its score is 0, and $e^0 = 1$ is a share like another. (If the four words scored 0, too,
+# four zero vectors would take half of the attention.) What it hands over is a zero value: the text's own information is
+# thinned. To have no effect, a prefix must have length 0, or scores of $-\infty$; the package's `Gate` adds such
+# numbers to the scores of the virtual keys.
 
 # %% question="5.q7"
 quiz("5.q7")
@@ -370,8 +406,18 @@ quiz("5.q7")
 # %% question="5.q8"
 quiz("5.q8")
 
-# %% question="5.q15"
-quiz("5.q15")
+# %% [markdown]
+# ### A pause
+#
+# A prefix is vectors at every layer: the text looks at them, the gradient lands on all of them, and zeros are not
+# nothing. The second sitting goes one step further in, to keys and values, and ends with a test that you write.
+#
+# **To go on another day**: open this notebook, click the cell below, and choose *Run ▸ Run All Above Selected Cell*.
+# Your prefix is then trained again. Your code and guesses stand in their cells, and your answers to questions are kept
+# beside the notebook.
+
+# %%
+progress(5)
 
 # %% [markdown]
 # ## 5 · Keys and values, learned directly
@@ -381,13 +427,24 @@ quiz("5.q15")
 # $$K^l = [\,P_K^l\,;\,K_{\text{text}}^l\,], \qquad V^l = [\,P_V^l\,;\,V_{\text{text}}^l\,]$$
 #
 # This is how the first paper and most libraries do it. The hook is `keys_values(layer, keys, values)`; both are
-# $(B, G, T, d)$ with $G$ key/value heads of width $d$, before they are turned by their positions (lesson 1).
-#
+# $(B, G, T, d)$ with $G$ key/value heads of width $d$, before they are turned by their positions (lesson 1). The text's
+# own keys in layer 0:
+
+# %%
+model(tokens, recorder := Recorder(("keys",)))
+tuple(recorder["keys", 0].shape)  # 1 row, 2 heads, 4 tokens, 32 numbers each
+
+# %% [markdown]
 # ### Exercise 5.2: the `keys_values` hook
 #
+# *about 11 minutes · difficulty ●●○*
+#
 # Own P keys and P values for each layer, $(L, G, P, d)$ each, which start as 0.3 times a normal draw (a new one for
-# each prefix; the 0.3 belongs to the start alone). Other names and forms of the parameters are as right; but what you
-# call `keys[l]` and `values[l]` goes in front of layer $l$'s keys and values.
+# each prefix; the 0.3 belongs to the start alone). Put the layer's own in front, for each row: with $P = 3$ the keys
+# above become $(1, 2, 7, 32)$.
+#
+# Other names and forms of the parameters are as right; but what you call `keys[l]` and `values[l]` goes in front of
+# layer $l$'s keys and values.
 
 
 # %% exercise="5.2"
@@ -421,9 +478,9 @@ history = train(model, examples, key_values, steps=80)
 f"test sentences translated exactly: {accuracy(model, test, key_values):.2f}"
 
 # %% [markdown]
-# It needs $2 \cdot L \cdot P \cdot G \cdot d$ numbers. In *this* model $2 \cdot G \cdot d = 2 \cdot 2 \cdot 32 = D$,
-# so both prefixes are equally large. That is a coincidence of its shape: with as many key/value heads as query heads,
-# the second form would be twice the first.
+# It needs $2 \cdot L \cdot P \cdot G \cdot d$ numbers, here $2 \cdot 4 \cdot 4 \cdot 2 \cdot 32 = 2{,}048$. In *this*
+# model $2 \cdot G \cdot d = 2 \cdot 2 \cdot 32 = D$, so both prefixes are equally large. That is a coincidence of its
+# shape: with as many key/value heads as query heads, the second form would be twice the first.
 
 # %%
 for name, hooks in (("prompt", prompt), ("textbook prefix", prefix), ("keys and values", key_values)):
@@ -459,13 +516,21 @@ quiz("5.q10")
 #
 # $$P_K^l = \operatorname{norm}(p^l)\,W_K^l, \qquad P_V^l = \operatorname{norm}(p^l)\,W_V^l$$
 #
-# The way back is closed in general: $2 \cdot G \cdot d$ numbers can be chosen freely for a key and its value, and a
-# hidden state is one vector that has to give both. Even where the counts agree, the norm has taken away its length.
-#
+# The shapes: $(P, D)$ times $(D, G \cdot d)$ gives $(P, G \cdot d)$. Try it for one layer of the trained prefix:
+
+# %%
+attention = model.blocks[0].attention
+flat = attention.key(attention.norm(prefix.vectors[0]))  # 4 vectors: 2 heads of 32 numbers side by side
+tuple(prefix.vectors[0].shape), tuple(flat.shape)
+
+# %% [markdown]
 # ### Exercise 5.3: from hidden states to keys and values
 #
-# `model.blocks[l].attention` has a `norm`, and linear maps `key` and `value` onto $G \cdot d$ numbers: head 0's $d$
-# numbers first, then head 1's.
+# *about 14 minutes · difficulty ●●●*
+#
+# Do this for every layer, and split into heads: head 0's $d$ numbers stand first, then head 1's. Each
+# `model.blocks[l].attention` has a `norm`, and linear maps `key` and `value` onto $G \cdot d$ numbers. Here
+# $(4, 4, 128)$ becomes keys and values of $(4, 2, 4, 32)$ each: layer, head, virtual token, number.
 
 
 # %% exercise="5.3"
@@ -500,6 +565,13 @@ with torch.no_grad():
 f"below 1e-4: {largest_difference(prefix, translated) < 1e-4}"
 
 # %% [markdown]
+# There is no way back in general: $2 \cdot G \cdot d$ numbers can be chosen freely for a key and its value, and a
+# hidden state is one vector that has to give both. Even where the counts agree, the norm has taken away its length.
+
+# %% question="5.q11"
+quiz("5.q11")
+
+# %% [markdown]
 # ### A prompt can be compiled, too
 #
 # A prompt has a stream, but who ever looks at it? The text's queries do, and all they see are keys and values. Nobody
@@ -514,8 +586,11 @@ predict("5.p6", 0.01)
 # %% [markdown]
 # ### Exercise 5.4: compile a prompt
 #
+# *about 11 minutes · difficulty ●●○*
+#
 # One forward of the virtual tokens with a text of *zero* tokens, which is a batch of shape $(1, 0)$, while a recorder
-# goes along. The recorder's sites `"keys"` and `"values"` hold $(1, G, P, d)$ for each layer, before turning.
+# goes along. The recorder's sites `"keys"` and `"values"` hold $(1, G, P, d)$ for each layer, before turning. Join
+# them: for a prompt of 4 vectors, $(4, 2, 4, 32)$ twice.
 
 
 # %% exercise="5.4"
@@ -542,10 +617,17 @@ reveal("5.p6", round(largest_difference(prompt, compiled), 4))
 
 # %% [markdown]
 # At most the rounding of the last digits is left, since sums of many numbers are added in another order. So a tuned
-# prompt can be *served* like a prefix, without a stream to run. Do not conclude that the two are the same: of
-# all the prefixes that there are, a prompt reaches those which the frozen blocks can make out of $P \cdot D$ numbers.
+# prompt can be *served* like a prefix, without a stream to run. Do not conclude that the two are the same. Count the
+# numbers of each:
+
+# %%
+for name, hooks in {"prompt": prompt, "compiled": compiled}.items():
+    print(f"{name:>8}: {sum(parameter.numel() for parameter in hooks.parameters()):5,} numbers")
 
 # %% [markdown]
+# Of all the prefixes that there are, a prompt reaches those which the frozen blocks can make out of $P \cdot D$
+# numbers.
+#
 # ### And in an encoder?
 #
 # *Nobody before the text can see the text*: this holds in a decoder. In an encoder every position sees all others (one
@@ -577,16 +659,11 @@ reveal("5.p7", {name: (one - other).abs().max().item() for name, (one, other) in
 # In an encoder a prompt *reads the text*: its vectors are queries, too, and nothing hides the text from them. So its
 # keys are others for each text, and there is nothing to compile or to keep in a cache. A prefix has no queries; its
 # keys and values stay what they are, and the text still only looks at them. (P-Tuning v2 puts its vectors into all
-# layers of encoders.)
+# layers of encoders.) In our decoder, again:
 
-# %% question="5.q16"
-quiz("5.q16")
-
-# %% question="5.q11"
-quiz("5.q11")
-
-# %% question="5.q14"
-quiz("5.q14")
+# %%
+one, other = (own_keys(prompt, each) for each in ("Look out! →", "The cat is sleeping. →"))
+f"the prompt's keys are the same for both texts: {torch.allclose(one, other, atol=1e-4)}"
 
 # %% [markdown]
 # ## 7 · Decoding without forgetting
@@ -594,12 +671,25 @@ quiz("5.q14")
 # When a model writes, it adds one token at a time. A **cache** keeps each layer's keys and values of what was read,
 # so that a step computes its own token only: `model(tokens, hooks, cache)`. The prefix belongs into the cache like
 # everything else. Hooks that lengthen therefore run **once for each sequence, at its first step**; from then on their
-# keys and values are in the cache.
+# keys and values are in the cache. Two steps of two tokens each:
+
+# %%
+cache, recorder = Cache(), Recorder(("weights",))
+for two in (tokens[:, :2], tokens[:, 2:]):
+    step_logits = model(two, Stack(prefix, recorder), cache)
+    queries, keys = recorder["weights", 0].shape[2:]
+    print(f"{queries} queries see {keys} keys; logits {tuple(step_logits.shape)}")
+
+# %% [markdown]
+# Four keys of the prefix and two of the text at first; then two more, and no prefix for a second time.
 #
 # ### Exercise 5.5: one token at a time
 #
+# *about 7 minutes · difficulty ●○○*
+#
 # Read a text token by token through one `Cache()`, and return the logits of all positions. Joined together they must
-# be those of one forward over the whole text. Leave `tokens` as they are.
+# be those of one forward over the whole text: for a text of 4 tokens, four steps, and $(1, 4, V)$ in the end. Leave
+# `tokens` as they are.
 
 
 # %% exercise="5.5"
@@ -631,9 +721,12 @@ quiz("5.q12")
 # %% [markdown]
 # ### Exercise 5.6: repair the forgetful decoder
 #
+# *about 8 minutes · difficulty ●●○*
+#
 # A colleague's decoder first reads all but the last token of the text into the cache (that is fast), and then goes on
 # from the last token. Without soft prompts it is right. With a prefix it answers as if there were none, and nothing
-# complains. Find the cause; then repair it. Keep the cache: each token should be read once. Leave `tokens` as they are.
+# complains. Find the cause; then repair it: with our prefix, `count = 2` has to give the two tokens of 小心. Keep the
+# cache: each token should be read once. Leave `tokens` as they are.
 
 
 # %% exercise="5.6"
@@ -674,22 +767,44 @@ quiz("5.q13")
 # ## 8 · Who guards all this?
 #
 # The forgetful decoder raised nothing; it was wrong in silence. Most bugs of soft prompts are like that: shapes fit,
-# the loss falls, and the answers are worse than they could be. What helps is a test that asks.
-#
+# the loss falls, and the answers are worse than they could be. What helps is a test that asks. But it has to ask for
+# enough. Which of these two does a test of shapes stop?
+
+
+# %%
+def test_of_shapes(embed):
+    assert embed(torch.zeros(2, 5, 8)).shape == (2, 8, 8)
+
+
+own = torch.ones(2, 3, 8)
+programs = {"in front": lambda x: torch.cat((own, x), 1), "behind": lambda x: torch.cat((x, own), 1)}
+for name, embed in programs.items():
+    test_of_shapes(embed)
+    print(f"vectors {name}: passed")  # `assert torch.equal(embed(x)[:, 3:], x)` would stop the second
+
+# %% [markdown]
 # ### Exercise 5.7: a test that catches bugs
 #
-# Write `guard(program, model)` for what you built in lessons 2 and 5. A `program` has `Prompt(vectors)` with its
-# `embed(x)`, `prompt_loss(model, hooks, tokens, targets)`, `from_words(words, table, length)` and `Prefix(length,
-# config)` with its `context(layer, x)`. Your test must let every right program pass and raise for a wrong one: an
-# `assert` that fails will do. It is run on right programs, however they are written (a prompt may own several
-# parameters, under any names, or learn how far its vectors move from a fixed start), and on fifteen wrong ones; each
-# has one bug that people really made. Small inputs are enough. A program's code cannot be looked at while graded, and
-# of hooks that are handed to it `prompt_loss` sees the length only: ask for values, shapes, gradients and parameters.
+# *about 25 minutes · difficulty ●●●*
+#
+# Write `guard(program, model)` for what you built in lessons 2 and 5. A `program` has
+#
+# ```
+# program.Prompt(vectors)         with .embed(x)             as in 2.1
+# program.prompt_loss(model, hooks, tokens, targets)         as in 2.2
+# program.from_words(words, table, length)                   as in 2.3
+# program.Prefix(length, config)  with .context(layer, x)    as in 5.1
+# ```
+#
+# An `assert` that fails will do. Your test is run on fifteen wrong ones, each with one bug
+# that people really made, and on right ones, which must pass: a prompt may own several parameters, or learn how far its
+# vectors move from a start. While graded, code cannot be looked at, and `prompt_loss` sees only the length of hooks
+# that you hand to it.
 
 
 # %% exercise="5.7"
 def guard(program, model):
-    """Raises if something is wrong with this program."""
+    """Raises if something is wrong with this program: in values, shapes, gradients or parameters."""
     ### BEGIN SOLUTION
     x, vectors = torch.randn(2, 5, model.config.width), torch.randn(3, model.config.width)
     prompt, prefix = program.Prompt(vectors), program.Prefix(2, model.config)
@@ -712,17 +827,31 @@ def guard(program, model):
 check("5.7", guard)
 
 # %% [markdown]
+# ### Looking back
+#
+# Three questions on sections 2 to 6. The first two want your own words: they earn no points, and after your answer you
+# see a model answer.
+
+# %% question="5.q14"
+quiz("5.q14")
+
+# %% question="5.q15"
+quiz("5.q15")
+
+# %% question="5.q16"
+quiz("5.q16")
+
+# %% [markdown]
 # ## What to take along
 #
-# - A prefix gives every layer vectors of its own, $[\,p^l\,;\,h^l\,]$; the text looks at them, and nothing else
-# happens to them.
+# - A prefix gives every layer vectors of its own, $[\,p^l\,;\,h^l\,]$, and the text looks at them.
 # - The textbook learns hidden states ($L \cdot P \cdot D$), most libraries learn keys and values ($2 \cdot L \cdot P
 # \cdot G \cdot d$); the first is a special case of the second.
 # - Zeros are not nothing, and for a textbook prefix only the direction counts.
-# - A prompt compiles to keys and values that give the same logits. Cached must equal uncached: test it.
+# - A prompt compiles to keys and values that give the same logits. Cached must equal uncached.
 #
-# **Go further** (not graded): `PrefixTuning(4, model.config, layers=[0])` has a prefix in the first layer only. Train
-# one for each layer alone. Which single layer is enough for which skill? Lesson 6 asks what neither method can do.
+# **Go further** (not graded): `PrefixTuning(4, model.config, layers=[0])` has a prefix in one layer. Which layer is
+# enough for which skill?
 
 # %%
 progress(5)

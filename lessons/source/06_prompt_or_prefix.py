@@ -3,20 +3,20 @@
 #
 # *What a few vectors in front can change, and what they cannot*
 #
-# **70 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
+# **80 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
 #
 # Two methods keep the base frozen and learn a few vectors. One puts them in front once, the other at every layer. Here
-# you prove what such vectors do to attention in the first layer, find out what changes further up, and put both methods
+# you prove what such vectors do to attention in the first layer, see what changes further up, and put both methods
 # beside what they have to beat: words, and training everything.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Side by side | 8 | |
-# | 2 · The first layer: rescaled, never reordered | 13 | the proof |
-# | 3 · One direction for each vector | 11 | the split |
-# | 4 · Further up | 6 | |
-# | 5 · Called up, or added? | 14 | a trial with baselines |
-# | 6 · What a parameter buys | 8 | |
+# | 1 · Side by side | 10 | |
+# | 2 · The first layer: rescaled, never reordered | 15 | the proof |
+# | 3 · One direction for each vector | 14 | the split |
+# | 4 · Further up | 4 | |
+# | 5 · Called up, or added? | 17 | a trial with baselines |
+# | 6 · What a parameter buys | 10 | |
 # | 7 · The family | 10 | |
 
 # %% setup="6"
@@ -43,13 +43,13 @@ from minitransformer.training import train
 # %% [markdown]
 # ## 1 · Side by side
 #
-# **Prompt tuning** changes what enters the first block, and nothing else: $[p_0 … p_{P-1};\, e_0 … e_{T-1}]$. From
-# there on the vectors travel up like words and every block computes them anew.
+# *From lesson 5, in short.* **Prompt tuning** changes what enters the first block, and nothing else:
+# $[p_0 … p_{P-1};\, e_0 … e_{T-1}]$. From there on the vectors travel up like words and every block computes them anew.
 #
 # **Prefix tuning** gives each of the $L$ blocks vectors of its own, $[p^l_0 … p^l_{P-1};\, h^l_0 … h^l_{T-1}]$; what a
-# block makes of them is dropped. Learned keys and values (lesson 5) are the same idea one step further in.
+# block makes of them is dropped. Learned keys and values are the same idea one step further in.
 #
-# With width $D$, and $G$ key/value heads of width $d$:
+# With width $D$, and $G$ key/value heads of width $d$, this many numbers are learned:
 #
 # $$\text{prompt: } P D \qquad \text{prefix: } L P D \qquad \text{keys and values: } 2 L P G d$$
 
@@ -76,16 +76,26 @@ quiz("6.q2")
 # %% [markdown]
 # ## 2 · The first layer: rescaled, never reordered
 #
-# Take one query in the *first* block. It sees $P$ prefix keys and some real ones. Its score for a real key $j$ depends
-# on the two tokens and their distance only (rotary positions), and none of these has changed. What has changed is the
-# softmax's denominator, into which the prefix now enters too. With $s_{ij}$ the scores without a prefix:
+# Take one query in the *first* block. Its score for a real key $j$ depends on the two tokens and their distance only
+# (rotary positions), and none of these has changed. What has changed is the softmax's denominator, into which $P$ keys
+# of the prefix now enter too. With $s_{ij}$ the scores, and $a_i$ the **share** of its attention that query $i$ gives
+# to the prefix:
 #
 # $$A_{ij} = \frac{e^{s_{ij}}}{\sum_{k \in \text{prefix}} e^{s_{ik}} + \sum_{k \in \text{text}} e^{s_{ik}}}
 # = (1 - a_i)\, A^{\text{without}}_{ij}$$
 #
-# where $a_i$ is the **share** of its attention that query $i$ gives to the prefix. Every real weight of a row shrinks
-# by the same factor. So the prefix can turn attention to the text *down*, but never say “look at the verb, not the
-# noun”.
+# $A$ is $(T, P+T)$. One row of it, for one prefix key in front of three real ones:
+
+# %%
+scores, front = torch.tensor([2.0, 1.0, 0.0]), torch.tensor([1.5])
+without, row = scores.softmax(0), torch.cat((front, scores)).softmax(0)
+for name, numbers in {"without": without, "with": row[1:], "ratio": row[1:] / without}.items():
+    print(f"{name:>8}:", *(f"{number:.3f}" for number in numbers.tolist()))
+print(f"share of the prefix: {row[0]:.3f}")
+
+# %% [markdown]
+# Every real weight of a row shrinks by the same factor. So the prefix can turn attention to the text *down*, but never
+# say “look at the verb, not the noun”.
 #
 # Measure it on a prefix that was really trained, on a skill that the base was never taught: the last word, shouted.
 
@@ -112,8 +122,11 @@ plain, tuned = weights_of(Stack()), weights_of(prefix)
 # %% [markdown]
 # ### Exercise 6.1: share and content
 #
+# *about 7 minutes · difficulty ●○○*
+#
 # From attention weights whose first `virtual` keys are the prefix: the share of each query's attention that the prefix
-# takes, and the weights among the real keys, rescaled so that each row sums to one again. Leave `weights` as they are.
+# takes, and the weights among the real keys, rescaled so that each row sums to one again. With `virtual = 1` the row
+# 0.4, 0.3, 0.3 has the share 0.4, and the rest becomes 0.5, 0.5. Leave `weights` as they are.
 
 
 # %% exercise="6.1"
@@ -167,19 +180,26 @@ quiz("6.q4")
 # %% [markdown]
 # ## 3 · One direction for each vector
 #
-# And what *is* read? A head's result for query $i$ splits exactly:
+# And what *is* read? A head's result for query $i$, a vector of $d$ numbers, splits exactly:
 #
 # $$o_i = (1 - a_i)\; o^{\text{without}}_i \;+\; \sum_{k \in \text{prefix}} A_{ik}\, v_k$$
 #
 # The first part is what the head reads without a prefix, turned down. The second part, the **bias**, is a mixture of
 # the prefix's values $v_k$: with one vector it points in one and the same direction for every query of every text, only
-# more or less strongly.
+# more or less strongly. With $d = 2$, one vector and a share of 0.4:
+
+# %%
+share, without, value = 0.4, torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])
+print("bias:  ", share * value)
+print("result:", (1 - share) * without + share * value)
 
 # %% [markdown]
 # ### Exercise 6.2: take the result apart
 #
-# From a run *with* the prefix, return the bias, and what the head would have read *without* the prefix. Again nothing
-# that the function is given changes.
+# *about 9 minutes · difficulty ●●○*
+#
+# From a run *with* the prefix, return the bias, and what the head would have read *without* the prefix: in the example,
+# $(0, 0.8)$ and $(1, 0)$. Again nothing that the function is given changes.
 
 
 # %% exercise="6.2"
@@ -267,23 +287,39 @@ quiz("6.q7")
 # ## 5 · Called up, or added?
 #
 # The base learned eight skills in pretraining. Some other tasks were **held out**: no text ever asked for them. Three
-# of those are tried here. *Shout the last word* (`shout_last`) puts two known skills together. *The word before the
-# last* (`next_to_last`) is a place in the text that nobody asked for. *Each word twice* (`twice`) is a new way of
-# copying. Whether a method *elicits* (calls up) or *adds* can only be told beside baselines:
+# of those are tried here:
+#
+# - `shout_last`, *shout the last word*, puts two known skills together;
+# - `next_to_last`, *the word before the last*, is a place in the text that nobody asked for;
+# - `twice`, *each word twice*, is a new way of copying.
+
+# %%
+for skill in ("shout_last", "next_to_last", "twice"):
+    print(f"{skill:>12}:", *book.examples(skill, "test", 1)[0])
+
+# %% [markdown]
+# Does a method *elicit* (call up) what was there, or *add* something? That can only be told beside baselines:
 #
 # - *no prompt*: what the base happens to do;
 # - *instruction*: the hard prompt, the task asked for in words;
 # - *full*: all weights of a **copy** trained, on the same batches. If even this fails, the task or the budget is at
-#   fault, not the prompt.
+# fault, not the prompt.
+#
+# The package has a function for each. It returns a *row*:
+
+# %%
+row = no_prompt(model, shout_last)
+{name: row[name] for name in ("skill", "method", "parameters", "accuracy")}
 
 # %% [markdown]
 # ### Exercise 6.3: a trial with its baselines
 #
-# The package has a function for each, and each returns a *row*, a dict with `"method"`, `"accuracy"` and more:
-# `no_prompt(model, task)`, `instruction(model, task)`, `soft_prompt(model, task, hooks, name, steps=…)`,
-# `full_fine_tuning(model, task, steps=…)`. Call them with these arguments and no others. Return the rows in this order,
-# with one for each of the named hooks, whatever their names and however many. Each training has `steps` steps, and
-# model and task are afterwards what they were.
+# *about 9 minutes · difficulty ●●○*
+#
+# Call `no_prompt(model, task)`, `instruction(model, task)`, `soft_prompt(model, task, hooks, name, steps=…)` and
+# `full_fine_tuning(model, task, steps=…)`, with these arguments and no others. Return the rows in this order, with one
+# for each of the named hooks, whatever their names and however many: two hooks give five rows. Each training has
+# `steps` steps, and model and task are afterwards what they were.
 
 
 # %% exercise="6.3"
@@ -318,17 +354,24 @@ found = {row["method"]: row["accuracy"] for row in rows if row["skill"] == "next
 reveal("6.p3", {name: found[name] for name in ("instruction", "prompt", "prefix", "full")})
 
 # %%
-plots.skill_matrix(rows)
+plots.skill_matrix([row for row in rows if row["skill"] != "twice"])
 
 # %% [markdown]
 # Read it row by row. `last` was pretrained: everything works, words included. The other three were held out:
 #
 # - `shout_last`: words put the two known skills together in most sentences, although no text ever did. Vectors get
-#   further.
+# further.
 # - `next_to_last`: words fail. Vectors do not: a prompt finds the place in part, a prefix more often. So an instruction
-#   that fails does not prove that the base cannot do it. It may only be that no words lead there.
-# - `twice`: words fail, a prompt fails too, and a prefix gets some sentences right at most. Full fine-tuning learns it
-#   in the same steps. So the data and the budget are enough, but these few vectors do not replace changed weights.
+# that fails does not prove that the base cannot do it. It may only be that no words lead there.
+#
+# And the third of them? Guess before you look:
+
+# %%
+plots.skill_matrix([row for row in rows if row["skill"] == "twice"])
+
+# %% [markdown]
+# `twice`: words fail, a prompt fails too, and a prefix gets some sentences right at most. Full fine-tuning learns it
+# in the same steps. So the data and the budget are enough, but these few vectors do not replace changed weights.
 #
 # One seed and a hundred steps are a demonstration. The README has the table over three seeds, with more steps and more
 # skills.
@@ -372,11 +415,15 @@ f"{len(as_word)} logits and {len(as_prompt)}"
 
 # %% [markdown]
 # The logits of all old words are equal, up to rounding: a soft prompt of one vector *is* one new word whose meaning is
-# found by gradient. Prompt tuning is a new phrase in the model's own language.
-#
-# The scores above may differ all the same. The new word has a logit of its own, since the table is used twice (lesson
-# 1): it may also be *answered*. This changes the loss a little at each step, and small differences grow in training.
-# After 30 steps the two scores can lie far apart, and say nothing about the methods.
+# found by gradient. Prompt tuning is a new phrase in the model's own language. One logit is left over:
+
+# %%
+f"probability that the answer begins with the new word itself: {as_word.softmax(0)[-1]:.0e}"
+
+# %% [markdown]
+# So the scores above may differ all the same. The table is used twice (lesson 1), and the new word has a row in it: it
+# may also be *answered*. This changes the loss a little at each step, and small differences grow in training. After 30
+# steps the two scores can lie far apart, and say nothing about the methods.
 #
 # A prefix is more than a phrase: no phrase sets each block's vectors freely. Now one task, several lengths, on an axis
 # of parameters:
@@ -395,9 +442,12 @@ plots.accuracy_against_parameters(runs)
 # Find two points with the same number of parameters: a prompt of 16 and a prefix of 4 have both $16 D$ here, as
 # $L = 4$. At equal *length* the prefix is far ahead. At equal *parameters* it is ahead by less. A longer prompt helps
 # little on this task: a prefix of 1 does about as well as a prompt of 16, with a quarter of the numbers. So it is not
-# numbers that the prompt lacks. Another task may show another order, and one at which both are perfect (try `last`)
-# shows none.
-#
+# numbers that the prompt lacks. Another task may show another order, and one at which both are perfect shows none.
+
+# %% question="6.q10"
+quiz("6.q10")
+
+# %% [markdown]
 # And they cost something different in each request: 16 prompt vectors lengthen its keys by 16 in each block, a prefix
 # of 4 by 4.
 #
@@ -409,11 +459,15 @@ plots.accuracy_against_parameters(runs)
 # | control of upper blocks | only by what travels up | direct, through each block's bias | all |
 # | many tasks in one batch | yes | yes | no: a model each |
 
-# %% question="6.q10"
-quiz("6.q10")
-
-# %% question="6.q13"
-quiz("6.q13")
+# %%
+kinds = {
+    "bare": Stack(),
+    "prompt of 16": PromptTuning(16, config),
+    "prefix of 4": PrefixTuning(4, config),
+}
+for name, hooks in kinds.items():
+    model(torch.tensor([text]), Stack(hooks, recorder := Recorder(("keys",))))
+    print(f"{name:>12}: {recorder['keys', 3].shape[2]} keys in block 3")
 
 # %% [markdown]
 # ### It exists; can it be found?
@@ -429,29 +483,44 @@ quiz("6.q11")
 # %% question="6.q12"
 quiz("6.q12")
 
+# %% [markdown]
+# ### In your own words
+#
+# Two questions that a person reads. They earn no points; after your answer you see a model answer.
+
+# %% question="6.q13"
+quiz("6.q13")
+
 # %% question="6.q14"
 quiz("6.q14")
 
 # %% [markdown]
 # ## 7 · The family
 #
-# Prompts and prefixes belong to a family, **parameter-efficient fine-tuning**: a frozen base, and few learned numbers
-# beside it. Its other members put nothing in front. They change what runs through the blocks at the text's own places.
+# Prompts and prefixes belong to a family, **parameter-efficient fine-tuning**: a frozen base, and few learned numbers.
+# Its other members put nothing in front. They change what runs through the blocks at the text's own places.
 #
 # | | where it enters | numbers |
 # |---|---|---|
-# | **adapter** (Houlsby and others, 2019) | behind a part of each block: a small network, $r$ wide inside | $2 L r D$ |
+# | **adapter** (Houlsby and others, 2019) | behind a part of each block: a network, $r$ wide | $2 L r D$ |
 # | **LoRA** (Hu and others, 2021) | beside a matrix $W$, $n \times m$: the product of two thin ones | $r\,(n+m)$ |
-# | **IA3** (Liu and others, 2022) | on keys, values and inside the feed-forward: factors | one for each feature |
+# | **IA3** (Liu and others, 2022) | on keys, values and inside the feed-forward: factors | one a feature |
 #
-# $$\text{adapter: } y + \operatorname{relu}(y A)\,B \qquad \text{LoRA: } h\,W + h A\,B \qquad \text{IA3: } y \odot f$$
+# In one block here:
+
+# %%
+n, m = config.hidden, config.width  # W is the matrix `down`
+{"all of W": n * m, "LoRA, rank 1": n + m, "adapter, 2 wide": 2 * 2 * m}
 
 # %% [markdown]
-# All three begin as no change at all ($B = 0$, $f = 1$), and all three fit through the recorder's hook:
-# `watch(site, layer, value)` sees a value at *every* step, and a tensor that it returns takes the value's place. The
-# sites `"hidden"` and `"feed_forward"` are what goes into the matrix `down` and what comes out of it. So beside this
-# matrix LoRA is a hook. (It usually stands beside the matrices of queries and values, too. IA3 takes eight lines: see
-# `lessons/BEYOND.md`.)
+# $$\text{adapter: } y + \operatorname{relu}(y A)\,B \qquad \text{LoRA: } h\,W + h A\,B \qquad \text{IA3: } y \odot f$$
+#
+# In the adapter $A$ is $(D, r)$ and $B$ is $(r, D)$, in LoRA $(n, r)$ and $(r, m)$. All three begin as no change at all
+# ($B = 0$, $f = 1$), and all three fit through the recorder's hook: `watch(site, layer, value)` sees a value at *every*
+# step, and a tensor that it returns takes the value's place. The sites `"hidden"` and `"feed_forward"` are what goes
+# into the matrix `down`, $352 \times 128$, and what comes out of it. So beside this matrix LoRA is a hook. (It usually
+# stands beside the matrices of queries and values, too. IA3 takes eight lines: see `lessons/BEYOND.md`.)
+
 
 # %%
 from minitransformer import Hooks
@@ -509,8 +578,8 @@ plots.grid(picture, "the word before the last", scores, names, ["exact match"])
 
 # %% [markdown]
 # With as many numbers they get further here: they have a hand in what each block writes at the text's own places, while
-# vectors in front have a share of the attention and a bias. It is one task and one seed; take the order from your own
-# task. The base is as untouched as ever.
+# vectors in front have a share of the attention and a bias. It is one task and one seed. The base is as untouched
+# as ever.
 #
 # And the cost in each request? No keys, no places; but a product more in each block, for each token. LoRA can save even
 # that: $h\,W + h A\,B = h\,(W + A B)$, so that it may be *worked into* a copy of the weights.
@@ -542,15 +611,12 @@ quiz("6.q17")
 # ## What to take along
 #
 # - In the first layer vectors in front rescale the attention to the text and add one direction each. They reorder
-#   nothing there; above, only through what was added below.
-# - Soft prompts call up what the base can do, sometimes where words fail. Judge them beside no prompt, words, and full
-#   fine-tuning.
-# - Prompt: fewest numbers, one door. Prefix: $L$ times the numbers at the same length, a hand in every layer.
-# - A theorem that something exists does not say that your optimizer finds it.
-# - Adapters, LoRA and IA3 are of the same family; they change values at the text's own places, in every block.
+# nothing there; above, only through what was added below.
+# - Soft prompts call up what the base can do, sometimes where words fail. Judge them beside baselines.
+# - Prompt: fewest numbers, one door. Prefix: $L$ times as many, a hand in every layer.
+# - What exists need not be found by your optimizer.
 #
-# **Go further** (not graded): the skills `second` and `opposite`; learned keys and values in the matrix; `twice` with
-# more vectors and more steps. Which rows move most?
+# **Go further** (not graded): the skills `second` and `opposite`; `twice` with more vectors and more steps.
 
 # %%
 progress(6)

@@ -3,18 +3,17 @@
 #
 # *Other people's code, a folder that other programs open, and your own pairs*
 #
-# **40 minutes · difficulty ●●○ · builds on**: lesson 2 (prompts and their loss), lesson 5 (prefixes), lesson 7 (a soft
+# **50 minutes · difficulty ●●○ · builds on**: lesson 2 (prompts and their loss), lesson 5 (prefixes), lesson 7 (a soft
 # prompt belongs to one base).
 #
-# In this course logits are always for the text alone. In many other libraries they are not, and a family of bugs
-# comes from that. You find and mend one of them. Then a soft prompt of yours goes out as files and comes back, and at
-# last you train one on a table of pairs and say what it is worth.
+# In this course logits are always for the text alone. In many other libraries they are not: you find and mend a bug
+# that comes from this. Then a soft prompt goes out as files and comes back, and you train one on pairs of your own.
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Whose logits are these? | 17 | labels at their places |
-# | 2 · A folder that other programs open | 9 | |
-# | 3 · Your own pairs | 14 | |
+# | 1 · Whose logits are these? | 26 | labels at their places |
+# | 2 · A folder that other programs open | 11 | |
+# | 3 · Your own pairs | 13 | |
 
 # %% setup="8"
 import torch
@@ -135,13 +134,26 @@ reveal("8.p1", measured | {"right": accuracy(model, unseen, cut_prompt)})
 
 # %% [markdown]
 # The loss falls by half, so "it trains". No sentence is right. The optimizer did its work well: it lowered the number
-# that it was given, and that number asks for something else.
-#
+# that it was given, and that number asks for something else. What the prompt now says:
+
+# %%
+from minitransformer import generate
+
+for text in ("Look out! →", "The cat is sleeping. →"):
+    (said,) = generate(model, [tokenizer.encode(text)], cut_prompt, max_new_tokens=6)
+    print(text, repr(tokenizer.decode(said)))
+
+# %% [markdown]
 # ### Exercise 8.1: labels at their places
 #
+# *about 8 minutes · difficulty ●●○*
+#
 # Find out which places `cut_loss` compares, and mend it. The result is the mean cross-entropy over the labels that are
-# not −100, of the logits at the place *before* each label. Leave out the text's first token: without a prompt nothing
-# predicts it, and a loss with a prompt should be a mean over the same tokens as one without. $P$ may be 0.
+# not −100, of the logits at the place *before* each label: for *Look out!*, whose labels `in_one_text` printed, a mean
+# of four numbers.
+#
+# Leave out the text's first token: without a prompt nothing predicts it, and a loss with a prompt should be a mean over
+# the same tokens as one without. $P$ may be 0.
 
 
 # %% exercise="8.1"
@@ -220,6 +232,16 @@ reveal("8.p2", found)
 # | trl #4168 | the places for virtual tokens are added for a *prefix* as well, whose logits are $T$: it stops |
 # | lm-evaluation-harness #533 | the answer's logits are counted from the *front*: wrong scores, in silence |
 #
+# PEFT's own loss puts $P$ times −100 in front of the labels. Is it right?
+
+# %%
+with torch.no_grad():
+    logits = wrapped(prompt, tokens)
+lengthened = F.pad(labels, (4, 0), value=-100)
+theirs = F.cross_entropy(logits[:, :-1].flatten(0, 1), lengthened[:, 1:].flatten())
+print(f"PEFT's way: {theirs:.4f}, yours: {text_loss(logits, labels):.4f}")
+
+# %% [markdown]
 # PEFT's own loss is right: it lengthens the labels by $P$ times −100. (If the text's first token has a label, that one
 # then counts as well, and not with a prefix.) The bugs are in code that *uses* the logits.
 
@@ -333,7 +355,7 @@ except (ImportError, FileNotFoundError) as missing:
 # %%
 from itertools import repeat
 
-from minitransformer import generate, train
+from minitransformer import train
 
 opposites = {"hot": "cold", "big": "small", "good": "bad", "old": "new", "up": "down", "wet": "dry"}
 if real:
@@ -468,11 +490,10 @@ quiz("8.q10")
 # %% [markdown]
 # ## What to take along
 #
-# - Logits of $P + T$ places: the text's are the last $T$. Count from the end, or from the two shapes, never from the
-# front.
+# - Logits of $P + T$ places: the text's are the last $T$. Count from the end, or from the two shapes.
 # - A loss that falls says that something is learned. Only answers say what.
 # - A folder for PEFT is a description and one tensor; a textbook prefix comes back as keys and values.
-# - A share has a count behind it and a baseline beside it: no prompt, words, examples, always the same answer.
+# - A share has a count and a baseline.
 # - Hold pairs back, and those that belong together as one group.
 #
 # **Go further** (not graded): [Your own data](YOUR_OWN_DATA.md) does section 3 with SmolLM2 and texts in any words.

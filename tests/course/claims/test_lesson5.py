@@ -30,7 +30,7 @@ from minitransformer import (
     train,
 )
 from minitransformer.course.lesson5 import bugs
-from minitransformer.course.lesson_text import changed, code, reference, solution
+from minitransformer.course.lesson_text import cells, changed, code, reference, solution, source_of
 from minitransformer.model import visible
 
 TEXT = "Look out! →"
@@ -115,6 +115,7 @@ def seen(model, tokens, hooks, *sites):
 @pytest.mark.claim("5 §1", "Both methods show the text the same number of extra keys, in every block")
 @pytest.mark.claim("5 §1", "what is dropped need not be computed")
 @pytest.mark.claim("5 §1", "$P \\cdot D$ for a prompt of $P$ vectors, $L \\cdot P \\cdot D$ for a prefix in $L$ layers")
+@pytest.mark.claim("5 §1", "With $P = 4$, $D = 128$, $L = 4$: 512 and 2,048")
 @pytest.mark.claim("5.q5", "each layer sees P extra keys under both methods")
 @pytest.mark.claim("5.q3", "six more streams to run at the first step", "six more keys in every layer, no stream")
 @pytest.mark.claim("5.q5", "T positions run, in place of P + T", "L · P · D in place of P · D")
@@ -125,7 +126,9 @@ def test_a_prompt_has_a_stream_and_a_prefix_only_keys(model, tokens):
         assert [recorder["queries", layer].shape[2] for layer in layers] == [queries] * len(layers)
         assert [recorder["keys", layer].shape[2] for layer in layers] == [8] * len(layers)
     one = 4 * model.config.width
-    assert [numbers(like(4, model.config)) for like in (PromptTuning, PREFIX)] == [one, len(layers) * one]
+    assert (
+        [numbers(like(4, model.config)) for like in (PromptTuning, PREFIX)] == [one, len(layers) * one] == [512, 2048]
+    )
 
 
 @pytest.mark.claim("5.q8", "A recorder shows `T` keys in layers 1 to 23, and `T + 8` keys in layer 0")
@@ -207,6 +210,7 @@ def test_after_training_hardly_any_gradient_is_left(model, examples, trained):
 
 
 @pytest.mark.claim("5 §3", "So making a textbook prefix longer or shorter *as a vector* changes nothing")
+@pytest.mark.claim("5 §3", "a vector ten times as long gives the same")
 @pytest.mark.claim("5 §3", "Not *exactly* 0 for the prefix", "A prompt has no such freedom")
 @pytest.mark.claim("5 close", "for a textbook prefix only the direction counts")
 @pytest.mark.claim("5.q11", "through the norm a hidden state loses its length")
@@ -378,6 +382,7 @@ def test_cached_equals_uncached_and_the_prefix_is_asked_for_once(model, tokens, 
 
 @pytest.mark.claim("5 §7", "Without soft prompts it is right")
 @pytest.mark.claim("5 §7", "With a prefix it answers as if there were none, and nothing complains")
+@pytest.mark.claim("5 §7", "with our prefix, `count = 2` has to give the two tokens of 小心")
 @pytest.mark.claim("5.q13", "Its *generated* answers are those of the bare model")
 @pytest.mark.claim("5.6", "Without a cache the answers are right")
 @torch.no_grad()
@@ -392,6 +397,36 @@ def test_the_forgetful_decoder_answers_as_if_there_were_no_prefix(model, tokeniz
     assert torch.equal(forgetful(model, tokens, trained[0], 3), right(model, tokens, Hooks(), 3))
     assert not torch.equal(right(model, tokens, trained[0], 2), right(model, tokens, Hooks(), 2))
     assert tokenizer.decode(right(model, tokens, trained[0], 2)[0]) == "小心"
+
+
+@pytest.mark.claim("5 §7", "Four keys of the prefix and two of the text at first; then two more, and no prefix for a")
+def test_two_steps_of_two_tokens_see_the_prefix_once(model, tokens, trained):
+    cache, recorder, seen = Cache(), Recorder(("weights",)), []
+    for two in tokens.split(2, 1):
+        model(two, Stack(trained[0], recorder), cache)
+        seen += [tuple(recorder["weights", layer].shape[2:]) for layer in range(model.config.layers)]
+    assert seen == [(2, 6)] * 4 + [(2, 8)] * 4
+
+
+@pytest.mark.claim("5 §2", "with $P = 2$, $(3, 5, 128)$ becomes $(3, 7, 128)$")
+@pytest.mark.claim("5 §5", "with $P = 3$ the keys above become $(1, 2, 7, 32)$", "2 \\cdot 32 = 2{,}048$")
+@pytest.mark.claim("5 §6", "$(4, 4, 128)$ becomes keys and values of $(4, 2, 4, 32)$ each", "$(4, 2, 4, 32)$ twice")
+def test_the_shapes_that_exercises_name_are_those_of_their_solutions(model, tokens, instruction):
+    config, keys = model.config, seen(model, tokens, Hooks(), "keys")["keys", 0]
+    assert PREFIX(2, config).context(1, torch.zeros(3, 5, 128)).shape == (3, 7, 128)
+    assert KEY_VALUES(3, config).keys_values(0, keys, keys)[0].shape == (1, 2, 7, 32)
+    assert numbers(KEY_VALUES(4, config)) == 2048
+    made = TRANSLATE(model, torch.zeros(4, 4, 128)) + COMPILE(model, PromptTuning(4, config))
+    assert [part.shape for part in made] == [(4, 2, 4, 32)] * 4
+
+
+@pytest.mark.claim("5 §8", "`assert torch.equal(embed(x)[:, 3:], x)` would stop the second")
+def test_shapes_do_not_tell_in_front_from_behind(capsys):
+    (cell,) = [each.source for each in cells(source_of(5)) if "def test_of_shapes" in each.source]
+    exec(cell, scope := {"torch": torch})
+    assert capsys.readouterr().out.count("passed") == 2
+    x, programs = torch.randn(2, 5, 8), scope["programs"]
+    assert [torch.equal(embed(x)[:, 3:], x) for embed in programs.values()] == [True, False]
 
 
 @pytest.mark.claim("5.1", "by the causal rule only the last places would see them", "earlier ones would see text")

@@ -121,6 +121,22 @@ def test_nothing_is_reordered_in_the_first_block_and_something_is_above(model, t
     assert (last.argmax(-1) != plain[3].argmax(-1)).float().mean() > 0.05
 
 
+@pytest.mark.claim("6 §2", "the row 0.4, 0.3, 0.3 has the share 0.4, and the rest becomes 0.5, 0.5")
+@pytest.mark.claim("6 §3", "in the example, $(0, 0.8)$ and $(1, 0)$")
+def test_the_exercises_give_the_numbers_that_stand_in_their_texts():
+    share, rest = content(torch.tensor([[[0.4, 0.3, 0.3]]]), 1)
+    torch.testing.assert_close((share, rest), (torch.tensor([[0.4]]), torch.tensor([[[0.5, 0.5]]])))
+    weights, values = torch.tensor([[[0.4, 0.6]]]), torch.tensor([[[0.0, 2.0], [1.0, 0.0]]])
+    added, without = split(weights, values, 1)
+    torch.testing.assert_close((added, without), (torch.tensor([[[0.0, 0.8]]]), torch.tensor([[[1.0, 0.0]]])))
+    torch.testing.assert_close(weights[0] @ values[0], torch.tensor([[0.6, 0.8]]))
+
+
+@pytest.mark.claim("6 §7", "what goes into the matrix `down`, $352 \\times 128$")
+def test_how_large_the_matrix_is_beside_which_lora_stands(model):
+    assert {block.down.weight.T.shape for block in model.blocks} == {(352, 128)}
+
+
 @pytest.mark.claim("6.q3", "0.5 becomes 0.3, and the row still sums to one", "divided by 0.6, 0.3 gives 0.5 back")
 def test_a_share_of_two_fifths_leaves_three_fifths_of_each_weight():
     real = torch.tensor([0.5, 0.3, 0.2])

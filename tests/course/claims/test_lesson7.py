@@ -138,6 +138,23 @@ def test_what_soft_prompts_and_copies_of_this_base_weigh(model):
     assert round(sum(weight.nbytes for weight in model.parameters()) / 1e6, 1) == 4.4
 
 
+@pytest.mark.claim("7 §2", "The school's prompt of 4 vectors takes $4 \\cdot 4 \\cdot 128 = 2{,}048$ bytes")
+@pytest.mark.claim(
+    "7 §3", "block 0 had 4 positions and $4 \\cdot 6 = 24$ pairs, and all four blocks 16 and 96", "`(16, 96)`"
+)
+@pytest.mark.claim(
+    "7 §4", "$G = 2$ and $d = 32$: $(3, 2, 4, 32)$ for each layer, and the matrix of strengths, $(3, 4)$"
+)
+def test_the_exercises_give_the_numbers_that_stand_in_their_texts(model, question):
+    config, club = model.config, PrefixTuning(2, model.config)
+    assert reference("7.1")("prompt", 4, config) == 2048
+    assert reference("7.2")(model, torch.tensor([question]), club) == (16, 96)
+    rows = [(torch.zeros(4, 2, length, 32),) * 2 for length in (2, 4, 1)]
+    mixed = reference("7.3")(rows)
+    assert {layer.shape for layer in (*mixed.keys, *mixed.values)} == {(3, 2, 4, 32)}
+    assert torch.isinf(mixed.strengths).tolist() == [[True, True, False, False], [False] * 4, [True] * 3 + [False]]
+
+
 @pytest.mark.claim("7.q3", "A model has 20 layers, width 1,000, 10 query heads and 2 key/value heads of width 100",
                    "40,000 bytes", "800,000 bytes", "320,000 bytes", "160,000 bytes")  # fmt: skip
 def test_what_soft_prompts_of_a_larger_model_weigh():

@@ -78,6 +78,12 @@ def test_labels_stand_beside_themselves_and_count_where_the_targets_did(lesson, 
     assert torch.equal(tokens[labels != -100], labels[labels != -100])
 
 
+@pytest.mark.claim("8 §1", "for *Look out!*, whose labels `in_one_text` printed, a mean of four numbers")
+def test_look_out_has_four_labels_that_count(lesson, tokenizer):
+    _, labels = lesson.in_one_text(*batch(tokenizer, [("Look out! →", "小心!")]))
+    assert (labels != -100).sum() == 4
+
+
 @pytest.mark.claim("8 §1", "now compares $P + T$ rows with $T$ labels. With luck it stops", "Nothing stops any more")
 def test_logits_and_labels_of_different_length_stop_and_cut_ones_do_not(lesson, unseen):
     tokens, labels = lesson.in_one_text(*unseen)
