@@ -161,7 +161,8 @@ def test_every_lesson_as_solved_earns_everything_through_nbgrader_and_as_handed_
 @pytest.mark.weekly
 def test_code_that_puts_its_own_check_in_the_place_of_ours_deceives_nbgrader_and_not_the_grader(tmp_path):
     """What GRADING.md says of nbgrader's autograder, and what is to be done."""
-    code = "def check(exercise, answer):\n    return 4.0 if exercise == '2.1' else 3.0\n\n\nPrompt, question_points = 0, float"
+    code = "def check(exercise, answer):\n    return 4.0 if exercise == '2.1' else 3.0\n"
+    code += "\n\nPrompt, question_points = 0, float"
     cheating = small_class.filled(small_class.blank(), {"2.1": code}, {})
     course(tmp_path, source=small_class.blank(), submitted__ida=cheating)
     nbgrader(tmp_path, "generate_assignment", "lesson", "--create")

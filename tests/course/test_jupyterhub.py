@@ -206,8 +206,8 @@ def test_a_class_on_one_server_logs_in_does_an_exercise_saves_and_is_graded(hub,
         run("student('cem')")
         assert "right" in run(f"answer('2.q3', {mine!r})").lower()
     assert ben.web.get(f"{hub}/user/ada/api/contents/{NOTEBOOK}").status_code in (403, 404)
-    command(tmp_path, ENGINES / "collect.py", course / "students", "2", "lesson2.zip")
-    command(tmp_path, "-m", "minitransformer", "grade", "lesson2.zip", "--lesson", "2", "--out", "graded",
+    command(tmp_path, ENGINES / "collect.py", course / "students", "2", "collected2")
+    command(tmp_path, "-m", "minitransformer", "grade", "collected2", "--lesson", "2", "--out", "graded",
             "--course", course / "course.toml")  # fmt: skip
     rows = json.loads((tmp_path / "graded" / "results.json").read_text(encoding="utf-8"))
     assert {row["name"]: row["earned"] for row in rows} == {"ada": 22, "ben": 2, "cem": 1}

@@ -3,8 +3,8 @@ there is handed in.
 
 Copy it into a folder, run `minitransformer handout course.toml --out /srv/course/handout --each`, and start it as root:
 jupyterhub -f jupyterhub_config.py. Students log in by their accounts on this system, whose names are their ids in the
-roster, in small letters; Authenticator and Spawner may be others. A lesson that is handed out later is there at a student's next start.
-COURSE names another folder than /srv/course. collect.py takes in what was saved.
+roster, in small letters; Authenticator and Spawner may be others. A lesson that is handed out later is there at a
+student's next start. COURSE names another folder than /srv/course. collect.py takes in what was saved.
 """
 
 import os
