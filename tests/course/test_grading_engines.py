@@ -53,6 +53,18 @@ def test_the_engines_use_options_that_the_command_has(capsys):
             assert all(option in known for option in re.findall(r"--[a-z]+", line)), line
 
 
+def test_the_page_names_every_ready_file_and_its_commands_are_those_that_tests_run():
+    lessons, tests = ENGINES.parents[3] / "lessons", Path(__file__).parent
+    grading_page, course_page = ((lessons / name).read_text("utf-8") for name in ("GRADING.md", "COURSE.md"))
+    assert [path.name for path in ENGINES.iterdir() if path.is_file() and f"`{path.name}`" not in grading_page] == []
+    run = "".join((tests / name).read_text("utf-8") for name in ("test_grading_nbgrader.py", "test_jupyterhub.py"))
+    commands = re.findall(r"^nbgrader (\w+)", grading_page, re.MULTILINE)
+    assert len(commands) >= 5 and all(f'"{each}"' in run for each in commands)
+    assert all(
+        f'ENGINES / "{name}"' in run for name in re.findall(r"^python (\w+\.py)", grading_page + course_page, re.M)
+    )
+
+
 def stub(path: Path, text: str) -> None:
     path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
     path.chmod(0o755)
