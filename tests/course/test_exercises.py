@@ -130,9 +130,20 @@ def test_a_blank_gets_a_calm_note_where_somebody_reads_it_and_an_error_where_a_p
     assert PLAIN in shown.html and NOT_YET not in shown.html and "0 of 8 points" in shown.html
     with pytest.raises(Unfinished):  # what is written and wrong stays an error
         check("1.1", lambda tokens, table: table[tokens - 1])
-    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")
     with pytest.raises(Unfinished):
         check("1.1", blank)
+
+
+def test_nbgrader_gets_the_points_of_the_parts_that_are_right_and_its_readers_the_words(monkeypatch):
+    partly, whole = lambda t, s: torch.ones(t, s, dtype=torch.bool).tril(), reference("1.2")
+    monkeypatch.setenv("NBGRADER_EXECUTION", "validate")  # a student's look before handing in: why it is not all
+    with pytest.raises(Unfinished, match="wrong-corner"):
+        check("1.2", partly)
+    assert repr(check("1.2", whole)) == "2.0"
+    monkeypatch.setenv("NBGRADER_EXECUTION", "autograde")
+    assert [repr(check("1.2", each)) for each in (whole, partly, None)] == ["2.0", "1.0", "0.0"]
+    assert "[wrong-corner]" in check("1.2", partly)._repr_html_() and "pass" in check("1.2", whole)._repr_html_()
 
 
 def test_a_check_that_fails_shows_no_traceback():
