@@ -138,8 +138,12 @@ def tokens_of(model: Transformer, least: int = 1, most: int = 8) -> st.SearchStr
 
 @contextmanager
 def rounded_to(within: float):
-    """The laws' own comparison, with room for the roundings of float32."""
-    with patch.object(laws, "equal", lambda got, expected, **_: equal(got, expected, within)):
+    """The laws' own comparison, with room for the roundings of float32, which grow with the numbers."""
+
+    def nearly(got: torch.Tensor, expected: torch.Tensor, **_: float) -> None:
+        equal(got, expected, within * max([1.0, *expected.detach().abs().flatten().tolist()]))
+
+    with patch.object(laws, "equal", nearly):
         yield
 
 
@@ -212,7 +216,7 @@ def chances(logits: Tensor, temperature: float, top_k: int | None, top_p: float 
     kept = sorted(range(len(weights)), key=lambda token: -weights[token])[:top_k]
     total, nucleus = sum(weights[token] for token in kept), []
     for token in kept:
-        if top_p is not None and sum(weights[each] for each in nucleus) >= top_p * total:
+        if nucleus and top_p is not None and sum(weights[each] for each in nucleus) >= top_p * total:
             break
         nucleus.append(token)
     total = sum(weights[token] for token in nucleus)
@@ -324,7 +328,7 @@ def test_each_row_of_a_mixed_batch_is_what_its_tenant_gets_alone(data):
     own = [Hooks() if name is None else tenants[int(name)] for name in names]
     tokens = laws.text(model, len(names), 6)
     alone = [model(row[None], hooks) for row, hooks in zip(tokens, own, strict=True)]
-    equal(bank.forward(names, tokens), torch.cat(alone), within=1e-5)  # elsewhere, the tables of angles round otherwise
+    equal(bank.forward(names, tokens), torch.cat(alone), within=1e-4)  # elsewhere, the tables of angles round otherwise
     prompts = [data.draw(tokens_of(model)) for _ in names]
     answers = [generate(model, [prompt], hooks, 4)[0] for prompt, hooks in zip(prompts, own, strict=True)]
     assert bank.generate(names, prompts, max_new_tokens=4) == answers
