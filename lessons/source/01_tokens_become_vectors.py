@@ -615,6 +615,11 @@ quiz("1.q14")
 # does `model.logits(model.norm(recorder["output", b][0, -1]))` first prefer 小?
 
 # %%
+from minitransformer.course import progress_map
+
+progress_map()
+
+# %%
 progress(1)
 
 # %%

@@ -30,6 +30,16 @@ from minitransformer import Hooks, batch, fingerprint, freeze, gradients, loss, 
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 # %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+from minitransformer.course import progress_map, warm_up
+
+warm_up(2)
+
+# %% [markdown]
 # ## 1 · From words to vectors
 #
 # An instruction in words is a **hard prompt**. It enters the model as rows of the embedding table, so finding a good
@@ -405,6 +415,9 @@ quiz("2.q13")
 #
 # **Go further** (not graded): how few vectors are enough? Try one. And what does the translating prompt make of a
 # sentence that is already in capitals?
+
+# %%
+progress_map()
 
 # %%
 progress(2)

@@ -27,6 +27,16 @@ from minitransformer import PromptTuning, freeze, gradients, loss, plots, pretra
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
 
 # %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+from minitransformer.course import progress_map, warm_up
+
+warm_up(3)
+
+# %% [markdown]
 # ## 1 · Flows through, lands on
 #
 # Start with the smallest frozen model there is: one weight $w$, and $y = w \cdot p$. Only $p$ is to learn. In torch a
@@ -634,6 +644,9 @@ quiz("3.q14")
 #
 # **Go further** (not graded): in `flows_and_lands`, train the prompt first. Which vector's gradient shrinks most? And
 # what does a prompt learn from Amber's labels if it is to translate? Try several seeds: `PromptTuning(…, seed=1)`.
+
+# %%
+progress_map()
 
 # %%
 progress(3)

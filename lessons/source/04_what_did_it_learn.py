@@ -35,6 +35,16 @@ from minitransformer.freezing import freeze
 from minitransformer.training import train
 
 # %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+from minitransformer.course import progress_map, warm_up
+
+warm_up(4)
+
+# %% [markdown]
 # ## 1 · Watching it learn
 #
 # The base is frozen, as always. A **task** holds what we need of a skill: endless training batches, and 100 test
@@ -628,6 +638,9 @@ quiz("4.q15")
 #
 # **Go further** (not graded): leave a prompt's vectors out, one at a time, in place of replacing them. Shorten the
 # leash until translating fails. Start from “shout:” in place of “count the words:”.
+
+# %%
+progress_map()
 
 # %%
 progress(4)

@@ -38,6 +38,16 @@ tokens = torch.tensor([tokenizer.encode(text)])  # (1, 4)
 words = tokenizer.tokens(tokens[0])
 
 # %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+from minitransformer.course import progress_map, warm_up
+
+warm_up(5)
+
+# %% [markdown]
 # ## 1 · One door, or one at every layer
 #
 # Let $h^l_0 … h^l_m$ be the text's hidden states that enter layer $l$ (a layer is a block of lesson 1; we count from
@@ -723,6 +733,9 @@ check("5.7", guard)
 #
 # **Go further** (not graded): `PrefixTuning(4, model.config, layers=[0])` has a prefix in the first layer only. Train
 # one for each layer alone. Which single layer is enough for which skill? Lesson 6 asks what neither method can do.
+
+# %%
+progress_map()
 
 # %%
 progress(5)

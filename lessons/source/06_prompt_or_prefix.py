@@ -41,6 +41,16 @@ from minitransformer.freezing import freeze
 from minitransformer.training import train
 
 # %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+from minitransformer.course import progress_map, warm_up
+
+warm_up(6)
+
+# %% [markdown]
 # ## 1 · Side by side
 #
 # **Prompt tuning** changes what enters the first block, and nothing else: $[p_0 … p_{P-1};\, e_0 … e_{T-1}]$. From
@@ -551,6 +561,9 @@ quiz("6.q17")
 #
 # **Go further** (not graded): the skills `second` and `opposite`; learned keys and values in the matrix; `twice` with
 # more vectors and more steps. Which rows move most?
+
+# %%
+progress_map()
 
 # %%
 progress(6)

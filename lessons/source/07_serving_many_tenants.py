@@ -50,6 +50,16 @@ freeze(model)
 book = Phrasebook()
 
 # %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+from minitransformer.course import progress_map, warm_up
+
+warm_up(7)
+
+# %% [markdown]
 # ## 1 · One base, many tenants
 #
 # Three tenants come to us: a school that wants translations, a sports club that wants its announcements shouted, and
@@ -718,6 +728,9 @@ plots.skill_matrix(results)
 #
 # **Go further** (not graded): two prompts may be served as one by `Stack`. Does a school that also wants to shout get
 # what it wants?
+
+# %%
+progress_map()
 
 # %%
 progress(7)

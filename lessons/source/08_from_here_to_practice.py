@@ -33,6 +33,16 @@ from minitransformer import Phrasebook, plots
 book = Phrasebook()
 
 # %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+from minitransformer.course import progress_map, warm_up
+
+warm_up(8)
+
+# %% [markdown]
 # ## 1 · Whose logits are these?
 #
 # Our model drops the places of virtual tokens before it computes logits: $T$ tokens in, $T$ rows of logits out. A
@@ -476,6 +486,9 @@ quiz("8.q10")
 # - Hold pairs back, and those that belong together as one group.
 #
 # **Go further** (not graded): [Your own data](YOUR_OWN_DATA.md) does section 3 with SmolLM2 and texts in any words.
+
+# %%
+progress_map()
 
 # %%
 progress(8)

@@ -48,7 +48,9 @@ def what_is_kept(lesson: int, read: Callable[[bytes], dict]) -> dict:
     except answers.NewerFormat as newer:
         raise NotKept(f"{name} {newer}; what it holds cannot be shown here") from None
     except ValueError:
-        raise NotKept(f"{name} is damaged: what it holds cannot be shown. Your next answer sets it aside") from None
+        raise NotKept(
+            f"{name} is damaged: what it holds cannot be shown. Your next answer in lesson {lesson} sets it aside"
+        ) from None
     except OSError as error:
         raise NotKept(f"{name} cannot be read ({error.strerror})") from None
 

@@ -27,6 +27,7 @@ class Record:
     hints: dict[str, int] = field(default_factory=dict)  # how many were shown
     guesses: dict[str, object] = field(default_factory=dict)
     unkept: dict[int, dict[tuple, None]] = field(default_factory=dict)  # changes of a lesson's practice, in order
+    trouble: dict[int, str] = field(default_factory=dict)  # why these cannot be kept
 
     def forget(self) -> None:
         vars(self).update(vars(Record()))
@@ -94,12 +95,13 @@ def note(lesson: int, change: str, *about: object) -> str:
     """Keep a change of what is not graded. One that cannot be kept counts in this session; say why, if so."""
     changes = RECORD.unkept.setdefault(lesson, {})
     changes[change, *about] = None
+    RECORD.trouble[lesson] = ""
     try:
         if keeping.keep_practice(lesson, lambda content: apply(changes, content)):
             changes.clear()
     except keeping.NotKept as why:
-        return str(why)
-    return ""
+        RECORD.trouble[lesson] = f"{why}. What you do counts in this session only"
+    return RECORD.trouble[lesson]
 
 
 def practised(lesson: int) -> tuple[Practice, str]:
