@@ -19,7 +19,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 import minitransformer
-from minitransformer.course import catalogue
+from minitransformer.course import catalogue, repetition
 from minitransformer.course.display import marked_up
 from minitransformer.course.lesson_text import ROLES, sources
 from minitransformer.course.questions import Match, Numeric, Options, Order, Question, Text
@@ -32,7 +32,8 @@ CHALLENGES = Path(minitransformer.__file__).parent / "live/page/challenges.js"
 QUESTIONS = {  # of the live page, by the lesson that they are from
     lesson: name for name, lesson in re.findall(r'(\w+): \{\s+lesson: "(\w+)"', CHALLENGES.read_text("utf-8"))
 }
-STRIPS = re.compile(r"(progress|question_points)\(\d+\)")  # where a student is; a reader is nowhere
+STRIPS = re.compile(r"(progress|question_points)\(\d+\)|.*\bprogress_map\(\)", re.DOTALL)  # where a student is
+WARM_UP = re.compile(r"warm_up\((\d+)\)")
 
 
 @dataclass
@@ -163,8 +164,12 @@ class Reader:
             return self.text(cell.source)
         role, _, about = cell.id.partition("-")
         shown = self.role(role, about.replace("-", "."), cell) if role in ROLES else None
-        if shown is None:
-            shown = "" if STRIPS.fullmatch(cell.source) else code(cell.source) + outputs(cell)
+        if STRIPS.fullmatch(cell.source):  # a reader is nowhere
+            shown = ""
+        elif lesson := WARM_UP.fullmatch(cell.source):
+            shown = "".join(question(asked) for asked in repetition.fixed(int(lesson[1])))
+        elif shown is None:
+            shown = code(cell.source) + outputs(cell)
         return f'<div id="{cell.id}">{shown}</div>'
 
     def role(self, role: str, about: str, cell: NotebookNode) -> str | None:

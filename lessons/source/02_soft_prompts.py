@@ -27,7 +27,7 @@ from torch import nn
 from minitransformer import Hooks, batch, fingerprint, freeze, gradients, loss, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 # %% [markdown]
 # ### Warm-up: five questions from before
@@ -35,8 +35,6 @@ from minitransformer.course import check, predict, progress, question_points, qu
 # About 4 minutes, from memory; not graded.
 
 # %%
-from minitransformer.course import progress_map, warm_up
-
 warm_up(2)
 
 # %% [markdown]
@@ -417,6 +415,8 @@ quiz("2.q13")
 # sentence that is already in capitals?
 
 # %%
+from minitransformer.course import progress_map
+
 progress_map()
 
 # %%

@@ -24,7 +24,7 @@ import torch
 from minitransformer import PromptTuning, freeze, gradients, loss, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 # %% [markdown]
 # ### Warm-up: five questions from before
@@ -32,8 +32,6 @@ from minitransformer.course import check, predict, progress, question_points, qu
 # About 4 minutes, from memory; not graded.
 
 # %%
-from minitransformer.course import progress_map, warm_up
-
 warm_up(3)
 
 # %% [markdown]
@@ -646,6 +644,8 @@ quiz("3.q14")
 # what does a prompt learn from Amber's labels if it is to translate? Try several seeds: `PromptTuning(…, seed=1)`.
 
 # %%
+from minitransformer.course import progress_map
+
 progress_map()
 
 # %%

@@ -30,7 +30,7 @@ from minitransformer.base import pretrained
 from minitransformer.comparison import skill_task
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 from minitransformer.freezing import freeze
 from minitransformer.training import train
 
@@ -40,8 +40,6 @@ from minitransformer.training import train
 # About 4 minutes, from memory; not graded.
 
 # %%
-from minitransformer.course import progress_map, warm_up
-
 warm_up(4)
 
 # %% [markdown]
@@ -640,6 +638,8 @@ quiz("4.q15")
 # leash until translating fails. Start from “shout:” in place of “count the words:”.
 
 # %%
+from minitransformer.course import progress_map
+
 progress_map()
 
 # %%

@@ -28,7 +28,7 @@ from torch import nn
 from minitransformer import Cache, Hooks, Phrasebook, Recorder, Stack, freeze, loss, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 model, tokenizer = pretrained()
 freeze(model)
@@ -43,8 +43,6 @@ words = tokenizer.tokens(tokens[0])
 # About 4 minutes, from memory; not graded.
 
 # %%
-from minitransformer.course import progress_map, warm_up
-
 warm_up(5)
 
 # %% [markdown]
@@ -735,6 +733,8 @@ check("5.7", guard)
 # one for each layer alone. Which single layer is enough for which skill? Lesson 6 asks what neither method can do.
 
 # %%
+from minitransformer.course import progress_map
+
 progress_map()
 
 # %%

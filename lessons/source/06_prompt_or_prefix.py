@@ -36,7 +36,7 @@ from minitransformer.base import pretrained
 from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, skill_task, soft_prompt
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 from minitransformer.freezing import freeze
 from minitransformer.training import train
 
@@ -46,8 +46,6 @@ from minitransformer.training import train
 # About 4 minutes, from memory; not graded.
 
 # %%
-from minitransformer.course import progress_map, warm_up
-
 warm_up(6)
 
 # %% [markdown]
@@ -563,6 +561,8 @@ quiz("6.q17")
 # more vectors and more steps. Which rows move most?
 
 # %%
+from minitransformer.course import progress_map
+
 progress_map()
 
 # %%

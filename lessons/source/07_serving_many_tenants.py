@@ -39,7 +39,7 @@ from minitransformer import (
 )
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 model, tokenizer = pretrained()
 
@@ -55,8 +55,6 @@ book = Phrasebook()
 # About 4 minutes, from memory; not graded.
 
 # %%
-from minitransformer.course import progress_map, warm_up
-
 warm_up(7)
 
 # %% [markdown]
@@ -730,6 +728,8 @@ plots.skill_matrix(results)
 # what it wants?
 
 # %%
+from minitransformer.course import progress_map
+
 progress_map()
 
 # %%

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 
 # %%
 from minitransformer import Batches, Hooks, PromptTuning, accuracy, batch, freeze, pretrained
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 model, tokenizer = pretrained()
 freeze(model)
@@ -38,8 +38,6 @@ book = Phrasebook()
 # About 4 minutes, from memory; not graded.
 
 # %%
-from minitransformer.course import progress_map, warm_up
-
 warm_up(8)
 
 # %% [markdown]
@@ -488,6 +486,8 @@ quiz("8.q10")
 # **Go further** (not graded): [Your own data](YOUR_OWN_DATA.md) does section 3 with SmolLM2 and texts in any words.
 
 # %%
+from minitransformer.course import progress_map
+
 progress_map()
 
 # %%

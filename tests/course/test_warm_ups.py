@@ -6,7 +6,6 @@ from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from minitransformer.course import (
     Unfinished,
@@ -495,22 +494,28 @@ def test_nothing_is_written_where_no_notebook_runs(tmp_path, monkeypatch):
 
 
 CLICK = (
+    "import ipywidgets\n"
     "buttons = [each for each in list(ipywidgets.Widget.widgets.values()) if isinstance(each, ipywidgets.Button)]\n"
     "next(each for each in buttons if each.description == {!r}).click()"
 )
 
 
-def test_in_a_notebook_the_five_can_be_clicked_and_the_cell_hands_nothing_to_a_grader(tmp_path, monkeypatch):
+def test_a_lesson_s_run_waits_for_nobody_shows_what_any_other_shows_and_a_click_is_practice(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "lessons"))
+    from notebooks import executed
+
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     first = fixed(2)[0]
-    sources = ["from minitransformer.course import *\nimport ipywidgets\nwarm_up(2)", CLICK.format(first.answer)]
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in sources])
-    NotebookClient(book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
-    kinds = [[*output.get("data", {})] for output in book.cells[0].outputs]
-    assert sum("application/vnd.jupyter.widget-view+json" in each for each in kinds) == COUNT
-    assert sum("text/html" in each for each in kinds) == COUNT + 1
-    assert not any(answers.MIME in each for each in kinds)
-    practice = json.loads(file_of(tmp_path, 2).read_text())["practice"]["warm_up"]
-    assert practice["answers"] == {first.id: [{"answer": first.answer, "student": ""}]}
-    assert not graded(tmp_path, 2) and not file_of(tmp_path, 1).exists()
+    sources = ["from minitransformer.course import progress_map, warm_up\nwarm_up(2)", CLICK.format(first.answer),
+               "progress_map()", "print(*__import__('os').listdir())", 'print(open("answers-lesson2.json").read())']  # fmt: skip
+    book = executed(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in sources]))
+    shown = [output.data for output in book.cells[0].outputs]
+    assert "\n".join(data["text/plain"] for data in shown) == warm_up(2).text and len(shown) == COUNT + 1
+    assert all("text/html" in data and answers.MIME not in data for data in shown)
+    names, content = (cell.outputs[0].text for cell in book.cells[3:])
+    (tmp_path / "copy").write_text(content)
+    assert names.split() == [answers.file_name(2)] and answers.read((tmp_path / "copy").read_bytes()) == {}
+    kept = json.loads(content)["practice"]["warm_up"]["answers"]
+    assert kept == {first.id: [{"answer": first.answer, "student": ""}]}
+    warm_up(2, first.id, first.answer)
+    assert book.cells[2].outputs[0].data["text/plain"] == progress_map().text
