@@ -23,6 +23,7 @@ LEGEND = (
     "■ done, right or near · ◧ in part · ✗ not yet, or off · □ open. "
     "Warm-ups and predictions are never graded; a prediction that is off is one that taught you something."
 )
+GROUP = 7  # squares that stay together
 Credits = list[float | None]
 
 
@@ -87,5 +88,7 @@ def in_html(rows: list[Row], troubles: list[str]) -> str:
 
 
 def cell(credits: Credits, words: str) -> str:
-    marks = f'<div aria-hidden="true" style="word-break:break-all">{coloured(credits)}</div>' if credits else ""
-    return f'{marks}<span style="white-space:nowrap">{words}</span>'
+    """The squares, in groups that are not broken at a line's end, and below them the words."""
+    groups = [coloured(credits[start : start + GROUP]) for start in range(0, len(credits), GROUP)]
+    marks = " ".join(f'<span style="white-space:nowrap">{each}</span>' for each in groups)
+    return f'<div aria-hidden="true">{marks}</div><div style="white-space:nowrap">{words}</div>'

@@ -118,8 +118,8 @@ def posed(lesson: int, again: Again, question: Question) -> Shown:
     text, page = asking(question)
     place = f"From lesson {again.lesson}, {lesson_text.title(again.lesson)}" + (f": {again.why}." if again.why else ".")
     how = f"Answer with {question.ask}: warm_up({lesson}, {question.id!r}, {question.example!r})"
-    small = [f"<small>{html.escape(each, quote=False)}</small>" for each in (place, how)]
-    return Shown(f"\n{place}\n{text}\n{how}", f"{small[0]}{page}{small[1]}")
+    above, below = (f"<small>{html.escape(each, quote=False)}</small>" for each in (place, how))
+    return Shown(f"\n{place}\n{text}\n{how}", f'<div style="margin-top:1.2em">{above}</div>{page}{below}')
 
 
 def answered_before(practice: Practice, question: Question) -> Shown:
