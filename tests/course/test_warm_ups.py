@@ -24,10 +24,10 @@ from minitransformer.course import (
     student,
     warm_up,
 )
-from minitransformer.course.progress import RECORD, practised
+from minitransformer.course.progress import RECORD, note, practised
 from minitransformer.course.progress_map import HEADS
-from minitransformer.course.questions import Choice
-from minitransformer.course.repetition import COUNT, chosen, fixed, order
+from minitransformer.course.questions import Choice, Numeric
+from minitransformer.course.repetition import COUNT, Claim, chosen, claims, fixed, order
 
 ROOT = Path(__file__).parents[2]
 LESSONS = catalogue.lessons()[1:]
@@ -390,6 +390,23 @@ def test_the_last_lesson_comes_first_and_then_those_that_this_one_builds_on():
     assert order(7) == [6, 5, 3, 2, 4, 1] and order(2) == [1]
 
 
+def test_within_a_lesson_short_questions_come_first_and_then_those_with_the_words_that_this_one_needs(monkeypatch):
+    monkeypatch.setattr(lesson_text, "builds_on", lambda lesson: {1: "The mask, and what a query sees"})
+    asked = [catalogue.question(each.id) for each in fixed(2)]
+    assert all(isinstance(each, Choice | Numeric) for each in asked)
+    assert "mask" in asked[0].prompt and ("query" in str(asked[0]) or "queries" in str(asked[0]))
+
+
+def test_a_check_that_named_a_mistake_counts_before_a_prediction_that_was_off_and_a_missed_answer_before_both():
+    note(1, "add_check", "1.2", 0, ("wrong-corner",))
+    for name in ("1.p1", "1.p2"):
+        note(1, "add_prediction", name, False)
+    answer("1.q20", wrong("1.q20"))
+    ranks = [each.claim for each in chosen(2)]
+    assert ranks[0] == Claim.MISSED and ranks[1] == Claim.NAMED and ranks == sorted(ranks)
+    assert "1.p2" in section_mates("1.2") and not any("prediction 1.p2" in each.why for each in claims(2))
+
+
 def test_the_lessons_that_a_head_names_are_read_with_what_is_needed_of_them(tmp_path, monkeypatch):
     needs = "**1 minutes · builds on**: lessons 2 to 4 (loops),\n# lessons 5 and 7 and lesson 12 (the future)."
     head = f"# %% [markdown]\n# # Lesson 9 · X\n#\n# {needs}\n#\n# In lesson 1 …\n"
@@ -486,7 +503,9 @@ def test_nothing_is_written_where_no_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(keeping, "folder", lambda: None)
     monkeypatch.chdir(tmp_path)
     (first, *_) = asked(2)
-    warm_up(2, first, right(first))
+    for text in (right(first), wrong(first), right(first)):
+        warm_up(2, first, text)
+    assert [each.text for each in practised(2)[0].answers[first]] == [right(first), wrong(first), right(first)]
     assert "1 of 5 right at once" in progress_map().text and not list(tmp_path.iterdir())
 
 
@@ -507,7 +526,11 @@ def test_a_lesson_s_run_waits_for_nobody_shows_what_any_other_shows_and_a_click_
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     first = fixed(2)[0]
     sources = ["from minitransformer.course import progress_map, warm_up\nwarm_up(2)", CLICK.format(first.answer)]
-    sources += ["progress_map()", "print(*__import__('glob').glob('*.json*'))", 'print(open("answers-lesson2.json").read())']
+    sources += [
+        "progress_map()",
+        "print(*__import__('glob').glob('*.json*'))",
+        'print(open("answers-lesson2.json").read())',
+    ]
     book = executed(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in sources]))
     shown = [output.data for output in book.cells[0].outputs]
     assert "\n".join(data["text/plain"] for data in shown) == warm_up(2).text and len(shown) == COUNT + 1
