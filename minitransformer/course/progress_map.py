@@ -53,7 +53,7 @@ def row_of(lesson: int) -> Row:
     cells = [
         (done, f"{done.count(1)} of {len(done)} done"),
         (answered, f"{sum(each or 0 for each in answered):.3g} of {len(answered)} right"),
-        (guesses, f"{len(guesses) - guesses.count(None)} of {len(guesses)} made"),
+        (guesses, f"{len(guesses) - guesses.count(None)} of {len(guesses)} made, {guesses.count(1)} near"),
         (again, f"{again.count(1)} of {len(again)} right at once") if before(lesson) else ([], "none"),
     ]
     return Row(f"{lesson} · {lesson_text.title(lesson)}", tuple(cells))
