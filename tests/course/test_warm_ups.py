@@ -24,6 +24,7 @@ from minitransformer.course import (
     student,
     warm_up,
 )
+from minitransformer.course.display import plain_text
 from minitransformer.course.progress import RECORD, note, practised
 from minitransformer.course.progress_map import HEADS
 from minitransformer.course.questions import Choice, Numeric
@@ -367,6 +368,7 @@ def test_a_guess_is_near_where_it_is_the_word_or_its_bars_are_close(guess, measu
     predict("1.p1", guess)
     reveal("1.p1", measured)
     assert practised(1)[0].predictions == {"1.p1": near}
+    assert any("prediction 1.p1" in each.why for each in chosen(2)) != near
 
 
 def test_a_prediction_that_was_not_made_and_one_of_one_s_own_are_not_kept(notebook_folder):
@@ -437,6 +439,7 @@ def test_each_student_sees_the_questions_in_an_order_of_their_own(notebook_folde
     student("ada\ud800")
     name = next(name for name in asked(2) if isinstance(catalogue.question(name), Choice))
     mine = catalogue.question(name).for_student("ada\ud800")
+    assert all(f"  {letter}) {plain_text(line)}" in warm_up(2).text for letter, line in mine.lines())
     assert "✓ right" in warm_up(2, name, mine.answer).text
     restart()
     assert practised(2)[0].answers[name][0].student == "ada?"
