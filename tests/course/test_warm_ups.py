@@ -115,7 +115,7 @@ ODD = [
     {"warm_up": {"asked": [1, None, ["1.q6"], "1.q6", "1.q6"], "answers": {"1.q6": "b"}}},
     {"warm_up": {"asked": ["1.q6"], "answers": {"1.q6": [3, {"answer": 3}, {"answer": "zz", "student": ""}]}}},
     {"exercises": {"2.1": 3, "1.1": {"earned": "x", "named": []}, "9.9": {"earned": 3, "named": 3}}},
-    {"exercises": {"2.1": {"earned": 10**9, "named": [1]}}, "predictions": {"2.p1": "near", "2.p99": True}},
+    {"exercises": {"1.1": {"earned": 10**9, "named": [1]}}, "predictions": {"2.p1": "near", "2.p99": True}},
 ]  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def test_what_cannot_be_read_of_the_practice_is_passed_over_and_answers_count(no
         assert "Not counted" not in warm_up(2, name, wrong(name)).text
     with pytest.raises(Unfinished):
         check("2.1", lambda: None)
-    assert "of 3 done" in progress_map().text and question_points(2) == 1
+    assert "of 3 done" in progress_map().text and question_points(2) == 1 and "0000" not in progress(1).text
     restart()
     assert "5 of 5 answered, 0 right at once" in warm_up(2).text and question_points(2) == 1
 
@@ -230,7 +230,9 @@ def test_the_first_lesson_has_nothing_before_it(notebook_folder):
     assert "nothing to repeat yet" in warm_up(1).text and not list(notebook_folder.iterdir())
 
 
-@pytest.mark.parametrize("odd", ["", "?", None, {"b": 1}, "x" * 30_000], ids=str)
+@pytest.mark.parametrize(
+    "odd", ["", "?", None, {"b": 1}, "x" * 30_000, "a" + " " * 30_000], ids=lambda odd: str(odd)[:9]
+)
 def test_an_answer_that_is_none_is_not_kept(odd):
     (first, *_) = asked(2)
     said = warm_up(2, first, odd).text
@@ -335,8 +337,17 @@ def test_a_check_that_named_a_misconception_brings_a_question_of_its_section(not
     restart()
     again = chosen(2)
     named = [each for each in again if each.why == "your check of 1.2 beside it named a mistake"]
-    assert named and {each.question.id for each in named} <= section_mates("1.2")
+    assert named and {each.question.id for each in named} <= section_mates("1.2") and "1.1" not in section_mates("1.2")
     assert again[: len(named)] == named
+
+
+def test_a_blank_that_is_checked_leaves_nothing(notebook_folder):
+    def blank(queries, keys):
+        raise NotImplementedError
+
+    with pytest.raises(Unfinished):
+        check("1.2", blank)
+    assert not list(notebook_folder.iterdir()) and "exercises □□□" in progress(1).text
 
 
 def test_code_that_stops_names_no_misconception():
@@ -480,7 +491,8 @@ def test_the_map_is_a_table_whose_words_say_all_that_its_squares_say():
         for cell in row[1:]:
             hidden = [each for each in cell if each.get("aria-hidden") == "true"]
             words = "".join(text for each in cell if each not in hidden for text in each.itertext())
-            assert words == "none" or " of " in words
+            assert (words == "none" or " of " in words) and not {*words} & {*"■◧✗□"}
+    assert [*rows[0][4].itertext()] == ["none"]
 
 
 def test_an_exercise_that_is_checked_again_keeps_the_most_it_earned_and_all_that_was_named():
