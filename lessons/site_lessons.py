@@ -7,7 +7,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 import one_click
-from minitransformer.course import catalogue
+from minitransformer.course import catalogue, repetition
 from minitransformer.course.display import marked_up
 from minitransformer.course.lesson_text import ROLES
 from minitransformer.course.questions import Match, Numeric, Options, Order, Question, Text
@@ -16,7 +16,8 @@ from notebooks import INSTEAD, LESSONS, blanked
 from site_text import Page, Places, Writer, code, folded
 
 MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
-STRIPS = re.compile(r"(progress|question_points)\(\d+\)")  # where a student is; a reader is nowhere
+STRIPS = re.compile(r"(progress|question_points)\(\d+\)|.*\bprogress_map\(\)", re.DOTALL)  # where a student is
+WARM_UP = re.compile(r"warm_up\((\d+)\)")
 ABOUT = re.compile(r"<p><strong>\d+ minutes.*?</p>", re.DOTALL)
 
 
@@ -49,8 +50,12 @@ class Reader(Writer):
             return self.text(cell.source)
         role, _, about = cell.id.partition("-")
         shown = self.role(role, about.replace("-", "."), cell) if role in ROLES else None
-        if shown is None:
-            shown = "" if STRIPS.fullmatch(cell.source) else code(cell.source) + outputs(cell)
+        if STRIPS.fullmatch(cell.source):  # a reader is nowhere
+            shown = ""
+        elif lesson := WARM_UP.fullmatch(cell.source):
+            shown = "".join(question(asked) for asked in repetition.fixed(int(lesson[1])))
+        elif shown is None:
+            shown = code(cell.source) + outputs(cell)
         return f'<div id="{cell.id}">{shown}</div>'
 
     def role(self, role: str, about: str, cell: NotebookNode) -> str | None:

@@ -702,6 +702,11 @@ quiz("1.q14")
 # prefer 小?
 
 # %%
+from minitransformer.course import progress_map
+
+progress_map()
+
+# %%
 progress(1)
 
 # %%

@@ -27,7 +27,15 @@ from torch import nn
 from minitransformer import Hooks, batch, fingerprint, freeze, gradients, loss, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
+
+# %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+warm_up(2)
 
 # %% [markdown]
 # ## 1 · From words to vectors
@@ -431,6 +439,11 @@ quiz("2.q13")
 #
 # **Go further** (not graded): how few vectors are enough? Try one. And what does the translating prompt make of a
 # sentence that is already in capitals?
+
+# %%
+from minitransformer.course import progress_map
+
+progress_map()
 
 # %%
 progress(2)

@@ -25,7 +25,25 @@ import torch
 from minitransformer import PromptTuning, freeze, gradients, loss, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, puzzle, question_points, quiz, reveal, use
+from minitransformer.course import (
+    check,
+    predict,
+    progress,
+    puzzle,
+    question_points,
+    quiz,
+    reveal,
+    use,
+    warm_up,
+)
+
+# %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+warm_up(3)
 
 # %% [markdown]
 # ## 1 · Flows through, lands on
@@ -700,6 +718,11 @@ quiz("3.q14")
 #
 # **Go further** (not graded): what does a prompt learn from Amber's labels if it is to translate? Try several
 # seeds.
+
+# %%
+from minitransformer.course import progress_map
+
+progress_map()
 
 # %%
 progress(3)

@@ -30,9 +30,17 @@ from minitransformer.base import pretrained
 from minitransformer.comparison import skill_task
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 from minitransformer.freezing import freeze
 from minitransformer.training import train
+
+# %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+warm_up(4)
 
 # %% [markdown]
 # ## 1 · Watching it learn
@@ -649,6 +657,11 @@ quiz("4.q15")
 #
 # **Go further** (not graded): leave a prompt's vectors out, one at a time. Shorten the leash until translating fails.
 # Start from “shout:” in place of “count the words:”.
+
+# %%
+from minitransformer.course import progress_map
+
+progress_map()
 
 # %%
 progress(4)

@@ -29,7 +29,7 @@ from torch import nn
 from minitransformer import Cache, Hooks, Phrasebook, Recorder, Stack, freeze, loss, plots, pretrained
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 model, tokenizer = pretrained()
 freeze(model)
@@ -37,6 +37,14 @@ book = Phrasebook()
 text = "Look out! →"
 tokens = torch.tensor([tokenizer.encode(text)])  # (1, 4)
 words = tokenizer.tokens(tokens[0])
+
+# %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+warm_up(5)
 
 # %% [markdown]
 # ## 1 · One door, or one at every layer
@@ -852,6 +860,11 @@ quiz("5.q16")
 #
 # **Go further** (not graded): `PrefixTuning(4, model.config, layers=[0])` has a prefix in one layer. Which layer is
 # enough for which skill?
+
+# %%
+from minitransformer.course import progress_map
+
+progress_map()
 
 # %%
 progress(5)

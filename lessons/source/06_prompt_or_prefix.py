@@ -36,9 +36,17 @@ from minitransformer.base import pretrained
 from minitransformer.comparison import full_fine_tuning, instruction, no_prompt, skill_task, soft_prompt
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 from minitransformer.freezing import freeze
 from minitransformer.training import train
+
+# %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+warm_up(6)
 
 # %% [markdown]
 # ## 1 · Side by side
@@ -617,6 +625,11 @@ quiz("6.q17")
 # - What exists need not be found by your optimizer.
 #
 # **Go further** (not graded): the skills `second` and `opposite`; `twice` with more vectors and more steps.
+
+# %%
+from minitransformer.course import progress_map
+
+progress_map()
 
 # %%
 progress(6)

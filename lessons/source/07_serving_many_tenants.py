@@ -39,7 +39,7 @@ from minitransformer import (
 )
 
 # %%
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 model, tokenizer = pretrained()
 
@@ -48,6 +48,14 @@ from minitransformer import Phrasebook, fingerprint, freeze, plots
 
 freeze(model)
 book = Phrasebook()
+
+# %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+warm_up(7)
 
 # %% [markdown]
 # ## 1 · One base, many tenants
@@ -772,6 +780,11 @@ quiz("7.q17")
 # - A decision is a method, a length, and a measurement.
 #
 # **Go further** (not graded): `Stack` serves two prompts as one. Try it.
+
+# %%
+from minitransformer.course import progress_map
+
+progress_map()
 
 # %%
 progress(7)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 # %%
 from minitransformer import Batches, Hooks, PromptTuning, accuracy, batch, freeze, pretrained
-from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use
+from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 model, tokenizer = pretrained()
 freeze(model)
@@ -30,6 +30,14 @@ freeze(model)
 from minitransformer import Phrasebook, plots
 
 book = Phrasebook()
+
+# %% [markdown]
+# ### Warm-up: five questions from before
+#
+# About 4 minutes, from memory; not graded.
+
+# %%
+warm_up(8)
 
 # %% [markdown]
 # ## 1 · Whose logits are these?
@@ -497,6 +505,11 @@ quiz("8.q10")
 # - Hold pairs back, and those that belong together as one group.
 #
 # **Go further** (not graded): [Your own data](YOUR_OWN_DATA.md) does section 3 with SmolLM2 and texts in any words.
+
+# %%
+from minitransformer.course import progress_map
+
+progress_map()
 
 # %%
 progress(8)

@@ -2,6 +2,7 @@
 
 The file is `answers-lesson1.json`, one for each lesson, with every attempt in order; the last one counts:
 `{"format": 1, "answers": {"1.q1": [{"answer": "a", "student": ""}, {"answer": "b", "student": ""}]}}`.
+What is never graded stands beside them under "practice" (see practice.py); whoever grades reads "answers" alone.
 A cell shows the same as `{"id": "1.q1", "answer": "b", "student": "", "attempts": 2}` under the type MIME.
 """
 
@@ -60,6 +61,13 @@ def content(data: bytes) -> dict:
     return whole
 
 
+def practice(data: bytes) -> dict:
+    """What a file says beside the answers; a ValueError says that it is damaged."""
+    read(data)
+    practised = content(data).get("practice")
+    return practised if type(practised) is dict else {}
+
+
 def in_output(shown: Mapping) -> tuple[str, Given]:
     """The question and the answer that a cell shows; a ValueError for anything else."""
     try:
@@ -88,8 +96,23 @@ def text_in(entry: Mapping, name: str) -> str:
 
 def keep(path: Path, question: str, answer: str, student: str) -> int:
     """Add an attempt to the file, which is made if it is not there; return how many there are now."""
-    whole = content(path.read_bytes()) if path.exists() else {"format": FORMAT, "answers": {}}
+    whole = content_of(path)
     tried = whole["answers"].setdefault(question, [])
     tried.append({"answer": answer, "student": student})
-    write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False).encode())
+    write(path, whole)
     return len(tried)
+
+
+def keep_practice(path: Path, practised: dict) -> None:
+    """Put this in the place of what the file said beside the answers, which stay as they are."""
+    whole = content_of(path)
+    whole["practice"] = practised
+    write(path, whole)
+
+
+def content_of(path: Path) -> dict:
+    return content(path.read_bytes()) if path.exists() else {"format": FORMAT, "answers": {}}
+
+
+def write(path: Path, whole: dict) -> None:
+    write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False).encode())

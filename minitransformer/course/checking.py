@@ -8,7 +8,7 @@ from .catalogue import exercise as find_exercise
 from .display import FAIR, GOOD, PLAIN, Shown, box, inline, marked_up, plain_text, read_by_a_person, show
 from .exercise import Exercise, Finding, Outcome, in_process, judge
 from .lesson_text import reference
-from .progress import RECORD, progress
+from .progress import RECORD, note, progress
 
 
 class Unfinished(Exception):
@@ -54,6 +54,9 @@ def run_checks(exercise: Exercise, answer: object) -> Outcome:
     RECORD.passing.pop(exercise.id, None)
     if outcome.passed:
         RECORD.passing[exercise.id] = answer
+    if outcome.written:
+        named = tuple(each.misconception.name for each in outcome.findings if each.misconception)
+        note(exercise.lesson, "add_check", exercise.id, outcome.earned, named)
     return outcome
 
 

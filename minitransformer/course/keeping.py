@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,34 +29,70 @@ def folder() -> Path | None:
 
 
 def kept(lesson: int) -> dict[str, answers.Given]:
-    """What the file of this lesson holds; nothing where there is no file."""
+    """The answers that the file of this lesson holds; nothing where there is no file."""
+    return what_is_kept(lesson, answers.read)
+
+
+def practised(lesson: int) -> dict:
+    """What the file of this lesson holds that is not graded; nothing where there is no file."""
+    return what_is_kept(lesson, answers.practice)
+
+
+def what_is_kept(lesson: int, read: Callable[[bytes], dict]) -> dict:
     name = answers.file_name(lesson)
     try:
         place = folder()
-        return answers.read((place / name).read_bytes()) if place else {}
+        return read((place / name).read_bytes()) if place else {}
     except FileNotFoundError:
         return {}
     except answers.NewerFormat as newer:
         raise NotKept(f"{name} {newer}; what it holds cannot be shown here") from None
     except ValueError:
-        raise NotKept(f"{name} is damaged: what it holds cannot be shown. Your next answer sets it aside") from None
+        raise NotKept(
+            f"{name} is damaged: what it holds cannot be shown. Your next answer in lesson {lesson} sets it aside"
+        ) from None
     except OSError as error:
         raise NotKept(f"{name} cannot be read ({error.strerror})") from None
 
 
 def keep(question: str, text: str, student: str) -> str:
     """Add an answer to the file; return what else the student must know, if anything."""
-    name = answers.file_name(int(question.split(".")[0]))
     if max(len(text), len(student)) > answers.LONGEST:
         raise NotKept(f"an answer has at most {answers.LONGEST:,} signs, and this one has {len(text):,}")
+    with writing(int(question.split(".")[0])) as path:
+        if path is None:
+            return ""
+        note = damaged_aside(path)
+        answers.keep(path, question, valid_unicode(text), valid_unicode(student))
+        return note
+
+
+def keep_practice(lesson: int, change: Callable[[dict], None]) -> bool:
+    """Let `change` change what the file holds that is not graded; False outside a notebook, where nothing is kept.
+
+    A damaged file stays where it is: only an answer that is graded sets it aside.
+    """
+    with writing(lesson) as path:
+        if path is None:
+            return False
+        before, now = practised(lesson), practised(lesson)
+        change(now)
+        if now != before:
+            answers.keep_practice(path, now)
+        return True
+
+
+@contextmanager
+def writing(lesson: int) -> Iterator[Path | None]:
+    """The lesson's file for this writer alone, or None outside a notebook; what stops the writing is said."""
+    name = answers.file_name(lesson)
     try:
         place = folder()
         if place is None:
-            return ""
+            yield None
+            return
         with alone(place / f".{name}.lock"):
-            note = damaged_aside(place / name)
-            answers.keep(place / name, question, valid_unicode(text), valid_unicode(student))
-            return note
+            yield place / name
     except answers.NewerFormat as newer:
         raise NotKept(f"{name} {newer}") from None
     except OSError as error:

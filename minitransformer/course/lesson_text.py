@@ -14,6 +14,9 @@ ROLES = ("setup", "exercise", "check", "question")  # what a cell's marker may s
 MARKER = re.compile(r"^# %%(.*)$", re.MULTILINE)
 ABOUT = re.compile(r'(\w+)="([^"]*)"')
 CHECK = re.compile(r'check\("([^"]+)", (\w+)\)')
+PREDICTION = re.compile(r'^predict\("([^"]+)"', re.MULTILINE)
+BUILDS_ON = re.compile(r"builds on\*\*:(.*?)(?:\n\s*\n|\Z)", re.DOTALL)
+EARLIER = re.compile(r"lessons?\s+(\d+(?:(?:,|\s+and|\s+to)\s+\d+)*)(?:\s*\(([^)]*)\))?")
 INSTEAD = re.compile(r"^ *### INSTEAD\n(?:.*\n)*?(?= *### END SOLUTION)", re.MULTILINE)
 
 
@@ -71,6 +74,44 @@ def cell(marker: str, source: str, path: Path) -> Cell:
 def code(lesson: int) -> list[Cell]:
     """The cells of this lesson that have a role."""
     return [each for each in cells(source_of(lesson)) if each.role]
+
+
+@cache
+def sections(lesson: int) -> dict[str, int]:
+    """The section in which each exercise, question and prediction stands; nothing for a lesson without a text."""
+    found, section = {}, 0
+    for each in cells(source_of(lesson)) if lesson in sources() else ():
+        if each.is_text:
+            section += len(re.findall(r"^## ", each.source, re.MULTILINE))
+        elif each.role in ("exercise", "question"):
+            found[each.about] = section
+        else:
+            found |= dict.fromkeys(PREDICTION.findall(each.source), section)
+    return found
+
+
+def predictions(lesson: int) -> list[str]:
+    """The predictions that this lesson asks for, in order."""
+    return [each for each in sections(lesson) if re.fullmatch(r"\d+\.p\d+", each)]
+
+
+@cache
+def title(lesson: int) -> str:
+    """What the first line calls the lesson, without its number."""
+    first = cells(source_of(lesson))[0].source.split("\n")[0] if lesson in sources() else ""
+    return first.partition("·")[2].strip() or f"Lesson {lesson}"
+
+
+@cache
+def builds_on(lesson: int) -> dict[int, str]:
+    """The earlier lessons that the first lines name, each with what is needed of it, in words."""
+    head = cells(source_of(lesson))[0].source if lesson in sources() else ""
+    line, found = BUILDS_ON.search(head), {}
+    for numbers, words in EARLIER.findall(line[1]) if line else ():
+        ends = [int(each) for each in re.findall(r"\d+", numbers)]
+        named = range(ends[0], ends[-1] + 1) if " to" in numbers else ends
+        found |= {each: f"{found.get(each, '')} {words}".strip() for each in named if each < lesson}
+    return found
 
 
 def setup(lesson: int) -> str:

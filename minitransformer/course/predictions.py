@@ -1,13 +1,16 @@
 """Predict first, then run: a guess is committed to before the measurement, and shown beside it afterwards."""
 
 import html
+import re
 from collections.abc import Mapping
 
 from .display import FAIR, GOOD, PLAIN, Shown, box
-from .progress import RECORD
+from .lesson_text import lesson_of
+from .progress import RECORD, note
 
 SIDES = "right", "right", "left"  # of the names, the numbers and their bars
 
+ID = re.compile(r"[1-9][0-9]*\.p[1-9][0-9]*")
 Guess = float | str | Mapping[str, float]
 
 
@@ -32,14 +35,14 @@ def guessed(prediction_id: str) -> Guess | None:
 def reveal(prediction_id: str, measured: Guess) -> Shown:
     """The guess beside what was measured."""
     guess = guessed(prediction_id)
+    if guess is not None and ID.fullmatch(prediction_id):
+        note(lesson_of(prediction_id), "add_prediction", prediction_id, near(guess, measured))
     if isinstance(measured, str):
         verdict = "" if guess is None else " — as you said" if guess == measured else " — not as you said"
         text = f"Prediction {prediction_id}: guessed {formatted(guess)}, measured {formatted(measured)}{verdict}."
         return Shown(text, box(GOOD if guess == measured else PLAIN, html.escape(text)))
-    guesses = guess if isinstance(guess, Mapping) else {"": guess if isinstance(guess, float | int) else None}
-    values = measured if isinstance(measured, Mapping) else {"": measured}
-    rows = [(name, guesses.get(name), value) for name, value in values.items()]
-    largest = max([abs(number) for _, *pair in rows for number in pair if number is not None], default=0) or 1
+    rows = side_by_side(guess, measured)
+    largest = largest_of(rows)
     lines = [f"Prediction {prediction_id}: your guess beside the measurement"]
     bars = []
     for name, mine, value in rows:
@@ -48,6 +51,25 @@ def reveal(prediction_id: str, measured: Guess) -> Shown:
             lines.append(f"  {label:>24} {formatted(number):>8} {'█' * length}")
             bars.append(bar(label, formatted(number), length, colour))
     return Shown("\n".join(lines), box(PLAIN, f"<strong>{lines[0]}</strong>", f"<table>{''.join(bars)}</table>"))
+
+
+def side_by_side(guess: Guess | None, measured: float | Mapping) -> list[tuple[str, float | None, float]]:
+    """Each number's name, its guess, and what was measured."""
+    guesses = guess if isinstance(guess, Mapping) else {"": guess if isinstance(guess, float | int) else None}
+    values = measured if isinstance(measured, Mapping) else {"": measured}
+    return [(name, guesses.get(name), value) for name, value in values.items()]
+
+
+def largest_of(rows: list[tuple[str, float | None, float]]) -> float:
+    return max([abs(number) for _, *pair in rows for number in pair if number is not None], default=0) or 1
+
+
+def near(guess: Guess, measured: Guess) -> bool:
+    """The same word; or numbers whose bars differ by no more than a quarter of the longest one."""
+    if isinstance(measured, str):
+        return guess == measured
+    rows = side_by_side(guess, measured)
+    return all(mine is not None and abs(mine - value) <= largest_of(rows) / 4 for _, mine, value in rows)
 
 
 def bar(label: str, number: str, length: int, colour: str) -> str:

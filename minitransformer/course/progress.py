@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from . import catalogue, keeping
 from .answers import LONGEST, Given
 from .display import FAIR, GOOD, NOT_YET, PLAIN, Shown, box
 from .exercise import Outcome
+from .practice import Practice
 from .questions import Question, Reply
 
 
@@ -24,6 +26,8 @@ class Record:
     not_kept: list[tuple[str, str, str]] = field(default_factory=list)  # question, answer, student: to be tried again
     hints: dict[str, int] = field(default_factory=dict)  # how many were shown
     guesses: dict[str, object] = field(default_factory=dict)
+    unkept: dict[int, dict[tuple, None]] = field(default_factory=dict)  # changes of a lesson's practice, in order
+    trouble: dict[int, str] = field(default_factory=dict)  # why these cannot be kept
 
     def forget(self) -> None:
         vars(self).update(vars(Record()))
@@ -53,7 +57,8 @@ def remember(question: Question, text: str, reply: Reply) -> tuple[str, str]:
     RECORD.replies[question.id] = reply
     fresh = same(text) != same(in_order_of(question, before))
     if fresh:
-        RECORD.given[question.id] = Given(text, question.student, before.attempts + 1)
+        tries = *before.tries, Given(text, question.student)
+        RECORD.given[question.id] = Given(text, question.student, before.attempts + 1, tries)
         RECORD.not_kept.append((question.id, text, question.student))
     return keep_all(lesson)
 
@@ -86,6 +91,36 @@ def recall(lesson: int) -> str:
     return ""
 
 
+def note(lesson: int, change: str, *about: object) -> str:
+    """Keep a change of what is not graded. One that cannot be kept counts in this session; say why, if so."""
+    changes = RECORD.unkept.setdefault(lesson, {})
+    changes[change, *about] = None
+    RECORD.trouble[lesson] = ""
+    try:
+        if keeping.keep_practice(lesson, lambda content: apply(changes, content)):
+            changes.clear()
+    except keeping.NotKept as why:
+        RECORD.trouble[lesson] = f"{why}. What you do counts in this session only"
+    return RECORD.trouble[lesson]
+
+
+def practised(lesson: int) -> tuple[Practice, str]:
+    """What was done of this lesson without being graded; and why what is kept of it cannot be read, if so."""
+    content, trouble = {}, ""
+    try:
+        content = keeping.practised(lesson)
+    except keeping.NotKept as why:
+        trouble = str(why)
+    return apply(RECORD.unkept.get(lesson, {}), content), trouble
+
+
+def apply(changes: Iterable[tuple], content: dict) -> Practice:
+    practice = Practice(content)
+    for change, *about in changes:
+        getattr(practice, change)(*about)
+    return practice
+
+
 def same(text: str) -> str:
     return " ".join(text.lower().split())
 
@@ -105,12 +140,9 @@ def in_order_of(question: Question, given: Given) -> str:
 def progress(lesson: int) -> Shown:
     """Where you are in this lesson: a square for each exercise and each question."""
     trouble = recall(lesson)
-    exercises = catalogue.exercises(lesson).values()
-    questions = [name for name, each in catalogue.questions(lesson).items() if each.points]  # not those a person reads
-    done = [share(RECORD.outcomes.get(each.id)) for each in exercises]
-    answered = [RECORD.replies[each].credit if each in RECORD.replies else None for each in questions]
-    points = sum(RECORD.outcomes[each.id].earned for each in exercises if each.id in RECORD.outcomes)
-    of = sum(each.points for each in exercises)
+    earned, answered = points_of_exercises(lesson), credits_of_questions(lesson)
+    done, of = shares(earned), sum(each.points for each in catalogue.exercises(lesson).values())
+    points = sum(each or 0 for each in earned.values())
     right = sum(credit or 0 for credit in answered)
     counts = f"{points} of {of} points", f"{right:.3g} of {len(answered)}"
     text = f"lesson {lesson}   exercises {squares(done)} {counts[0]}   questions {squares(answered)} {counts[1]}"
@@ -123,18 +155,33 @@ def progress(lesson: int) -> Shown:
     return Shown(text, f'<div style="margin:.4em 0">{strip}</div>')
 
 
+def points_of_exercises(lesson: int) -> dict[str, int | None]:
+    """What each exercise earned: when it was checked in this session, or else the most that is kept."""
+    exercises, kept = catalogue.exercises(lesson), practised(lesson)[0].exercises
+    earned = {name: min(max(kept[name].earned, 0), exercises[name].points) for name in exercises if name in kept}
+    for name in exercises:
+        if outcome := RECORD.outcomes.get(name):
+            earned[name] = outcome.earned if outcome.written else None
+    return {name: earned.get(name) for name in exercises}
+
+
+def shares(earned: dict[str, int | None]) -> list[float | None]:
+    """Which part of its points each exercise earned."""
+    return [None if points is None else points / catalogue.exercise(name).points for name, points in earned.items()]
+
+
+def credits_of_questions(lesson: int) -> list[float | None]:
+    """What each question that no person reads earned; None for those that are open."""
+    names = [name for name, each in catalogue.questions(lesson).items() if each.points]
+    return [RECORD.replies[name].credit if name in RECORD.replies else None for name in names]
+
+
 def question_points(lesson: int) -> float:
     """The sum of what the questions of this lesson earned so far: a plain number, which nbgrader takes as points."""
     recall(lesson)
     known = catalogue.questions(lesson)
     credits = [reply.credit or 0 for question, reply in RECORD.replies.items() if question in known]
     return float(round(sum(round(credit, 3) for credit in credits), 3))  # as the grader rounds
-
-
-def share(outcome: Outcome | None) -> float | None:
-    if outcome is None or not outcome.written:
-        return None
-    return outcome.earned / outcome.exercise.points
 
 
 def mark(credit: float | None) -> str:

@@ -10,7 +10,9 @@ from .questions import Choice, Match, Numeric, Question, Several, Text
 NO_REPLY = "<small>A click that gets no reply, as after a restart, is not kept: run the cell again.</small>"
 
 
-def controls(question: Question, answer: Callable[[str, str], Shown], before: str = "") -> ipywidgets.Widget:
+def controls(
+    question: Question, answer: Callable[[str, str], Shown], before: str = "", failed: Callable[..., Shown] = loud
+) -> ipywidgets.Widget:
     """Buttons or menus, and below them what the answer got, or what the one `before` got."""
     reply = ipywidgets.HTML(before)
 
@@ -18,7 +20,7 @@ def controls(question: Question, answer: Callable[[str, str], Shown], before: st
         try:
             reply.value = answer(question.id, text).html
         except Exception as error:  # a front end shows nobody what is raised by a click
-            reply.value = loud(question.id, text, f"{type(error).__name__}: {error}").html
+            reply.value = failed(question.id, text, f"{type(error).__name__}: {error}").html
 
     forms = {Choice: letters, Match: menus, Several: boxes, Numeric: line, Text: page}
     form = forms.get(type(question), sequence)

@@ -335,6 +335,20 @@ def test_answers_of_another_lesson_s_file_stay_out():
     assert not read({"a.ipynb": book(MINE), "answers-lesson2.json": kept(**{"2_q1": ["a"]})}).answers
 
 
+def test_a_warm_up_and_all_that_is_practice_change_nothing_of_what_is_handed_in():
+    answers = json.loads(kept(**{"1_q3": ["x", "y"]}))
+    tried = {"1.q1": [{"answer": "a", "student": ""}], "1.q3": [{"answer": "z", "student": ""}]}
+    practice = {"exercises": {"1.1": {"earned": 9, "named": []}}, "warm_up": {"asked": [*tried], "answers": tried}}
+    plain = read({"a.ipynb": book(MINE), "answers-lesson1.json": json.dumps(answers).encode()})
+    more = book(
+        MINE, "warm_up(1)", 'warm_up(1, "1.q1", "b")', 'course.warm_up(1, "1.q3", answer="z")', "progress_map()"
+    )
+    found = read({"a.ipynb": more, "answers-lesson1.json": json.dumps(answers | {"practice": practice}).encode()})
+    assert found.answers == plain.answers == {"1.q3": Given("y", "me", 2)}
+    assert found.answers["1.q3"].tries == plain.answers["1.q3"].tries
+    assert (found.code, found.taken, found.notes) == (plain.code, plain.taken, plain.notes)
+
+
 # ---- several files of one attempt
 
 

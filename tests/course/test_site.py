@@ -20,6 +20,7 @@ from site_lessons import Reader
 
 import minitransformer
 from minitransformer import plots
+from minitransformer.course import repetition
 
 LESSON = """# %% [markdown]
 # # Lesson 1 · Tiny
@@ -44,6 +45,14 @@ quiz("1.q1")
 
 # %% question="1.q2"
 quiz("1.q2")
+
+# %%
+warm_up(2)
+
+# %%
+from minitransformer.course import progress_map
+
+progress_map()
 
 # %%
 film
@@ -363,6 +372,11 @@ def test_a_solution_and_an_answer_are_folded_and_the_blank_is_not(page):
     assert "4141" in "".join(folded) and "4141" not in open_ and "Exercise 1.1 is not written yet" in open_
     assert "a c d e b" in "".join(folded) and "a c d e b" not in open_
     assert "✓ right" not in open_ and "BEGIN SOLUTION" not in page and "question_points" not in page
+
+
+def test_a_warm_up_is_the_questions_of_who_has_no_records_and_a_map_is_for_students(page):
+    assert all(f"<strong>{asked.id}</strong>" in page for asked in repetition.fixed(2))
+    assert "warm_up" not in page and "progress_map" not in page
 
 
 def test_outputs_are_shown_with_their_alternative_text(page):
