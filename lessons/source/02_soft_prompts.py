@@ -3,7 +3,7 @@
 #
 # *Pseudo-embeddings in front of the text*
 #
-# **65 minutes · difficulty ●●○ · builds on**: lesson 1 (tokens, the embedding table, the stream, the frozen model).
+# **68 minutes · difficulty ●●○ · builds on**: lesson 1 (tokens, the embedding table, the stream, the frozen model).
 #
 # In lesson 1 two words in front of a sentence decided what the frozen model said. Here you replace those words by
 # vectors that no word has, and let training find them. At the end, four vectors of your own make the model translate.
@@ -13,7 +13,7 @@
 # | 1 · From words to vectors | 11 | |
 # | 2 · Prompt tuning in ten lines | 11 | the `embed` hook |
 # | 3 · Words are a special case | 5 | |
-# | 4 · Slice nothing | 14 | the loss of a model with a prompt |
+# | 4 · Slice nothing | 17 | the loss of a model with a prompt |
 # | 5 · One real training step | 5 | |
 # | 6 · Train it | 4 | |
 # | 7 · Where to start | 10 | initialising from words |

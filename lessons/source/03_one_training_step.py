@@ -3,7 +3,7 @@
 #
 # *The gradient flows through everything and lands on the prompt alone*
 #
-# **125 minutes · difficulty ●●● · builds on**: lesson 2 (the prompt, its loss, one step), and the chain rule for
+# **128 minutes · difficulty ●●● · builds on**: lesson 2 (the prompt, its loss, one step), and the chain rule for
 # derivatives.
 #
 # How can a frozen model pass on what it does not keep? You compute a gradient with your own hands, write the loop that
@@ -14,7 +14,7 @@
 # |---|---|---|
 # | 1 · Flows through, lands on | 16 | |
 # | 2 · A gradient by hand | 24 | the gradient on one prompt vector |
-# | 3 · The loop | 24 | the training loop |
+# | 3 · The loop | 27 | the training loop |
 # | 4 · The proof | 23 | the evidence that only the prompt learned |
 # | 5 · Four programs that ran | 38 | four diagnoses, four repairs |
 

@@ -3,7 +3,7 @@
 #
 # *What a few vectors in front can change, and what they cannot*
 #
-# **80 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
+# **83 minutes · difficulty ●●● · builds on**: lessons 2 to 5 (prompt and prefix tuning, the training loop).
 #
 # Two methods keep the base frozen and learn a few vectors. One puts them in front once, the other at every layer. Here
 # you prove what such vectors do to attention in the first layer, see what changes further up, and put both methods
@@ -17,7 +17,7 @@
 # | 4 · Further up | 4 | |
 # | 5 · Called up, or added? | 17 | a trial with baselines |
 # | 6 · What a parameter buys | 10 | |
-# | 7 · The family | 10 | |
+# | 7 · The family | 13 | |
 
 # %% setup="6"
 import torch

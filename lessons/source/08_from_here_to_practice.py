@@ -3,7 +3,7 @@
 #
 # *Other people's code, a folder that other programs open, and your own pairs*
 #
-# **50 minutes · difficulty ●●○ · builds on**: lesson 2 (prompts and their loss), lesson 5 (prefixes), lesson 7 (a soft
+# **55 minutes · difficulty ●●○ · builds on**: lesson 2 (prompts and their loss), lesson 5 (prefixes), lesson 7 (a soft
 # prompt belongs to one base).
 #
 # In this course logits are always for the text alone. In many other libraries they are not: you find and mend a bug
@@ -11,8 +11,8 @@
 #
 # | section | minutes | you write |
 # |---|---|---|
-# | 1 · Whose logits are these? | 26 | labels at their places |
-# | 2 · A folder that other programs open | 11 | |
+# | 1 · Whose logits are these? | 30 | labels at their places |
+# | 2 · A folder that other programs open | 12 | |
 # | 3 · Your own pairs | 13 | |
 
 # %% setup="8"

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 from .questions import Choice, Criterion, Match, Mistake, Numeric, Option, Order, Pair, Question, Rule, Several, Text
+from .typed_numbers import number_in
 
 KINDS = {
     "choice": "one option is right",
@@ -75,11 +76,16 @@ def with_numbers(item: dict, numbers: Mapping[str, float]) -> dict:
         if not isinstance(thing, str):
             return thing
         try:
-            return eval(thing, {"__builtins__": {}}, dict(numbers)) if name == "value" else thing.format_map(numbers)
-        except (ArithmeticError, LookupError, NameError, SyntaxError) as error:
-            raise ValueError(f"{thing!r} with the numbers {numbers}: {type(error).__name__}: {error}") from None
+            said = thing.format_map(numbers)
+            return whole(number_in(said)) if name == "value" else said
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"{thing!r} with the numbers {numbers}: {error}") from None
 
     return {name: put_in(name, each) for name, each in item.items() if name != "numbers"}
+
+
+def whole(number: float) -> float:
+    return int(number) if number == int(number) else number
 
 
 def build_one(item: dict) -> Question:

@@ -56,8 +56,8 @@ def one_question_and_a_fresh_record(monkeypatch):
 # ---- numbers
 
 ROWS = [{"P": 4, "D": 128}, {"P": 6, "D": 1024}, {"P": 9, "D": 64}]
-OWN = made("numeric", numbers=ROWS, prompt="{P} vectors of {D:,}?", value="P * D", reason="{P} · {D:,}.",
-           mistakes=[{"value": "P + D", "reason": "{P} times, not more."}])  # fmt: skip
+OWN = made("numeric", numbers=ROWS, prompt="{P} vectors of {D:,}?", value="{P} * {D}", reason="{P} · {D:,}.",
+           mistakes=[{"value": "{P} + {D}", "reason": "{P} times, not more."}])  # fmt: skip
 
 
 def test_each_student_has_numbers_of_ones_own_and_the_same_each_time():
@@ -93,8 +93,8 @@ def test_marking_grades_the_numbers_that_the_student_saw():
         {"numbers": {"P": 4}},
         {"numbers": [{"P": 4}, {"P": 5}]},  # D is missing
         {"numbers": [{"P": 4, "D": 128}, {"P": 2, "D": 2}]},  # the mistake is right
-        {"value": "P *"},
-        {"value": "P / 0"},
+        {"value": "{P} *"},
+        {"value": "{P} / 0"},
         {"value": "open('/etc/passwd')"},
         {"kind": "choice"},
     ],
@@ -102,7 +102,7 @@ def test_marking_grades_the_numbers_that_the_student_saw():
 )
 def test_numbers_that_make_no_question_are_refused(change):
     fields = {"numbers": [{"P": 4, "D": 128}, {"P": 6, "D": 1024}], "kind": "numeric", "prompt": "{P} of {D}?"}
-    fields |= {"value": "P * D", "reason": "because", "mistakes": [{"value": "P + D", "reason": "no"}]} | change
+    fields |= {"value": "{P} * {D}", "reason": "because", "mistakes": [{"value": "{P} + {D}", "reason": "no"}]} | change
     with pytest.raises(ValueError):
         made(**fields)
 
