@@ -259,7 +259,7 @@ def test_a_prompt_tuned_on_smollm2_says_the_same_in_peft(tmp_path, capsys):
     for needed in "peft", "transformers", "gguf", "tokenizers":
         pytest.importorskip(needed, exc_type=ImportError)
     names = {"torch": torch, "desk": tmp_path, "PromptTuning": PromptTuning, "batch": batch, "export_peft": export_peft}
-    exec("from minitransformer import freeze", names)
+    exec("from minitransformer import freeze, generate", names)
     for cell in cells("from peft import", "opposites = {", "PeftModel.from_pretrained"):
         exec(cell, names)
     if names["real"] is None:
