@@ -93,9 +93,9 @@ class Page:
         until(lambda: self.find(".jp-Notebook-ExecutionIndicator[data-status=idle]"), "the kernel")
 
     def cell(self, start: str):
-        """The cell whose code starts so, in view."""
+        """The last cell whose code starts so, in view."""
         sources = [cell.source for cell in nbformat.read(self.path, 4).cells]
-        (place,) = [place for place, source in enumerate(sources) if source.startswith(start)]
+        place = [place for place, source in enumerate(sources) if source.startswith(start)][-1]
         element = self.find(".jp-Notebook .jp-Cell")[place]
         self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         until(lambda: self.find(".cm-content", element)[0].click() is None, f"the code of the cell {start}")
@@ -157,7 +157,7 @@ def begin(page: Page) -> None:
     """The lesson's first cells: what it imports, and whose notebook it is."""
     page.run("import torch\n")
     page.run("from minitransformer.course import check")
-    page.run("from minitransformer.course import student", "the order of s1")
+    page.run("from minitransformer.course import student", "the order and the numbers of s1")
 
 
 def points_in(strip: str) -> list[float]:
