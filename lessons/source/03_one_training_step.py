@@ -25,17 +25,7 @@ import torch
 from minitransformer import PromptTuning, freeze, gradients, loss, plots, pretrained
 
 # %%
-from minitransformer.course import (
-    check,
-    predict,
-    progress,
-    puzzle,
-    question_points,
-    quiz,
-    reveal,
-    use,
-    warm_up,
-)
+from minitransformer.course import check, predict, progress, puzzle, quiz, reveal, use, warm_up
 
 # %% [markdown]
 # ### Warm-up: five questions from before
@@ -720,7 +710,7 @@ quiz("3.q14")
 # seeds.
 
 # %%
-from minitransformer.course import progress_map
+from minitransformer.course import progress_map, question_points
 
 progress_map()
 
