@@ -139,7 +139,10 @@ def said_of(question: Question, answer: str) -> Shown:
     word, colour = graded.word, {1.0: GOOD, 0.0: NOT_YET, None: PLAIN}.get(graded.credit, FAIR)
     lines = [marked_up(each) for each in graded.lines]
     text = "\n".join([f"{question.id}, answered {answer}: {word}", *map(plain_text, graded.lines), strip.text])
-    return Shown(text, box(colour, f"<strong>{html.escape(answer)}: {word}</strong>", *lines, strip.html))
+    head = f"<strong>{html.escape(answer)}: {word}</strong>"
+    if not question.points:  # one's own words may be many
+        head = f"{marked_up(answer)}<br><strong>{word}</strong>"
+    return Shown(text, box(colour, head, *lines, strip.html))
 
 
 def find_question(question_id: str) -> Question:

@@ -181,3 +181,9 @@ def test_a_file_s_mistake_is_told_with_file_and_item(tmp_path):
         question_files.read_questions([path], 1)
     with pytest.raises(ValueError, match=r"1.toml: an id is 1.q1, 1.q2, …, each used once; got '1.q2'"):
         question_files.read_questions([path, path], 1)
+
+
+def test_one_s_own_words_are_not_shouted_back():
+    shown = answer("4.q13", "I would <measure> it with `please` again.")
+    assert "I would &lt;measure&gt; it with" in shown.html and "<strong>a person reads this</strong>" in shown.html
+    assert "<strong>I would" not in shown.html
