@@ -24,11 +24,11 @@ from minitransformer import Batches, Hooks, PromptTuning, accuracy, batch, freez
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 model, tokenizer = pretrained()
-freeze(model)
 
 # %%
 from minitransformer import Phrasebook, plots
 
+freeze(model)
 book = Phrasebook()
 
 # %% [markdown]
