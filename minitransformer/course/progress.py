@@ -55,8 +55,7 @@ def remember(question: Question, text: str, reply: Reply) -> tuple[str, str]:
     recall(lesson)
     before = RECORD.given.get(question.id, Given("", attempts=0))
     RECORD.replies[question.id] = reply
-    fresh = same(text) != same(in_order_of(question, before))
-    if fresh:
+    if not repeated(question, text, before):
         tries = *before.tries, Given(text, question.student)
         RECORD.given[question.id] = Given(text, question.student, before.attempts + 1, tries)
         RECORD.not_kept.append((question.id, text, question.student))
@@ -125,9 +124,22 @@ def same(text: str) -> str:
     return " ".join(text.lower().split())
 
 
+def repeated(question: Question, text: str, given: Given) -> bool:
+    """Whether this text is an earlier answer once more, to the same question."""
+    with suppress(ValueError):
+        return same(text) == same(in_order_of(question, given))
+    return False
+
+
 def in_order_of(question: Question, given: Given) -> str:
-    """A kept answer in the letters that stand for the same texts in this student's order."""
-    then, now = question.for_student(given.student).lines(), question.lines()
+    """A kept answer in the letters that stand for the same texts in this student's order.
+
+    A ValueError says that it was to other numbers, and so to another question.
+    """
+    asked = question.for_student(given.student)
+    if asked.prompt != question.prompt:
+        raise ValueError(f"Your answer {given.text} was to this question with other numbers: answer it once more.")
+    then, now = asked.lines(), question.lines()
     if then == now:
         return given.text
     label_of = {(label.isdigit(), text): label for label, text in now}

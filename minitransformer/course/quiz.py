@@ -104,10 +104,10 @@ def answered_before(question: Question) -> Shown:
     """What an earlier answer got, in the letters of this student; else why it cannot be read."""
     trouble = recall(int(question.id.split(".")[0]))
     if given := RECORD.given.get(question.id):
-        if question.for_student(given.student).prompt != question.prompt:
-            said = f"Your answer {given.text} was to this question with other numbers: answer it once more."
-            return Shown(said, box(NOT_YET, html.escape(said)))
-        text = in_order_of(question, given)
+        try:
+            text = in_order_of(question, given)
+        except ValueError as other:
+            return Shown(str(other), box(NOT_YET, html.escape(str(other))))
         RECORD.replies[question.id] = question.grade(text)
         return said_of(question, text)
     return Shown(trouble, box(NOT_YET, f"<strong>{html.escape(trouble)}</strong>")) if trouble else Shown("", " ")

@@ -9,7 +9,7 @@ from . import catalogue, lesson_text
 from .answers import LONGEST, Given
 from .display import FAIR, GOOD, NOT_YET, PLAIN, Shown, box, in_notebook, marked_up, plain_text
 from .practice import Practice
-from .progress import RECORD, coloured, in_order_of, note, practised, recall, same, squares
+from .progress import RECORD, coloured, in_order_of, note, practised, recall, repeated, squares
 from .questions import Question
 from .quiz import as_text, asking, clickable, unreadable
 from .repetition import Again, before, chosen, earned
@@ -138,7 +138,7 @@ def reply(lesson: int, question: Question, answer: object) -> Shown:
     if len(text) > LONGEST:
         raise ValueError(f"an answer has at most {LONGEST:,} signs, and this one has {len(text):,}")
     tries, trouble = practised(lesson)[0].answers.get(question.id, []), ""
-    if not tries or same(text) != same(in_order_of(question, tries[-1])):
+    if not tries or not repeated(question, text, tries[-1]):
         trouble = note(lesson, "add_answer", question.id, Given(text, question.student, len(tries) + 1))
     strip = strip_of(lesson)
     warning = f"{trouble}." if trouble else ""

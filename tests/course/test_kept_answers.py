@@ -158,6 +158,17 @@ def test_an_answer_to_other_numbers_is_asked_for_once_more(each, notebook_folder
     assert [given.student for given in kept.tries] == ["", "ada", "ada"]
 
 
+@pytest.mark.parametrize("each", [each for each in ALL if not asks_the_same(each, "", "ada")], ids=lambda each: each.id)
+def test_the_same_number_typed_for_other_numbers_is_a_new_answer_and_counts(each, notebook_folder):
+    answer(each.id, each.answer)
+    student("ada")
+    assert "✗ not it" in quiz(each.id, each.answer).text
+    restart()
+    assert question_points(int(each.id[0])) == 0
+    given = answers.read((notebook_folder / f"answers-lesson{each.id[0]}.json").read_bytes())[each.id]
+    assert (given.student, given.attempts) == ("ada", 2)
+
+
 def test_a_cell_shown_before_student_was_called_takes_clicks_in_its_own_order(notebook_folder):
     early = quiz_function("1.q6")
     question = getattr(early, "question", None) or catalogue.question("1.q6")
