@@ -17,6 +17,7 @@ import pytest
 from minitransformer.__main__ import main
 from minitransformer.base import RECIPE, load_model
 from minitransformer.course.assignment import Assignment
+from minitransformer.course.own_copies import copy_new
 
 
 def run(capsys, *arguments):
@@ -276,6 +277,20 @@ def test_lab_leaves_no_half_of_a_notebook_that_would_be_kept_the_next_time(capsy
     monkeypatch.setattr(Path, "read_bytes", lambda path: (_ for _ in ()).throw(full))
     assert "the disk is full; make room, and run it again" in run(capsys, "lab")[1]
     assert not [*Path("minitransformer-lessons").iterdir()] and not started
+
+
+def test_lab_that_is_killed_while_it_copies_leaves_no_empty_notebook_as_if_it_were_a_student_s(lessons):
+    killed = """
+import os
+from pathlib import Path
+from minitransformer.course.own_copies import copy_new
+os.fsync = Path.write_bytes = lambda *_: os._exit(9)
+copy_new(Path("one.ipynb"), Path("mine.ipynb"))
+"""
+    Path("one.ipynb").write_text("{}")
+    assert subprocess.run([sys.executable, "-c", killed]).returncode == 9
+    assert not Path("mine.ipynb").exists() and copy_new(Path("one.ipynb"), Path("mine.ipynb"))
+    assert Path("mine.ipynb").read_text() == "{}" and not [*Path().glob(".*.unfinished")]
 
 
 def test_lab_hands_on_how_it_is_to_listen_and_root_may_start_it(capsys, started, lessons, monkeypatch):

@@ -4,6 +4,8 @@ import os
 import socket
 from pathlib import Path
 
+from ..files.whole import write_whole
+
 FOLDER = Path("minitransformer-lessons")  # where nothing else is said
 
 
@@ -40,15 +42,9 @@ def refuse_the_lessons_themselves(lessons: Path, folder: Path) -> None:
 
 def copy_new(notebook: Path, place: Path) -> bool:
     """Copy it, whole or not at all, unless something is there already."""
-    try:
-        place.touch(exist_ok=False)
-    except FileExistsError:
+    if os.path.lexists(place):
         return False
-    try:
-        place.write_bytes(notebook.read_bytes())
-    except BaseException:
-        place.unlink()
-        raise
+    write_whole(place, notebook.read_bytes())
     return True
 
 
