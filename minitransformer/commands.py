@@ -243,18 +243,23 @@ def grade_class(
 
 def hand_out_course(course: Path, out: Path, each: bool, wheel: Path | None, install: str) -> None:
     """Write what students get, one bundle for all or one for each of the roster."""
-    from .course.grading.classroom import secret_bytes
     from .course.office import handout, roster, settings
 
     about = settings.read_course(course)
     students = [*roster.read_roster(about.roster, about.names).students.values()] if each else []
     if wheel is not None and not wheel.is_file():
         raise FileNotFoundError(f"there is no file {wheel}; make it with  python -m hatchling build")
-    secret = secret_bytes(about.secret) if each and about.secret else b""
-    count = handout.hand_out(about, out, install, students, wheel, secret)
+    count = handout.hand_out(about, out, install, students, wheel, secret_of_names(about.secret) if each else b"")
     print(f"wrote {out}: {f'{count} bundles, one for each student' if each else 'one bundle for everybody'}")
     if wheel is not None:
         print("the wheel holds the checks, and so what they compare with: where that matters, install it yourself")
+
+
+def secret_of_names(path: Path | None) -> bytes:
+    """What the names in students' notebooks are made with; nothing where course.toml names no secret."""
+    from .course.grading.classroom import secret_bytes
+
+    return secret_bytes(path, "bundles that were handed out before have other names in them") if path else b""
 
 
 def write_quizzes(out: Path, lessons: list[int], form: str | None) -> None:
@@ -272,7 +277,6 @@ def write_quizzes(out: Path, lessons: list[int], form: str | None) -> None:
 
 def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
     """One row for each student of a course, out of what was graded; files for course systems; and who is missing."""
-    from .course.grading.classroom import secret_bytes
     from .course.grading.reports import as_csv, harmless
     from .course.office import gradebook, roster, settings
 
@@ -285,8 +289,7 @@ def combine_marks(course: Path, graded: list[Path], out: Path) -> None:
             f"there is no secret {about.secret}, which  minitransformer handout --each  made: copy it here, or take "
             f"secret out of {course}; without it nobody can tell whose notebook questions were answered in"
         )
-    secret = secret_bytes(about.secret) if about.secret else b""
-    book = gradebook.combine(about, students, submissions, changed, secret)
+    book = gradebook.combine(about, students, submissions, changed, secret_of_names(about.secret))
     files = {"gradebook": gradebook.as_table, "moodle": gradebook.for_moodle, "canvas": gradebook.for_canvas}
     for name, made in files.items():
         rows = [[harmless(cell) for cell in line] for line in made(book)]

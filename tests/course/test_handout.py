@@ -150,6 +150,9 @@ def test_with_a_secret_a_student_s_questions_cannot_be_worked_out_from_the_id(fo
     (folder / "graded" / "results.json").write_text(json.dumps([row]), encoding="utf-8")
     combine_marks(folder / "course.toml", [folder / "graded"], folder / "marks")
     assert "answered in the notebook of Ben Lee" in (folder / "marks" / "gradebook.csv").read_text("utf-8-sig")
+    (folder / "kept").write_text("short")
+    with pytest.raises(ValueError, match=r"got 5; remove the file.* handed out before have other names"):
+        combine_marks(folder / "course.toml", [folder / "graded"], folder / "marks")
     (folder / "kept").unlink()
     with pytest.raises(FileNotFoundError, match="copy it here"):
         combine_marks(folder / "course.toml", [folder / "graded"], folder / "marks")

@@ -136,8 +136,11 @@ def says_how_far(bar: tqdm) -> Iterator[None]:
         raise KeyboardInterrupt(f"stopped: {bar.n} of {bar.total} graded; run the same command to go on") from None
 
 
-def secret_bytes(path: Path) -> bytes:
-    """What tells the hidden inputs; made where there is nothing, by whoever comes first."""
+def secret_bytes(path: Path, otherwise: str = "everything is graded with it") -> bytes:
+    """What tells the hidden inputs; made where there is nothing, by whoever comes first.
+
+    `otherwise` is what a new one changes.
+    """
     if not os.path.lexists(path):
         with reports.writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,8 +157,8 @@ def secret_bytes(path: Path) -> bytes:
     data = path.read_bytes()
     if len(data.strip()) < SHORTEST_SECRET:
         raise ValueError(
-            f"the secret in {path} is too short to keep inputs hidden: expected at least {SHORTEST_SECRET} bytes, got "
-            f"{len(data.strip())}; remove the file, and a new secret is made and everything is graded with it"
+            f"the secret in {path} is too short to hide anything: expected at least {SHORTEST_SECRET} bytes, got "
+            f"{len(data.strip())}; remove the file, and a new secret is made and {otherwise}"
         )
     return data
 
