@@ -134,15 +134,19 @@ def replied(question: Question, answer: object) -> tuple[Shown, str]:
 
 
 def said_of(question: Question, answer: str) -> Shown:
-    graded: Reply = RECORD.replies[question.id]
     strip = progress(int(question.id.split(".")[0]))
+    return told(question, answer, RECORD.replies[question.id], strip)
+
+
+def told(question: Question, answer: str, graded: Reply, *more: Shown) -> Shown:
+    """What an answer earned, and why."""
     word, colour = graded.word, {1.0: GOOD, 0.0: NOT_YET, None: PLAIN}.get(graded.credit, FAIR)
-    lines = [marked_up(each) for each in graded.lines]
-    text = "\n".join([f"{question.id}, answered {answer}: {word}", *map(plain_text, graded.lines), strip.text])
     head = f"<strong>{html.escape(answer)}: {word}</strong>"
     if not question.points:  # one's own words may be many
         head = f"{marked_up(answer)}<br><strong>{word}</strong>"
-    return Shown(text, box(colour, head, *lines, strip.html))
+    lines = [f"{question.id}, answered {answer}: {word}", *map(plain_text, graded.lines)]
+    page = box(colour, head, *map(marked_up, graded.lines), *(each.html for each in more))
+    return Shown("\n".join([*lines, *(each.text for each in more)]), page)
 
 
 def find_question(question_id: str) -> Question:

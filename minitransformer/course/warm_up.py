@@ -7,11 +7,11 @@ from functools import partial
 
 from . import catalogue, lesson_text
 from .answers import LONGEST, Given
-from .display import FAIR, GOOD, NOT_YET, PLAIN, Shown, box, in_notebook, marked_up, plain_text
+from .display import FAIR, NOT_YET, PLAIN, Shown, box, in_notebook
 from .practice import Practice
 from .progress import RECORD, coloured, in_order_of, note, practised, recall, repeated, squares
 from .questions import Question
-from .quiz import as_text, asking, clickable, unreadable
+from .quiz import as_text, asking, clickable, told, unreadable
 from .repetition import Again, before, chosen, earned
 
 PURPOSE = (
@@ -127,14 +127,15 @@ def answered_before(practice: Practice, question: Question) -> Shown:
     tries = practice.answers.get(question.id, [])
     with suppress(ValueError):
         if tries:
-            return said_of(question, in_order_of(question, tries[-1]))
+            text = in_order_of(question, tries[-1])
+            return told(question, text, question.grade(text))
     return Shown("", " ")
 
 
 def reply(lesson: int, question: Question, answer: object) -> Shown:
     """What there is to say about an answer, which is kept as one more try."""
     text = as_text(question, answer)
-    said = said_of(question, text)
+    said = told(question, text, question.grade(text))
     if len(text) > LONGEST:
         raise ValueError(f"an answer has at most {LONGEST:,} signs, and this one has {len(text):,}")
     tries, trouble = practised(lesson)[0].answers.get(question.id, []), ""
@@ -157,17 +158,6 @@ def not_kept(question_id: str, answer: str, why: str) -> Shown:
     """For what nobody foresaw: a front end shows nothing that a click raises."""
     text = f"Your answer {answer} to {question_id} is not kept: {why}. Run the cell again."
     return Shown(text, box(NOT_YET, html.escape(text)))
-
-
-def said_of(question: Question, text: str) -> Shown:
-    graded = question.grade(text)
-    lines = [marked_up(each) for each in graded.lines]
-    page = box(
-        {1.0: GOOD, 0.0: NOT_YET}.get(graded.credit, FAIR),
-        f"<strong>{html.escape(text)}: {graded.word}</strong>",
-        *lines,
-    )
-    return Shown("\n".join([f"{question.id}, answered {text}: {graded.word}", *map(plain_text, graded.lines)]), page)
 
 
 def strip_of(lesson: int) -> Shown:
