@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -120,6 +121,20 @@ def world(book) -> list[Sentence]:
             if sentence not in book.phrases:
                 sentences[sentence.english] = sentence
     return list(sentences.values())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium without a window; only for tests that skip where selenium or chromedriver is missing."""
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    for argument in "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--lang=en":
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    browser.set_script_timeout(120)
+    yield browser
+    browser.quit()
 
 
 @pytest.fixture

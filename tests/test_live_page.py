@@ -22,7 +22,6 @@ from minitransformer.live.showing import as_link
 from minitransformer.losses import loss as loss_of
 
 pytest.importorskip("selenium")
-from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -55,17 +54,6 @@ def listening():
         Thread(target=listening.serve_forever, daemon=True).start()
         yield address(listening)
         listening.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = webdriver.ChromeOptions()
-    for argument in "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--lang=en":
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    browser.set_script_timeout(120)
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture

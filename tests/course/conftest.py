@@ -1,11 +1,23 @@
-"""What the tests of the site share: the whole site, written once."""
+"""What tests of the course share: a folder that a notebook seems to run in, and the whole site, written once."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
+from minitransformer.course import keeping
+from minitransformer.course.progress import RECORD
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "lessons"))
+
+
+@pytest.fixture
+def notebook_folder(tmp_path, monkeypatch) -> Path:
+    """A folder in which a notebook seems to run."""
+    monkeypatch.setattr(keeping, "folder", lambda: tmp_path)
+    RECORD.forget()
+    yield tmp_path
+    RECORD.forget()
 
 
 @pytest.fixture(scope="session")

@@ -20,15 +20,7 @@ ALL = [each for lesson in catalogue.lessons() for each in catalogue.questions(le
 RIGHT = catalogue.question("1.q6").answer
 WRONG = next(letter for letter in "abc" if letter != RIGHT)
 NAME = answers.file_name(1)
-
-
-@pytest.fixture(autouse=True)
-def notebook_folder(tmp_path, monkeypatch) -> Path:
-    """A folder in which a notebook seems to run."""
-    monkeypatch.setattr(keeping, "folder", lambda: tmp_path)
-    RECORD.forget()
-    yield tmp_path
-    RECORD.forget()
+pytestmark = pytest.mark.usefixtures("notebook_folder")
 
 
 def in_file(folder: Path, question: str = "1.q6") -> list[str]:

@@ -12,7 +12,6 @@ import pytest
 import minitransformer
 
 pytest.importorskip("selenium")
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -21,17 +20,6 @@ pytestmark = pytest.mark.skipif(not DRIVER, reason="needs Chromium and chromedri
 LOCK = Path(minitransformer.__file__).parent / "live"  # what npm brings, by a lock file
 SIZES = {1280: 800, 390: 844}
 every_look = [(width, scheme) for width in SIZES for scheme in ("light", "dark")]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = webdriver.ChromeOptions()
-    for argument in "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--lang=en":
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    browser.set_script_timeout(120)
-    yield browser
-    browser.quit()
 
 
 @pytest.fixture

@@ -32,15 +32,7 @@ from minitransformer.course.repetition import COUNT, Claim, chosen, claims, fixe
 
 ROOT = Path(__file__).parents[2]
 LESSONS = catalogue.lessons()[1:]
-
-
-@pytest.fixture(autouse=True)
-def notebook_folder(tmp_path, monkeypatch) -> Path:
-    """A folder in which a notebook seems to run."""
-    monkeypatch.setattr(keeping, "folder", lambda: tmp_path)
-    RECORD.forget()
-    yield tmp_path
-    RECORD.forget()
+pytestmark = pytest.mark.usefixtures("notebook_folder")
 
 
 def restart() -> None:
