@@ -30,9 +30,7 @@ from minitransformer import Hooks, batch, fingerprint, freeze, gradients, loss, 
 from minitransformer.course import check, predict, progress, question_points, quiz, reveal, use, warm_up
 
 # %% [markdown]
-# ### Warm-up: five questions from before
-#
-# About 4 minutes, from memory; not graded.
+# **Warm-up: five questions from before.** About 4 minutes, from memory; not graded.
 
 # %%
 warm_up(2)

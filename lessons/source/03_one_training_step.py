@@ -28,9 +28,7 @@ from minitransformer import PromptTuning, freeze, gradients, loss, plots, pretra
 from minitransformer.course import check, predict, progress, puzzle, quiz, reveal, use, warm_up
 
 # %% [markdown]
-# ### Warm-up: five questions from before
-#
-# About 4 minutes, from memory; not graded.
+# **Warm-up: five questions from before.** About 4 minutes, from memory; not graded.
 
 # %%
 warm_up(3)

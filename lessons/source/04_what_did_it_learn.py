@@ -35,9 +35,7 @@ from minitransformer.freezing import freeze
 from minitransformer.training import train
 
 # %% [markdown]
-# ### Warm-up: five questions from before
-#
-# About 4 minutes, from memory; not graded.
+# **Warm-up: five questions from before.** About 4 minutes, from memory; not graded.
 
 # %%
 warm_up(4)

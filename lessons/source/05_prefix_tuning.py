@@ -39,9 +39,7 @@ tokens = torch.tensor([tokenizer.encode(text)])  # (1, 4)
 words = tokenizer.tokens(tokens[0])
 
 # %% [markdown]
-# ### Warm-up: five questions from before
-#
-# About 4 minutes, from memory; not graded.
+# **Warm-up: five questions from before.** About 4 minutes, from memory; not graded.
 
 # %%
 warm_up(5)

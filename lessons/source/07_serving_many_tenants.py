@@ -50,9 +50,7 @@ freeze(model)
 book = Phrasebook()
 
 # %% [markdown]
-# ### Warm-up: five questions from before
-#
-# About 4 minutes, from memory; not graded.
+# **Warm-up: five questions from before.** About 4 minutes, from memory; not graded.
 
 # %%
 warm_up(7)
