@@ -14,7 +14,10 @@ RUN useradd --create-home --uid "$NB_UID" "$NB_USER"
 COPY requirements.txt /course/
 RUN grep -v '^-e' /course/requirements.txt > /course/pins.txt \
  && pip install --extra-index-url https://download.pytorch.org/whl/cpu -r /course/pins.txt 'notebook>=7,<8'
-COPY . /course
+# What the wheel is built from; .gitignore names what is not the repository's
+COPY pyproject.toml README.md LICENSE .gitignore /course/
+COPY minitransformer /course/minitransformer
+COPY lessons /course/lessons
 RUN pip install --no-deps --no-build-isolation /course && rm -rf /course
 
 # Nothing but the student's own copies is in sight

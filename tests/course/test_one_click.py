@@ -3,13 +3,13 @@
 The installing cell does nothing where the package is there.
 """
 
-import fnmatch
 import json
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -70,12 +70,27 @@ def test_the_image_has_the_python_of_ci_and_the_pins_of_the_classroom_and_no_oth
 def test_the_lines_of_the_image_are_shell_and_copy_what_is_there():
     for line in all_of("RUN"):
         subprocess.run(["sh", "-n", "-c", line], check=True)
-    ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
-    for source in (line.split()[0] for line in all_of("COPY")):
-        assert (ROOT / source).exists() and not any(fnmatch.fnmatch(source, pattern) for pattern in ignored)
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
-    lost = [name for name in tracked for part in ignored if name == part or name.startswith(f"{part}/")]
-    assert not lost
+    assert all((ROOT / source).exists() for source, _ in copied())
+
+
+def copied() -> list[tuple[str, str]]:
+    """What the image takes from the repository, and where it puts it."""
+    lines = [line.split() for line in all_of("COPY")]
+    return [(source, place) for *sources, place in lines for source in sources]
+
+
+def test_what_the_image_copies_makes_the_wheel_that_the_whole_repository_makes(tmp_path):
+    names = {}
+    for kind, taken in ("image", [source for source, _ in copied()]), ("repository", ["."]):
+        files = subprocess.run(["git", "ls-files", "-z", *taken], cwd=ROOT, capture_output=True, text=True).stdout
+        for name in filter(None, files.split("\0")):
+            (tmp_path / kind / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / kind / name).symlink_to(ROOT / name)
+        building = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / f"{kind} built")]
+        subprocess.run(building, cwd=tmp_path / kind, check=True, capture_output=True)
+        (wheel,) = (tmp_path / f"{kind} built").iterdir()
+        names[kind] = zipfile.ZipFile(wheel).namelist()
+    assert names["image"] == names["repository"] and len(names["image"]) > 100
 
 
 def test_the_image_and_the_devcontainer_start_our_own_command_as_it_is(started, capsys):
