@@ -125,7 +125,7 @@ def trained(peer: nn.Module, batches: Batches, held_back: tuple[Tensor, Tensor])
     schedule = Schedule(STEPS, 3e-2, 10)
     optimizer = torch.optim.AdamW(parameters, lr=schedule.peak, weight_decay=0.0, fused=True)
     for step, (tokens, targets) in enumerate(islice(batches, STEPS)):
-        schedule.apply(optimizer, step)
+        optimizer.param_groups[0]["lr"] = schedule.rate(step)
         optimizer.zero_grad()
         peer(**as_hugging_face(tokens, targets)).loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -6,12 +6,12 @@ import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from . import expect
+from .adamw import AdamW, at_rest
 from .files.checkpoints import OwnFile, contents, read
-from .files.schema import Outline, fits, outlines
+from .files.schema import fits, outlines
 from .files.whole import write_whole
 
 KIND = "training state"
@@ -58,7 +58,7 @@ class History:
 def suspend(
     path: str | Path,
     learner: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: AdamW,
     settings: dict,
     history: History,
     best: dict[str, Tensor],
@@ -66,9 +66,9 @@ def suspend(
     """Write everything that training needs to go on later; the state before it is kept beside it."""
     tensors = {f"learner.{name}": tensor for name, tensor in learner.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
-    idle = sorted({*range(len(trained(optimizer)))} - optimizer.state_dict()["state"].keys())
+    for place, state in optimizer.state.items():
+        tensors |= {f"optimizer.{place}.{name}": tensor for name, tensor in state.items()}
+    idle = [place for place in range(len(optimizer.parameters)) if place not in optimizer.state]
     about = {"settings": settings, "history": asdict(history), "without_gradient": idle}
     state = contents(path, KIND, tensors, about, "remove it, and train with a lower learning rate, peak=")
     if whole(path):
@@ -84,10 +84,6 @@ def whole(path: str | Path) -> bool:
         return False
 
 
-def trained(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
 def previous(path: str | Path) -> Path:
     """Where the state before the last one is kept."""
     return Path(f"{path}.previous")
@@ -100,7 +96,7 @@ def forget(path: str | Path) -> None:
 
 
 def resume(
-    path: str | Path | None, learner: nn.Module, optimizer: torch.optim.Optimizer, settings: dict
+    path: str | Path | None, learner: nn.Module, optimizer: AdamW, settings: dict
 ) -> tuple[History, dict[str, Tensor]]:
     """The history and the best parameters so far, with learner and optimizer put back where `suspend` left them.
 
@@ -114,16 +110,15 @@ def resume(
             f"{path} was begun with {about['settings']}, not {settings}; use the same, or remove that file"
         )
     learner.load_state_dict(parts["learner"])
-    state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in parts["optimizer"].items():
-        number, name = key.split(".")
-        state.setdefault(int(number), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        place, name = key.split(".")
+        device = optimizer.parameters[int(place)].device
+        optimizer.state.setdefault(int(place), {})[name] = tensor.to(device)
     about["history"]["validation"] = [tuple(entry) for entry in about["history"]["validation"]]
     return History(**about["history"]), parts["best"]
 
 
-def last_whole(path: str | Path, learner: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict, dict]:
+def last_whole(path: str | Path, learner: nn.Module, optimizer: AdamW) -> tuple[dict, dict]:
     try:
         return read_state(path, learner, optimizer)
     except ValueError as error:
@@ -135,9 +130,7 @@ def last_whole(path: str | Path, learner: nn.Module, optimizer: torch.optim.Opti
         return state
 
 
-def read_state(
-    path: str | Path, learner: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[dict, dict[str, dict[str, Tensor]]]:
+def read_state(path: str | Path, learner: nn.Module, optimizer: AdamW) -> tuple[dict, dict[str, dict[str, Tensor]]]:
     """What a state says of itself, and its tensors: all of them, and no others, for this learner and optimizer."""
     file = OwnFile(path, KIND)
     history, own = file.about["history"], outlines(learner.state_dict())
@@ -150,12 +143,10 @@ def read_state(
     if history["validation"]:
         wanted |= {f"best.{name}": outline for name, outline in own.items()}
     idle = file.about.get("without_gradient", ())  # the first format did not tell
-    for number, parameter in enumerate(trained(optimizer)):
-        if number in idle:
-            continue
-        for name in "exp_avg", "exp_avg_sq":
-            wanted[f"optimizer.{number}.{name}"] = Outline(parameter.dtype, tuple(parameter.shape))
-        wanted[f"optimizer.{number}.step"] = Outline(torch.float32, ())
+    for place, parameter in enumerate(optimizer.parameters):
+        if place not in idle:
+            at_start = outlines(at_rest(parameter))
+            wanted |= {f"optimizer.{place}.{name}": outline for name, outline in at_start.items()}
     fits(file.outlines, wanted, file.source, exact=True)
     parts: dict[str, dict[str, Tensor]] = {"learner": {}, "best": {}, "optimizer": {}}
     for key, tensor in file.copies().items():

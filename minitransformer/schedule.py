@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import torch
-
 from . import expect
 
 
@@ -27,9 +25,3 @@ class Schedule:
             return self.peak * (step + 1) / self.warmup
         progress = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.peak * (0.55 + 0.45 * math.cos(math.pi * progress))
-
-    def apply(self, optimizer: torch.optim.Optimizer, step: int) -> float:
-        """Give the optimizer this step's learning rate, and return it."""
-        for group in optimizer.param_groups:
-            group["lr"] = self.rate(step)
-        return self.rate(step)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from . import expect
+from .adamw import AdamW
 from .distributed import Alone, team
 from .freezing import FreezeProof, NoProof, freeze
 from .history import History, resume, suspend
@@ -65,7 +66,7 @@ def train(
     if hooks is not None:
         freeze(model)
     parameters, schedule = trainable(learner), Schedule(steps, peak, warmup)
-    optimizer = torch.optim.AdamW(parameters, lr=peak, weight_decay=weight_decay, fused=True)
+    optimizer = AdamW(parameters, weight_decay)
     settings = dict(steps=steps, peak=peak, warmup=warmup, weight_decay=weight_decay, clip=clip)
     history, best = resume(checkpoint, learner, optimizer, settings)
     first = len(history.loss)
@@ -78,13 +79,13 @@ def train(
             tokens, targets = pair(batch)
             if step == first and hooks is not None:
                 check_shareable(model, tokens, targets, hooks)
-            rate = schedule.apply(optimizer, step)
+            rate = schedule.rate(step)
             optimizer.zero_grad()
             value = backward(model, tokens, targets, hooks, parameters, by)
             norm = nn.utils.clip_grad_norm_(parameters, clip)
             value, norm = torch.stack((value.detach(), norm)).tolist()  # here alone the device is waited for
             stopping.check(step, rate, loss=value, gradient=norm)
-            optimizer.step()
+            optimizer.step(rate)
             history.note(value, norm, rate, bar.seconds)
             proof.note(tokens, targets)
             if on_step is not None:

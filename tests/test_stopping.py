@@ -4,7 +4,6 @@ from dataclasses import FrozenInstanceError
 from itertools import pairwise
 
 import pytest
-import torch
 from torch import nn
 
 from minitransformer import History
@@ -54,13 +53,6 @@ def test_the_rate_warms_up_and_falls_to_a_tenth():
     assert rates[:10] == [(step + 1) / 10 for step in range(10)]
     assert rates[10] == max(rates) == 1.0 and abs(rates[100] - 0.1) < 1e-12
     assert all(one >= other for one, other in pairwise(rates[10:]))
-
-
-def test_every_group_of_the_optimizer_gets_the_rate():
-    weights = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
-    optimizer = torch.optim.SGD([{"params": [weight]} for weight in weights], lr=9.0)
-    assert Schedule(10, 0.5, 2).apply(optimizer, 0) == 0.25
-    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
 def test_one_step_is_enough_and_so_is_one_after_the_warmup():
