@@ -12,7 +12,7 @@ from torch.optim.adamw import adamw
 class AdamW:
     """Moves each number by about the learning rate a step; by `torch.optim.AdamW`'s numbers, to the last bit."""
 
-    def __init__(self, parameters: list[nn.Parameter], weight_decay: float = 0.0):
+    def __init__(self, parameters: list[nn.Parameter], weight_decay: float):
         self.parameters, self.weight_decay = parameters, weight_decay
         self.state: dict[int, dict[str, Tensor]] = {}  # by a parameter's place in the list; none before its first step
 

@@ -57,7 +57,7 @@ def test_without_a_gradient_nothing_moves_and_nothing_is_kept():
 def test_gradients_are_cleared_and_not_set_to_zero():
     mine = parameters()
     give_gradients(2, mine)
-    AdamW(mine).zero_grad()
+    AdamW(mine, 0.0).zero_grad()
     assert [parameter.grad for parameter in mine] == [None] * 4
 
 

@@ -406,7 +406,7 @@ def begun(model, tmp_path):
 def resumed(path):
     """What training would go on from."""
     prompt = PromptTuning(2, CONFIG)
-    optimizer = AdamW([prompt.vectors])
+    optimizer = AdamW([prompt.vectors], 0.0)
     settings = dict(steps=6, peak=3e-2, warmup=10, weight_decay=0.0, clip=1.0)
     history, best = resume(path, prompt, optimizer, settings)
     state = {name: tensor.tolist() for name, tensor in optimizer.state[0].items()}
@@ -456,7 +456,7 @@ def test_a_damaged_state_does_not_take_the_place_of_the_one_before(model, begun)
     good, whole = previous(begun).read_bytes(), begun.read_bytes()
     begun.write_bytes(b"damaged")
     prompt = PromptTuning(2, CONFIG)
-    optimizer = AdamW([prompt.vectors])
+    optimizer = AdamW([prompt.vectors], 0.0)
     suspend(begun, prompt, optimizer, {}, History(), {})
     assert previous(begun).read_bytes() == good
     begun.write_bytes(whole)
@@ -500,11 +500,11 @@ def test_a_state_that_is_not_finite_leaves_the_last_good_ones_as_they_were(model
 
 def test_a_parameter_that_no_gradient_reached_is_no_obstacle(tmp_path):
     learner = torch.nn.ModuleList([torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 2, bias=False)])
-    optimizer = AdamW([*learner.parameters()])
+    optimizer = AdamW([*learner.parameters()], 0.0)
     learner[1](torch.ones(1, 2)).sum().backward()
     optimizer.step(0.001)
     suspend(tmp_path / "s", learner, optimizer, {}, History([1.0], [1.0], [1.0]), {})
-    again = AdamW([*learner.parameters()])
+    again = AdamW([*learner.parameters()], 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         resume(tmp_path / "s", learner, again, {})

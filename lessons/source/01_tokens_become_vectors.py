@@ -288,8 +288,8 @@ quiz("1.q6")
 # ### An encoder: one line changed
 #
 # A model in which nobody sees what comes later is a **decoder**: it can write a text from left to right. An **encoder**
-# is the same stack of blocks, but each position sees all of the text: `torch.ones(queries, keys)`, without `tril`. It
-# writes nothing; it gives one vector for each token, made from both sides, for others to use.
+# is the same stack of blocks, but each position sees all of the text: its mask is `True` everywhere. It writes nothing;
+# it gives one vector for each token, made from both sides, for others to use.
 #
 # *Predict first*: we change this one line in our model, for two sentences. How many of the five output positions differ
 # now?

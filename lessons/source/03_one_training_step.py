@@ -394,7 +394,7 @@ sum(norm is not None for norm in gradients.parameter_norms(fresh).values())
 # | `unchanged`: the base equals its copy from before, bit by bit | what wrote to the base |
 # | `optimizer`: it holds the prompt's parameters and no others | a base that would move next |
 # | `reached`: every vector (row) of the prompt has a gradient that is not 0 | vectors that take no part |
-# | `flowed`: inside the model, a gradient came at *every* place looked at | a closed road |
+# | `flowed`: a gradient, not all 0, came at *every* place inside | a closed road |
 
 # %% question="3.q6"
 quiz("3.q6")
@@ -493,11 +493,11 @@ healthy = PromptTuning(4, model.config)
 run(healthy, adam(healthy), islice(translations, 30))
 
 # %% [markdown]
-# For each program, **name the cause first**, then repair; each counts. Two causes are not needed:
+# **Name the cause first**, then repair; each counts. Two causes are not needed:
 #
 # | name | what is wrong |
 # |---|---|
-# | `"labels"` | the targets stand at the wrong places |
+# | `"labels"` | a target at the wrong place, or missing |
 # | `"replaced"` | the prompt takes the places of tokens |
 # | `"detached"` | the prompt enters cut off from its parameters |
 # | `"rate"` | the learning rate is far from sensible |
@@ -508,7 +508,8 @@ run(healthy, adam(healthy), islice(translations, 30))
 #
 # *about 7 minutes · difficulty ●●○*
 #
-# Its prompt is to name the last word. The targets Amber makes itself, from the ids of question and answer:
+# Its prompt is to name the last word. Amber makes the targets itself, from the ids of question and answer, `<end>`
+# included:
 
 
 # %%
@@ -658,7 +659,7 @@ run(dune, optimizer, islice(translations, 60), dunes_model)
 # share.
 #
 # Repaired, the model's weights take no gradients and stay as they are, the optimizer holds the prompt's parameters and
-# no others, and the prompt still learns.
+# no others, and the prompt still learns; the learning rate may stay.
 
 # %%
 older = PromptTuning(4, model.config)

@@ -260,8 +260,9 @@ f"loss of the learned vectors: {loss(model, *chinese.test, copied):.4f}"
 #
 # *about 11 minutes · difficulty ●●○*
 #
-# Return $P + 1$ losses: with vector 0 *alone* replaced by the row of its word, with vector 1 alone, …, and last with
-# all of them replaced. The rows go in as they are in the table. Afterwards vectors and model are as they were.
+# Return $P + 1$ losses, as a tensor or a list: with vector 0 *alone* replaced by the row of its word, with vector 1
+# alone, …, and last with all of them replaced. The rows go in as they are in the table. Afterwards vectors and model
+# are as they were.
 
 
 # %% exercise="4.2"

@@ -796,10 +796,10 @@ for name, embed in programs.items():
 # Write `guard(program, model)` for what you built in lessons 2 and 5. A `program` has
 #
 # ```
-# program.Prompt(vectors)         with .embed(x)             as in 2.1
-# program.prompt_loss(model, hooks, tokens, targets)         as in 2.2
-# program.from_words(words, table, length)                   as in 2.3
-# program.Prefix(length, config)  with .context(layer, x)    as in 5.1
+# program.Prompt(vectors)          2.1: .embed(x) puts them in front of each row, (B, T, D) -> (B, P+T, D)
+# program.prompt_loss(model, hooks, tokens, targets)     2.2: as loss(model, tokens, targets, hooks)
+# program.from_words(words, table, length)     2.3: the words' rows, again and again, up to `length`
+# program.Prefix(length, config)   5.1: .context(layer, x) puts this layer's own vectors in front
 # ```
 #
 # An `assert` that fails will do. Your test is run on fifteen wrong ones, each with one bug

@@ -140,3 +140,23 @@ def test_a_test_that_makes_prompts_without_end_is_stopped():
     with pytest.raises(MemoryError, match="more prompts and prefixes than a test needs"):
         for _ in range(10_000):
             far.Prompt(torch.zeros(2, 16))
+
+
+def counts_parameters(program, model):
+    assert len(list(program.Prompt(torch.zeros(3, 16)).parameters())) == 1, "one is enough"
+
+
+def takes_too_little(program):
+    """Fails before its first line."""
+
+
+@pytest.mark.parametrize(
+    ("guard", "complaint"),
+    [
+        (counts_parameters, "by AssertionError: one is enough, at line "),
+        (takes_too_little, "by TypeError: takes_too_little() takes 1 positional argument but 2 were given. Ask"),
+    ],
+)
+def test_who_rejects_a_right_program_reads_by_what(guard, complaint):
+    (found, *_) = judge(exercise("5.7"), in_process(exercise("5.7"), guard), seed=0).findings
+    assert found.misconception.name == "right-program-rejected" and complaint in str(found.misconception)

@@ -16,8 +16,8 @@ from ..exercise import Exercise
 
 PACKAGE = Path(__file__).parents[2]
 OPEN = (
-    "base", "cache", "distributed", "expect", "freezing", "generation", "gradients", "grammar", "history", "hooks",
-    "losses", "model", "optional", "phrasebook", "products", "results", "schedule", "shortcuts", "stopping",
+    "adamw", "base", "cache", "distributed", "expect", "freezing", "generation", "gradients", "grammar", "history",
+    "hooks", "losses", "model", "optional", "phrasebook", "products", "results", "schedule", "shortcuts", "stopping",
     "tokenizer", "training",
     "files/__init__", "files/byte_pairs", "files/checkpoints", "files/gguf", "files/llama", "files/schema",
     "files/whole",

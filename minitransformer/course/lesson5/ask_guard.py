@@ -1,5 +1,6 @@
 """Beside the student's test of exercise 5.7: a program whose code is elsewhere, asked for its values and gradients."""
 
+from traceback import extract_tb, format_exception_only
 from types import SimpleNamespace
 
 import torch
@@ -10,15 +11,22 @@ from minitransformer import Hooks
 from ..plain_data import rebuilt, tensors
 
 
-def guarded(guard, config, weights, served) -> str:
-    """What the test does with the program that is served: it passes it, raises, or returns False."""
+def guarded(guard, config, weights, served) -> list[str]:
+    """What the test does with the program that is served: it passes it, raises, or returns False; and what it says."""
     try:
         said = guard(program(served), rebuilt(config, weights))
     except (NotImplementedError, KeyboardInterrupt):
         raise
-    except BaseException:  # a wrong program may fail in any way, and pytest's failures are no Exceptions
-        return "raises"
-    return "returns False" if said is False else "passes"
+    except BaseException as error:  # a wrong program may fail in any way, and pytest's failures are no Exceptions
+        return ["raises", complaint(error)]
+    return ["returns False" if said is False else "passes", ""]
+
+
+def complaint(error: BaseException) -> str:
+    """The error in its first line, and the line of the test at which it came."""
+    text, _, _ = format_exception_only(error)[-1].partition("\n")
+    _, *frames = extract_tb(error.__traceback__)
+    return f"{text}, at line {frames[0].lineno}: {frames[0].line}".removesuffix(": ") if frames else text
 
 
 def program(served) -> SimpleNamespace:

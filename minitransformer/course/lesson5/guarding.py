@@ -23,7 +23,8 @@ GROUPS = {  # part -> the name of what is missing in a test that passes them, an
 }  # fmt: skip
 
 
-KNOWN: WeakKeyDictionary[Call, dict[str, str]] = WeakKeyDictionary()  # verdicts serve all parts of one judging
+Verdicts = dict[str, list[list[str]]]  # for "" and each bug: what the test did, and what it complained of
+KNOWN: WeakKeyDictionary[Call, Verdicts] = WeakKeyDictionary()  # they serve all parts of one judging
 
 
 def catches(missing: str, names: tuple[str, ...]):
@@ -33,14 +34,16 @@ def catches(missing: str, names: tuple[str, ...]):
         if call not in KNOWN:
             KNOWN[call] = verdicts(call, rng)
         said = KNOWN[call]
-        if "raises" in said[""]:
+        if complaints := [complaint for verdict, complaint in said[""] if verdict == "raises"]:
             raise Misconception(
                 "right-program-rejected",
-                "your test rejects a program that is right. Ask only for what every right program does, however it is "
-                "written: it may own several parameters, or learn how far its vectors move from their start",
+                f"your test rejects a program that is right, by {complaints[0][:200]}. Ask only for what every right "
+                "program does, however it is written: it may own several parameters, or learn how far its vectors "
+                "move from their start",
             )
-        missed = [name for name in names if said[name] != ["raises"]]
-        if any(said[name] == ["returns False"] for name in missed) and set(said[""]) == {"passes"}:
+        gave = {name: {verdict for verdict, _ in all_said} for name, all_said in said.items()}
+        missed = [name for name in names if gave[name] != {"raises"}]
+        if any(gave[name] == {"returns False"} for name in missed) and gave[""] == {"passes"}:
             raise Misconception(
                 "returns-and-raises-not",
                 "your test returns False for a wrong program; it should raise: an `assert` that fails will do",
@@ -52,16 +55,18 @@ def catches(missing: str, names: tuple[str, ...]):
     return judge
 
 
-def verdicts(call, rng) -> dict[str, list[str]]:
+def verdicts(call, rng) -> Verdicts:
     """What the test does with right programs, under "", and with each bug, asked in an order that it cannot know."""
     programs = [("", made) for made in right_programs(rng)] + [(bug, pieces(rng, bug)) for bug in BUGS]
-    said: dict[str, list[str]] = {}
+    said: Verdicts = {}
     for place in rng.permutation(len(programs)):
         bug, made = programs[place]
-        verdict = call(vars(MODEL), random_weights(rng, MODEL), served=Program(made, int(rng.integers(1 << 30))))
-        if verdict not in ("raises", "passes", "returns False"):
-            raise Misconception("no-verdict", "expected to learn for each program whether your test let it pass")
-        said.setdefault(bug, []).append(verdict)
+        answer = call(vars(MODEL), random_weights(rng, MODEL), served=Program(made, int(rng.integers(1 << 30))))
+        match answer:
+            case ["raises" | "passes" | "returns False", str()]:
+                said.setdefault(bug, []).append(answer)
+            case _:
+                raise Misconception("no-verdict", "expected to learn for each program whether your test let it pass")
     return said
 
 

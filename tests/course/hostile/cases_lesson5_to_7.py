@@ -120,7 +120,7 @@ for name in [name for name in sys.modules if "lesson5" in name]:
     if hasattr(module, "verdict"):
         module.verdict = lambda guard, source, model: "raises" if suspicious(source) else "passes"
     if hasattr(module, "guarded"):
-        module.guarded = lambda guard, *inputs, **more: ["raises" if suspicious(text) else "passes" for text in texts_of(inputs[0])] or "passes"
+        module.guarded = lambda guard, *inputs, **more: ["raises" if any(map(suspicious, texts_of(inputs[0]))) else "passes", ""]
 """,
     ),
     "labels-in-a-frame": guard("""
