@@ -34,7 +34,7 @@ class Config:
     rope_base: float = 10_000.0
     eps: float = 1e-5
     end: int | None = None  # the token that ends an answer
-    tied: bool = field(default=True, repr=False)  # one table of words for reading and writing
+    tied: bool = field(default=True, repr=False)  # one table of words, read and written; in no older fingerprint
 
     def __post_init__(self):
         expect.whole(1, **{size.name: getattr(self, size.name) for size in fields(self)[:7]})

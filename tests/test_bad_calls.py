@@ -146,6 +146,7 @@ BAD = {
         (lambda: Config(**SHAPE | {"width": 30}), "width must be a multiple of heads"),
         (lambda: Config(**SHAPE, rope_base=NAN), "rope_base must be a finite number above 0; got nan"),
         (lambda: Config(**SHAPE, eps=INF), "eps must be a finite number above 0; got inf"),
+        (lambda: Config(**SHAPE, tied=1), "tied must be True or False; got 1"),
         (lambda: Config(**SHAPE, end=2.5), "end must be a whole number from 0 to 49; got 2.5"),
     ],
     "Gate": [

@@ -132,6 +132,7 @@ def test_the_embedding_is_tied_to_the_logits(model):
 
 def test_a_model_may_write_words_with_a_table_of_its_own():
     model = random_model(tied=False)
+    assert model.state_dict().keys() - random_model().state_dict().keys() == {"unembedding.weight"}
     tokens, targets = lesson(model)
     hidden = model.hidden(tokens)
     equal(model.logits(hidden), hidden @ model.unembedding.weight.T)
@@ -142,6 +143,11 @@ def test_a_model_may_write_words_with_a_table_of_its_own():
     for token in said:
         assert token == model(torch.tensor([step_by_step]))[0, -1].argmax()
         step_by_step.append(token)
+
+
+def test_a_shape_is_shown_as_before_there_were_two_tables():
+    """Fingerprints are made of it, and soft prompts name their base by those."""
+    assert "tied" not in repr(TINY) and replace(TINY, tied=False) != TINY
 
 
 def test_a_fresh_model_is_nearly_indifferent():
