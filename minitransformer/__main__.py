@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
         where = f": {error.filename}" if error.filename else ""
         if error.errno == errno.ENOSPC:
             end(f"the disk is full{where}; make room, and run it again", 1)
-        end(f"{error.strerror}{where}" if error.strerror else str(error), 1)
+        remedy = "; name another path, or change what is there" if error.filename else ""
+        end(f"{error.strerror}{where}{remedy}" if error.strerror else str(error), 1)
     except (ValueError, ImportError) as error:
         end(str(error), 1)
     except MemoryError:

@@ -236,7 +236,9 @@ def grade_class(
     if course is not None:
         about = settings.read_course(course)
         named["absent"] = roster.read_roster(about.roster, about.names).absent
-    grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)
+    rows = grade(submissions, lesson, out, limits=Limits(call=call, whole=whole), **named)
+    if not rows and shard == (1, 1):
+        print(f"nothing is handed in at {', '.join(map(str, submissions))}; expected notebooks, .py, zips or folders")
     print((out / "summary.txt").read_text(encoding="utf-8"), end="")
     print(f"wrote {out}: teacher.html, students/ and, where the profile gives grades, gradebook.csv and more")
 

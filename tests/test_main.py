@@ -58,7 +58,10 @@ def test_generate_draws_as_many_samples_as_asked_and_the_same_ones_twice(capsys)
         (["generate", "Look out!", "--temperature", "-1"], "temperature must be a finite number from 0 upwards"),
         (["generate", "Look out!", "--temperature", "nan"], "expected a number, got 'nan'"),
         (["grade", "x", "--lesson", "1", "--call", "-1"], "expected seconds, more than 0, got '-1'"),
-        (["demo", "--out", "/proc/picture"], "No such file or directory: /proc/picture"),
+        (
+            ["demo", "--out", "/proc/picture"],
+            "No such file or directory: /proc/picture; name another path, or change what is there",
+        ),
         (["demo", "--steps", "0"], "expected a whole number of at least 1, got '0'"),
         (["pretrain", "--steps", "many"], "expected a whole number of at least 1, got 'many'"),
         (["dance"], "invalid choice: 'dance'"),
@@ -327,6 +330,14 @@ def test_the_version_is_told_whether_it_is_installed_or_not(capsys, monkeypatch)
     monkeypatch.setattr(metadata, "version", missing)
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert run(capsys, "--version")[0] == f"minitransformer {project['version']}\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the grader needs Linux")
+def test_where_nothing_was_handed_in_the_grader_says_so(capsys, tmp_path):
+    (tmp_path / "none").mkdir()
+    words = "grade", str(tmp_path / "none"), "--lesson", "1", "--profile", "local", "--out", str(tmp_path / "graded")
+    assert f"nothing is handed in at {tmp_path / 'none'}; expected notebooks" in run(capsys, *words)[0]
+    assert "nothing is handed in" not in run(capsys, *words, "--shard", "1/2")[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the grader needs Linux")
