@@ -7,6 +7,7 @@ the same parameters. `plain_products()` switches the other ways off; the environ
 MINITRANSFORMER_PRODUCTS=plain switches all of it off.
 """
 
+import inspect
 import math
 import os
 import time
@@ -147,6 +148,9 @@ class Product(torch.autograd.Function):
         return by_onednn(direction, weight)
 
 
+Product.forward.__signature__ = inspect.signature(Product.forward)  # torch asks for it at each call
+
+
 def by_onednn(x: Tensor, weight: Tensor) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
 
@@ -201,9 +205,10 @@ def multiply_all(way: Callable, x: Tensor, weights: Tensor) -> None:
 def ratio(one: Callable, other: Callable, times: int = 5) -> float:
     """How long one takes, as a share of the other: the best of several runs each, one after the other.
 
-    In a thread of its own, which knows nothing of who counts operations or records gradients in this one.
+    In a thread of its own, which knows nothing of who counts operations or records gradients in this one. It has to be
+    told how many threads a product may use: it would take all, and wait for busy ones.
     """
-    with ThreadPoolExecutor(1) as apart:
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=[torch.get_num_threads()]) as apart:
         runs = [[apart.submit(seconds, run).result() for run in (one, other)] for _ in range(times)]
     return min(run[0] for run in runs) / min(run[1] for run in runs)
 

@@ -1,6 +1,7 @@
 import copy
 import subprocess
 import sys
+from threading import current_thread
 
 import pytest
 import torch
@@ -270,6 +271,15 @@ def test_a_ratio_is_of_the_best_of_several_turns_and_every_weight_takes_part(mon
     seen = []
     products.multiply_all(lambda x, weight: seen.append((x, weight)), "x", ["a", "b"])
     assert seen == [("x", "a"), ("x", "b")]
+
+
+def test_both_ways_are_measured_with_as_many_threads_as_will_be_used(monkeypatch):
+    """A new thread multiplies with all of them, whatever this one was told, and waits where one is busy."""
+    told = []
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: told.append((count, current_thread())))
+    products.ratio(lambda: None, lambda: None, times=1)
+    ((count, where),) = told
+    assert count == torch.get_num_threads() and where is not current_thread()
 
 
 def test_weights_are_neighbours_only_where_they_follow_one_another_in_the_same_memory_and_order():
