@@ -10,7 +10,11 @@ from torch.optim.adamw import adamw
 
 
 class AdamW:
-    """Moves each number by about the learning rate a step; by `torch.optim.AdamW`'s numbers, to the last bit."""
+    """A step moves a number by rate · mean of its gradients / √(mean of their squares): about the rate, however small.
+
+    In both means an older gradient counts less, by 0.9 and 0.999 a step. `weight_decay` also draws each number towards
+    zero. The numbers are those of `torch.optim.AdamW`, to the last bit.
+    """
 
     def __init__(self, parameters: list[nn.Parameter], weight_decay: float):
         self.parameters, self.weight_decay = parameters, weight_decay
