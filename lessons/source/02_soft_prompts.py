@@ -351,7 +351,7 @@ quiz("2.q9")
 
 
 # %% exercise="2.3"
-def from_words(words, table, length):  # (n,) token ids, (V, D), P -> (P, D)
+def from_words(words, table, length):  # tensors (n,) of ids and (V, D); P -> (P, D)
     """The rows of the words, in turn, until there are P of them."""
     ### BEGIN SOLUTION
     return table[words[torch.arange(length) % len(words)]]

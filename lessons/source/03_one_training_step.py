@@ -285,9 +285,9 @@ for slope in (3.0, 0.003):
 # *about 15 minutes · difficulty ●●○*
 #
 # Freeze the model, train the prompt with Adam on each batch once, and return the list of losses as plain numbers
-# (`value.item()`). The model may come straight from its own training, with gradients left in it; before the first batch
-# it is frozen and these are gone (`freeze` does both), and so it still is at the end. `loss(model, tokens, targets,
-# prompt)` is yours to use: lesson 2's.
+# (`value.item()`). The model may come straight from its own training, with gradients left in it. `freeze` it before
+# the first batch, which clears them, and leave it frozen. `loss(model, tokens, targets, prompt)` is yours to use:
+# lesson 2's.
 
 
 # %% exercise="3.2"
@@ -392,7 +392,7 @@ sum(norm is not None for norm in gradients.parameter_norms(fresh).values())
 # |---|---|
 # | `no_gradient`: each `.grad` of the base is `None`, not 0 | weights that could be trained |
 # | `unchanged`: the base equals its copy from before, bit by bit | what wrote to the base |
-# | `optimizer`: it holds the prompt's parameters and no others | a base that would move next |
+# | `optimizer`: it holds all of the prompt's parameters, no others | a base that would move next |
 # | `reached`: every vector (row) of the prompt has a gradient that is not 0 | vectors that take no part |
 # | `flowed`: a gradient, not all 0, came at *every* place inside | a closed road |
 
@@ -564,7 +564,8 @@ check("3.4", Amber)
 #
 # *about 7 minutes · difficulty ●○○*
 #
-# Blue has an `embed` of its own. The package refused it, so Blue went around, by `watch`. As handed in:
+# Blue has an `embed` of its own. The package refused it, so Blue went around, by `watch`, which may change what a block
+# gets. As handed in:
 
 
 # %%

@@ -445,9 +445,9 @@ tuple(recorder["keys", 0].shape)  # 1 row, 2 heads, 4 tokens, 32 numbers each
 #
 # *about 11 minutes · difficulty ●●○*
 #
-# Own P keys and P values for each layer, $(L, G, P, d)$ each, which start as 0.3 times a normal draw (a new one for
-# each prefix; the 0.3 belongs to the start alone). Put the layer's own in front, for each row: with $P = 3$ the keys
-# above become $(1, 2, 7, 32)$.
+# Own P keys and P values for each layer, $(L, G, P, d)$ each ($L$ is `config.layers`, $G$ `config.kv_heads`, $d$
+# `config.head`), which start as 0.3 times a normal draw (a new one for each prefix; the 0.3 belongs to the start
+# alone). Put the layer's own in front, for each row: with $P = 3$ the keys above become $(1, 2, 7, 32)$.
 #
 # Other names and forms of the parameters are as right; but what you call `keys[l]` and `values[l]` goes in front of
 # layer $l$'s keys and values.
@@ -594,9 +594,9 @@ predict("5.p6", 0.01)
 #
 # *about 11 minutes · difficulty ●●○*
 #
-# One forward of the virtual tokens with a text of *zero* tokens, which is a batch of shape $(1, 0)$, while a recorder
-# goes along. The recorder's sites `"keys"` and `"values"` hold $(1, G, P, d)$ for each layer, before turning. Join
-# them: for a prompt of 4 vectors, $(4, 2, 4, 32)$ twice.
+# One forward of the virtual tokens with a text of *zero* tokens, which is a batch of ids (`torch.long`) of shape
+# $(1, 0)$, while a recorder goes along. The recorder's sites `"keys"` and `"values"` hold $(1, G, P, d)$ for each
+# layer, before turning. Join them: for a prompt of 4 vectors, $(4, 2, 4, 32)$ twice.
 
 
 # %% exercise="5.4"
@@ -802,10 +802,10 @@ for name, embed in programs.items():
 # program.Prefix(length, config)   5.1: .context(layer, x) puts this layer's own vectors in front
 # ```
 #
-# An `assert` that fails will do. Your test is run on fifteen wrong ones, each with one bug
-# that people really made, and on right ones, which must pass: a prompt may own several parameters, or learn how far its
-# vectors move from a start. While graded, code cannot be looked at, and `prompt_loss` sees only the length of hooks
-# that you hand to it.
+# An `assert` that fails will do. Fifteen wrong ones are tried, each with one bug that people really made, and right
+# ones, which must pass: a prompt may own several parameters, or learn how far its vectors move from a start. While
+# graded, code cannot be looked at, and `prompt_loss` sees only how long the hooks are that it gets, yours or the
+# package's.
 
 
 # %% exercise="5.7"

@@ -325,7 +325,7 @@ row = no_prompt(model, shout_last)
 # Call `no_prompt(model, task)`, `instruction(model, task)`, `soft_prompt(model, task, hooks, name, steps=…)` and
 # `full_fine_tuning(model, task, steps=…)`, with these arguments and no others. Return the rows in this order, with one
 # for each of the named hooks, whatever their names and however many: two hooks give five rows. Each training has
-# `steps` steps, and model and task are afterwards what they were.
+# `steps` steps; `full_fine_tuning` makes its copy itself. Model and task are afterwards what they were.
 
 
 # %% exercise="6.3"

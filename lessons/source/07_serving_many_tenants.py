@@ -219,7 +219,7 @@ tuple(recorder["weights", 0].shape)  # (B, H, queries, keys)
 # *about 9 minutes · difficulty ●●○*
 #
 # Send a recorder along, as above, and add up over all blocks, for one row and without counting heads: for the club,
-# `(16, 96)`. Hand the cache on to the model, so that steps while decoding can be counted, too.
+# `(16, 96)`. Hand the cache on, `model(tokens, hooks, cache)`, so that steps while decoding can be counted, too.
 
 
 # %% exercise="7.2"
@@ -357,12 +357,12 @@ class Mixed(Hooks):
             row[:gap] = -torch.inf
         ### END SOLUTION
 
-    def keys_values(self, layer, keys, values):
+    def keys_values(self, layer, keys, values):  # (B, G, T, d) each -> (B, G, longest+T, d) each
         ### BEGIN SOLUTION
         return torch.cat((self.keys[layer], keys), 2), torch.cat((self.values[layer], values), 2)
         ### END SOLUTION
 
-    def bias(self, layer):
+    def bias(self, layer):  # -> (B, longest)
         ### BEGIN SOLUTION
         return self.strengths
         ### END SOLUTION
