@@ -37,7 +37,7 @@ from minitransformer import (
     save,
     train,
 )
-from minitransformer.hooks import NO_HOOKS, SITES, lengthened
+from minitransformer.hooks import NO_HOOKS, SITES, lengthened, same
 
 
 class Noting(Hooks):
@@ -472,3 +472,8 @@ def test_each_part_of_a_stack_has_to_fit_the_model(model, place):
     hooks[place] = PromptTuning(2, replace(TINY, layers=1)).double()
     with pytest.raises(ValueError, match="this soft prompt was made for another model"):
         model(text(model), Stack(*hooks))
+
+
+def test_two_empty_tensors_are_the_same_without_a_look_at_their_device():
+    nowhere = torch.empty(1, 0, 4, device="meta")  # has no numbers to compare
+    assert same(nowhere, nowhere.clone()) and not same(torch.empty(1, 0, 4), torch.empty(0, 4))

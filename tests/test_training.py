@@ -32,6 +32,7 @@ from minitransformer.adamw import AdamW
 from minitransformer.distributed import Alone
 from minitransformer.freezing import FreezeProof
 from minitransformer.history import forget, previous, resume, suspend
+from minitransformer.losses import loss_and_accuracy
 
 CONFIG = Config(vocab=20, context=32, width=16, layers=2, heads=2, kv_heads=1, hidden=24)
 
@@ -597,6 +598,34 @@ def test_the_bar_goes_on_from_the_steps_and_the_seconds_before_a_break(monkeypat
         bar.advance(40)
     shown = capsys.readouterr().err
     assert "2/4" in shown and "3/4" in shown and "loss 0.250, 12 tokens/s" in shown and shown.endswith("\n")
+
+
+def test_the_bar_has_the_last_score_and_is_drawn_when_it_wants_to_be():
+    scored = History([0.5, 0.25], [1.0, 1.0], [0.1, 0.1], validation=[(1, 0.125), (2, 0.75)], seconds=2.0)
+    progress, said = training.Progress(4, scored, quiet=True), []
+    progress.bar = SimpleNamespace(
+        set_postfix_str=lambda *words, **more: said.append((*words, more)), update=lambda: said.append("update")
+    )
+    progress.advance(30)
+    assert said == [("loss 0.250, score 0.75, 30 tokens/s", {"refresh": False}), "update"]
+
+
+def test_what_is_no_hooks_is_refused_before_the_model_is_frozen(model):
+    with pytest.raises(ValueError, match="hooks must be a Hooks"):
+        train(model, Successor(), torch.nn.Linear(1, 1), **SHORT)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_loss_and_accuracy_are_plain_numbers_and_record_nothing(model):
+    recording = []
+
+    class Watching(PromptTuning):
+        def embed(self, x):
+            recording.append(torch.is_grad_enabled())
+            return super().embed(x)
+
+    found = loss_and_accuracy(model, next(iter(Successor())), Watching(2, CONFIG))
+    assert [type(number) for number in found] == [float, float] and recording == [False]
 
 
 def test_a_prompt_that_is_made_of_the_text_behind_it_is_refused_before_a_step_is_taken(model):

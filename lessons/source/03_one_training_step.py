@@ -394,7 +394,7 @@ sum(norm is not None for norm in gradients.parameter_norms(fresh).values())
 # | `unchanged`: the base equals its copy from before, bit by bit | what wrote to the base |
 # | `optimizer`: it holds all of the prompt's parameters, no others | a base that would move next |
 # | `reached`: every vector (row) of the prompt has a gradient that is not 0 | vectors that take no part |
-# | `flowed`: a gradient, not all 0, came at *every* place inside | a closed road |
+# | `flowed`: *each* of `inside` is a gradient, none all 0 | a closed road |
 
 # %% question="3.q6"
 quiz("3.q6")
