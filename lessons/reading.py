@@ -5,16 +5,20 @@ too long to read at one go. `tests/course/test_minutes.py` and `tests/course/tes
 """
 
 import argparse
+import csv
 import math
 import re
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from pathlib import Path
 
 from minitransformer.course import catalogue
 from minitransformer.course.lesson_text import Cell, cells, code, lesson_of, source_of
 from minitransformer.course.questions import Text
 
+DOING = Path(__file__).with_name("doing.csv")
 LONGEST = 90  # words between two cells that are run
 QUESTIONS = 3  # one after the other
 PER_MINUTE = 200  # words
@@ -95,6 +99,12 @@ def by_rule(exercise: str, difficulty: str) -> float:
     return START + EFFORT[difficulty] * lines_of(exercise)
 
 
+def by_doing(exercise: str) -> float:
+    """The median of what those who did it held for right: `doing.csv` has a line for each of them."""
+    with DOING.open(encoding="utf-8", newline="") as lines:
+        return statistics.median(int(line["minutes"]) for line in csv.DictReader(lines) if line["exercise"] == exercise)
+
+
 @dataclass
 class Section:
     """One of a lesson's sections; the lesson's top counts to the first one, and its end to the last."""
@@ -172,7 +182,8 @@ def main() -> None:
             parts = ", ".join(f"{kind} {minutes:.1f}" for kind, minutes in row.parts.items())
             print(f"  section {row.number}: {row.said} said, {math.ceil(row.minutes)} by the rule ({parts})")
         for name, each in said(lesson).items():
-            print(f"  exercise {name}: {each.minutes} said, {by_rule(name, each.difficulty):.1f} by the rule")
+            rule, median = by_rule(name, each.difficulty), by_doing(name)
+            print(f"  exercise {name}: {each.minutes} said, {rule:.1f} by the rule, {median:.0f} by doing")
         for name in catalogue.exercises(lesson).keys() - said(lesson).keys():
             print(f"  exercise {name}: no line with minutes and difficulty; {by_rule(name, '●●○'):.1f} if ●●○")
         for start, count in stretches(lesson):

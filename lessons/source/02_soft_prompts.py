@@ -3,7 +3,7 @@
 #
 # *Pseudo-embeddings in front of the text*
 #
-# **68 minutes · difficulty ●●○ · builds on**: lesson 1 (tokens, the embedding table, the stream, the frozen model).
+# **69 minutes · difficulty ●●○ · builds on**: lesson 1 (tokens, the embedding table, the stream, the frozen model).
 #
 # In lesson 1 two words in front of a sentence decided what the frozen model said. Here you replace those words by
 # vectors that no word has, and let training find them. At the end, four vectors of your own make the model translate.
@@ -11,7 +11,7 @@
 # | section | minutes | you write |
 # |---|---|---|
 # | 1 · From words to vectors | 11 | |
-# | 2 · Prompt tuning in ten lines | 11 | the `embed` hook |
+# | 2 · Prompt tuning in ten lines | 12 | the `embed` hook |
 # | 3 · Words are a special case | 5 | |
 # | 4 · Slice nothing | 17 | the loss of a model with a prompt |
 # | 5 · One real training step | 5 | |
@@ -105,7 +105,7 @@ print("nothing changed:", torch.equal(model(tokens, hooks=Looking()), model(toke
 #
 # ### Exercise 2.1: the `embed` hook
 #
-# *about 7 minutes · difficulty ●●○*
+# *about 8 minutes · difficulty ●●○*
 #
 # `vectors` is a tensor `(P, D)`: what your prompt starts from. Keep a copy, so that training does not change the tensor
 # itself. Put the learned vectors in front of **each** of the $B$ texts of a batch.

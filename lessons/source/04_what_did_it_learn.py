@@ -266,7 +266,7 @@ f"loss of the learned vectors: {loss(model, *chinese.test, copied):.4f}"
 
 
 # %% exercise="4.2"
-def replaced(model, vectors, ids, examples):  # (P, D), (P) -> (P+1) losses
+def replaced(model, vectors, ids, examples):  # (P, D), (P), a batch -> (P+1) losses
     """What each vector's word can do in its place."""
     ### BEGIN SOLUTION
     rows, losses = model.embedding.weight[ids], []

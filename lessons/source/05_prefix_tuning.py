@@ -3,7 +3,7 @@
 #
 # *Vectors at every layer*
 #
-# **150 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
+# **160 minutes · difficulty ●●○ · builds on**: lesson 1 (attention, keys and values, who sees whom), lesson 2 (a
 # prompt through the `embed` hook), lesson 3 (training on a frozen model).
 #
 # A prompt enters the model once, at the bottom. Now we open a door at *every* layer. You will write prefix tuning in
@@ -16,10 +16,10 @@
 # | 2 · The textbook's prefix | 19 | the `context` hook |
 # | 3 · Where the gradient lands | 10 | |
 # | 4 · Who looks at the prefix | 7 | |
-# | 5 · Keys and values, learned directly | 18 | the `keys_values` hook |
+# | 5 · Keys and values, learned directly | 21 | the `keys_values` hook |
 # | 6 · One form turned into another | 34 | both translations |
 # | 7 · Decoding without forgetting | 20 | a stepwise decoder, and a repair |
-# | 8 · Who guards all this? | 27 | a test that catches bugs |
+# | 8 · Who guards all this? | 34 | a test that catches bugs |
 
 # %% setup="5"
 import torch
@@ -791,7 +791,7 @@ for name, embed in programs.items():
 # %% [markdown]
 # ### Exercise 5.7: a test that catches bugs
 #
-# *about 25 minutes · difficulty ●●●*
+# *about 30 minutes · difficulty ●●●*
 #
 # Write `guard(program, model)` for what you built in lessons 2 and 5. A `program` has
 #

@@ -29,6 +29,12 @@ def test_the_minutes_of_an_exercise_are_those_of_the_rule(lesson):
 
 
 @every_lesson
+def test_no_exercise_says_less_than_those_who_did_it(lesson):
+    for name, said in reading.said(lesson).items():
+        assert said.minutes >= reading.by_doing(name), name
+
+
+@every_lesson
 def test_the_minutes_at_the_top_cover_what_there_is_to_read_and_to_do(lesson):
     rows = reading.sections(lesson)
     rule, told = sum(row.minutes for row in rows), reading.header(lesson)
