@@ -2,17 +2,19 @@
 
 import hmac
 from dataclasses import dataclass, field
+from threading import RLock
 from types import SimpleNamespace
 
 import pytest
+from tqdm import tqdm
 
 from minitransformer.course.answers import Given
-from minitransformer.course.exercise import Exercise, Misconception, NotWritten, Part
+from minitransformer.course.exercise import Exercise, Misconception, NotWritten, Outcome, Part
 from minitransformer.course.grading import marking
 from minitransformer.course.grading.intake import Piece, Submission
 from minitransformer.course.grading.marking import Session, mark
 from minitransformer.course.isolation import Limits, Lost
-from minitransformer.course.questions import Numeric
+from minitransformer.course.questions import Numeric, Reply
 
 LIMITS = Limits(call=20, whole=180, start=60, patience=2)
 SOURCE = "def double(x):\n    return x * 2\n"
@@ -153,6 +155,10 @@ def test_who_does_not_know_the_key_cannot_draw_the_inputs(monkeypatch):
     monkeypatch.setattr(hmac, "digest", lambda *what: used.append(what) or bytes(32))
     drawn(b"key", "1.1")
     assert used == [(b"key", b"1.1", "sha256")]
+    monkeypatch.setattr(hmac, "digest", lambda *what: bytes(range(32)))
+    monkeypatch.setattr(marking, "judge", lambda exercise, call, seed: used.append(seed) or Outcome(exercise, ()))
+    marks(PlayedBox(gave))
+    assert used[1:] == [0x0001020304050607]
 
 
 def test_the_box_hears_which_cells_run_which_are_the_answer_s_own_and_what_is_asked():
@@ -195,8 +201,9 @@ def test_a_box_that_does_not_begin_again_is_closed_and_its_seconds_count(clock):
     assert first.closed and not second.closed and asked.used == 50 and asked.left(1000) == 123
     asked.close()
     assert second.closed and asked.used == 57 and asked.box is None
+    asked.trouble = Lost("time-out")
     asked.close()
-    assert asked.used == 57
+    assert asked.used == 57 and asked.trouble is None
 
 
 def test_the_box_is_closed_also_where_the_grader_fails():
@@ -216,6 +223,10 @@ def test_a_box_that_cannot_start_is_the_machine_s_fault_unless_the_time_was_shor
     short = session(PlayedBox(begins=False))
     short.used = 130.0
     assert [test["misconception"] for test in mark(short, {}, b"key")] == ["out-of-time"] * 2
+    assert not short.held_up  # its own work has used the time up
+    late = session(PlayedBox(begins=False))
+    clock.seconds += 300  # 30 seconds are left on the clock, and 60 of its own to start
+    assert [test["misconception"] for test in mark(late, {}, b"key")] == ["out-of-time"] * 2 and late.held_up
 
 
 def test_seconds_are_left_as_long_as_neither_the_work_nor_the_clock_has_used_them_up(clock):
@@ -233,6 +244,37 @@ def test_seconds_are_left_as_long_as_neither_the_work_nor_the_clock_has_used_the
     clock.seconds = 1360.0
     with pytest.raises(Lost, match="out-of-time"):
         asked.left(20)
+
+
+def test_time_that_the_clock_takes_is_told_apart_from_time_that_the_work_takes(clock):
+    asked = session(PlayedBox())
+    assert not asked.hurried and not asked.held_up
+    asked.left(1000)  # 180 seconds by the work and by the clock
+    assert not asked.hurried
+    asked.used = 180.0
+    with pytest.raises(Lost):
+        asked.left(20)
+    assert not asked.held_up
+    asked.used, clock.seconds = 0.0, clock.seconds + 359
+    asked.left(20)
+    assert asked.hurried and not asked.held_up
+    clock.seconds += 1
+    with pytest.raises(Lost):
+        asked.left(20)
+    assert asked.held_up
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("box", [False, True])
+@pytest.mark.parametrize("seconds", [0, 350])  # 5 seconds are left then, of 20 that a call may take
+def test_points_lost_while_something_else_held_the_code_up_are_noted(clock, before, box, seconds):
+    asked = session(PlayedBox(Lost("time-out"), held_up=box))
+    call = asked.call(exercise())
+    clock.seconds += seconds
+    asked.held_up = before
+    with pytest.raises(Lost):
+        call(1)
+    assert asked.held_up == (before or box or seconds > 0)
 
 
 def test_who_is_late_earns_nothing_from_then_on(clock):
@@ -299,6 +341,40 @@ def test_of_a_question_s_attempts_so_many_count():
     asked = session(PlayedBox(gave), questions=[QUESTION])
     *_, test = mark(asked, {"1.q1": Given("4", attempts=3)}, b"key", 2)
     assert test["earned"] == 0 and test["attempts"] == 3
+
+
+def question(given: Given, allowed: int | None = None) -> dict:
+    return marking.question_test(QUESTION, given, allowed)
+
+
+def test_an_answer_is_told_with_who_gave_it_and_what_it_says():
+    test = question(Given("4", "anna"))
+    assert test["chosen"] == [{"text": "4", "right": True}] and (test["student"], test["attempts"]) == ("anna", 1)
+    assert question(Given("4", "x" * 300))["student"] == "x" * 200
+    blank = question(Given("", "anna"))
+    assert blank["attempts"] == 0 and not blank.keys() & {"chosen", "student"}
+
+
+def test_an_answer_that_cannot_be_read_earns_nothing_and_is_shown_cut():
+    test = question(Given("x" * 500))
+    assert test["earned"] == 0 and test["came"].split("\n\n")[0] == f"you answered {'x' * 400}" and "chosen" not in test
+
+
+def test_which_attempt_counts_stands_behind_the_answer():
+    tries = Given("4"), Given("5"), Given("6")
+    assert question(Given("6", tries=tries), allowed=1)["came"].split("\n\n") == [
+        "you answered 4", "of your 3 attempts number 1 counts", "right: two and two."]  # fmt: skip
+
+
+def test_a_third_of_a_point_is_told_by_three_digits(monkeypatch):
+    monkeypatch.setattr(marking, "reply_to", lambda *_: Reply(1 / 3, ()))
+    assert question(Given("4"))["earned"] == 0.333
+
+
+def test_a_bar_leaves_no_semaphore_of_the_system_behind():
+    tqdm.set_lock(None)
+    marks(PlayedBox(gave))
+    assert isinstance(tqdm.get_lock(), type(RLock()))
 
 
 def test_a_judge_may_say_that_nothing_is_written():
