@@ -53,9 +53,10 @@ for a step of 32 sentences, and ten to twenty steps.
 WHOLE = """## Demo and grader
 
 Seconds from start to end, this commit beside the last one of the first edition in turns, one thread a process,
-as `python benchmarks/whole.py {before}` measures it. The demo ends when its validation is right. More than half of what
-is left of it are imports: torch, matplotlib, and torch's compiler, which every optimizer of torch imports. The grader
-takes longer than it did: it asks each answer in several worlds, and for more than one kind of mistake.
+as `python benchmarks/whole.py {before} --only demo "grader, lesson 3 solved"` measures it. The demo ends when its
+validation is right, and loads no compiler (`minitransformer/adamw.py`): half of what is left of it are imports, torch
+and matplotlib. The grader takes longer than it did: it asks each answer in several worlds, and for more than one kind
+of mistake.
 """
 
 
