@@ -34,6 +34,12 @@ def test_no_exercise_says_less_than_those_who_did_it(lesson):
         assert said.minutes >= reading.by_doing(name), name
 
 
+def test_each_exercise_was_done_and_all_at_the_first_try_as_the_page_for_teachers_says():
+    done = reading.doings()
+    assert {each["exercise"] for each in done} == {name for n in lesson_text.sources() for name in reading.said(n)}
+    assert {each["tries"] for each in done} == {"1"}
+
+
 @every_lesson
 def test_the_minutes_at_the_top_cover_what_there_is_to_read_and_to_do(lesson):
     rows = reading.sections(lesson)
