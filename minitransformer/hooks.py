@@ -23,6 +23,7 @@ SITES = (
     "output",  # (B, P+T, D)  what leaves this block
     "logits",  # (B, T, V)  text positions only; layer is None
 )
+LENGTHENING = frozenset(("embed", "context", "keys_values"))
 
 
 class Hooks(nn.Module):
@@ -33,6 +34,7 @@ class Hooks(nn.Module):
     values. What shall change the text's own values, at every step, is returned by `watch`.
     """
 
+    knows_no_text = False  # what is put in front is the same for every text; not inherited
     base: str | None = None  # the fingerprint of the model that these parameters were made for, where it is known
     sites: Collection[str] = SITES  # those that `watch` wants to see
 
@@ -85,8 +87,11 @@ class Hooks(nn.Module):
 
     def lengthens(self) -> bool:
         """Whether these hooks may put something in front of the text."""
-        changes = ("embed", "context", "keys_values")
-        return any(getattr(type(self), name) is not getattr(Hooks, name) for name in changes)
+        return any(getattr(type(self), name) is not getattr(Hooks, name) for name in LENGTHENING)
+
+    def same_for_all(self) -> bool:
+        """Whether what they put in front is known not to hang on the text: a class says so of itself alone."""
+        return vars(type(self)).get("knows_no_text", False) and LENGTHENING.isdisjoint(vars(self))
 
 
 def lengthened(hook: Callable, *arguments):

@@ -29,10 +29,17 @@ def shared_loss(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hook
 
     A step without text puts its keys and values into a cache of one row; every row of the batch goes on from there.
     """
-    places, cache = check(model, tokens, targets, hooks), Cache()
+    places = check(model, tokens, targets, hooks)
+    cache = front(model, tokens, places, hooks)
+    return cross_entropy(wanted_logits(model, tokens, places, hooks, cache), targets, places)
+
+
+def front(model: Transformer, tokens: Tensor, places: Places, hooks: Hooks) -> Cache:
+    """What stands in front of every text, read once: a cache of one row."""
+    cache = Cache()
     if hooks.lengthens():
         model.hidden(tokens[:1, :0].to(places.wanted.device), hooks, cache)
-    return cross_entropy(wanted_logits(model, tokens, places, hooks, cache), targets, places)
+    return cache
 
 
 def check(model: Transformer, tokens: Tensor, targets: Tensor, hooks: Hooks) -> Places:
@@ -77,7 +84,8 @@ def loss_and_accuracy(model: Transformer, batch: Batch, hooks: Hooks = NO_HOOKS)
     """Both from one forward."""
     tokens, targets = pair(batch)
     places = check(model, tokens, targets, hooks)
-    logits = wanted_logits(model, tokens, places, hooks, Cache())
+    cache = front(model, tokens, places, hooks) if hooks.same_for_all() else Cache()
+    logits = wanted_logits(model, tokens, places, hooks, cache)
     if not logits.isfinite().all():
         raise ValueError("the logits must be finite to have a best one; got NaN or infinite ones: train it again")
     wrong = logits.argmax(-1) != wanted_targets(targets, places)

@@ -37,6 +37,8 @@ class SoftPrompt(Hooks):
 class PromptTuning(SoftPrompt):
     """P vectors in front of the text's embeddings, once: P·D parameters."""
 
+    knows_no_text = True
+
     def __init__(self, length: int, config: Config, scale: float = 0.05, seed: int = 0):
         super().__init__(length, config)
         self.vectors = normal((length, config.width), scale, seed)
@@ -81,6 +83,8 @@ class PrefixTuning(SoftPrompt):
     that come of them matter, and nothing else is computed.
     """
 
+    knows_no_text = True
+
     def __init__(
         self, length: int, config: Config, layers: Sequence[int] | None = None, scale: float = 0.05, seed: int = 0
     ):
@@ -109,6 +113,8 @@ class KeyValuePrefix(SoftPrompt):
 
     `length` may be one for all layers or a list of one for each; the layers in `gated` have a strength for each key.
     """
+
+    knows_no_text = True
 
     def __init__(
         self,

@@ -2,10 +2,22 @@
 
 import pytest
 import torch
-from laws import METHODS, TINY, random_model, text
+from laws import METHODS, TINY, lesson, random_model, text
 
-from minitransformer import Recorder, Stack, accuracy, batch, generate
+from minitransformer import (
+    KeyValuePrefix,
+    PrefixTuning,
+    PromptTuning,
+    Recorder,
+    Stack,
+    accuracy,
+    batch,
+    generate,
+    loss,
+)
 from minitransformer.generation import choose
+from minitransformer.hooks import LENGTHENING
+from minitransformer.losses import loss_and_accuracy
 
 BY_HAND = torch.tensor([[0.4, 0.3, 0.2, 0.1]]).log()  # logits of a distribution that anyone can check
 
@@ -202,6 +214,39 @@ def test_accuracy_counts_what_generate_says_under_every_method(method):
     targets[2, len(prompt)] += 1
     targets[3, -1] += 1
     assert accuracy(model, (tokens, targets), hooks) == 0.5
+
+
+@pytest.mark.parametrize("kind", [PromptTuning, PrefixTuning, KeyValuePrefix])
+def test_for_an_accuracy_what_stands_in_front_is_read_once_where_it_knows_no_text(kind, monkeypatch):
+    model, rows = random_model(), []
+    hooks, (tokens, targets) = kind(3, model.config, scale=1.0).double(), lesson(model)
+    assert hooks.same_for_all()
+    for name in LENGTHENING:
+        usual = getattr(type(hooks), name)
+
+        def counting(self, *given, usual=usual):
+            rows.append(len(given[-1]))
+            return usual(self, *given)
+
+        monkeypatch.setattr(type(hooks), name, counting)
+    value, _ = loss_and_accuracy(model, (tokens, targets), hooks)
+    assert set(rows) == {1} and value == pytest.approx(loss(model, tokens, targets, hooks).item(), 1e-9)
+    rows.clear()
+    hooks.embed = hooks.embed  # somebody has put something of his own there
+    loss_and_accuracy(model, (tokens, targets), hooks)
+    assert set(rows) == {len(tokens)}
+
+
+def test_what_is_made_of_the_text_behind_it_is_read_for_every_row():
+    class Answering(PromptTuning):
+        def embed(self, x):
+            return torch.cat((self.vectors.expand(len(x), -1, -1) + x.mean(1, keepdim=True), x), 1)
+
+    model = random_model()
+    hooks, (tokens, targets) = Answering(3, model.config, scale=1.0).double(), lesson(model)
+    assert not hooks.same_for_all() and not Stack(PromptTuning(1, model.config)).same_for_all()
+    value, _ = loss_and_accuracy(model, (tokens, targets), hooks)
+    assert value == pytest.approx(loss(model, tokens, targets, hooks).item(), 1e-9)
 
 
 def test_the_token_before_which_the_top_p_is_reached_exactly_is_not_drawn():
