@@ -477,3 +477,13 @@ def test_each_part_of_a_stack_has_to_fit_the_model(model, place):
 def test_two_empty_tensors_are_the_same_without_a_look_at_their_device():
     nowhere = torch.empty(1, 0, 4, device="meta")  # has no numbers to compare
     assert same(nowhere, nowhere.clone()) and not same(torch.empty(1, 0, 4), torch.empty(0, 4))
+
+
+def test_a_class_says_of_itself_alone_that_it_knows_no_text():
+    class Made(PromptTuning):
+        """May look at the text."""
+
+    prompt = PromptTuning(2, TINY)
+    assert prompt.same_for_all() and not Made(2, TINY).same_for_all() and not Hooks().same_for_all()
+    prompt.embed = prompt.embed
+    assert not prompt.same_for_all()

@@ -278,7 +278,7 @@ def test_old_gradients_stay_until_they_are_cleared(look_out):
     assert {*gradients.parameter_norms(freeze(fresh)).values()} == {None}
 
 
-@pytest.mark.claim("3 §4", "a gradient came at *every* place looked at", "has a gradient that is not 0")
+@pytest.mark.claim("3 §4", "*each* of `inside` is a gradient, none all 0", "has a gradient that is not 0")
 def test_a_proper_step_passes_the_proof(model, look_out):
     prompt, before = PromptTuning(4, model.config), [weight.clone() for weight in model.parameters()]
     optimizer = torch.optim.Adam(prompt.parameters(), lr=0.03)

@@ -458,7 +458,7 @@ def start(rows):
     return rows("in Chinese:")
 
 
-@pytest.mark.claim("5 §8", "on fifteen wrong ones")
+@pytest.mark.claim("5 §8", "Fifteen wrong ones are tried")
 def test_there_are_fifteen_bugs():
     assert len(bugs.BUGS) == 15
 
