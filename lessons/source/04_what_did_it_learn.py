@@ -317,7 +317,8 @@ def costs(name):
     task, vectors = learned[name]
     ids, cosines = nearest(vectors, table)
     whole = loss(model, *task.test, PromptTuning.from_vectors(model, vectors)).item()
-    losses = [float(each) for each in replaced(model, vectors, ids, task.test)]
+    with torch.no_grad():
+        losses = [float(each) for each in replaced(model, vectors, ids, task.test)]
     labels = [
         f"{word}\n{cosine:.2f}"
         for word, cosine in zip(tokenizer.tokens(ids), cosines.tolist(), strict=True)
